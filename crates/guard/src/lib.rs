@@ -1,1 +1,5 @@
 //! x
+pub mod breaker;
+mod error;
+pub mod pool;
+pub use error::Error;

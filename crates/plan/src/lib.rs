@@ -1,1 +1,119 @@
-//! x
+//! The checked, immutable plan of a node: the configuration as core types.
+//!
+//! **Decides** nothing at run time: it says what was decided when it was made. Whoever holds an
+//! `Arc<Plan>` holds a whole, consistent configuration; a reload makes a new one and swaps it.
+//!
+//! **Does not care** about TOML, files or environment: those are turned into a plan by the binary.
+//! A library user builds one with [`Plan::builder`].
+//!
+//! **Laws.** Every service has at least one seat; every tenant's plan exists; every service named
+//! by a compartment exists; the arithmetic of seats holds ([`watertight_guard::pool::Layout`]).
+//!
+//! ```
+//! use watertight_plan::{Plan, Service, TenantPlan};
+//!
+//! let plan = Plan::builder()
+//!     .plan("standard", TenantPlan { max_in_flight: Some(50), ..TenantPlan::default() })?
+//!     .unlisted("standard")?
+//!     .service(Service::new("checkout".parse()?, 1_u64.try_into()?))
+//!     .build()?;
+//! assert_eq!(plan.services().len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod builder;
+mod error;
+mod identity;
+mod listener;
+mod node;
+mod routes;
+mod secret;
+mod service;
+mod tenant;
+
+use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
+
+use watertight_base::{PlanId, PoolId, SegmentId, ServiceId, TenantId};
+use watertight_guard::pool::Layout;
+
+pub use builder::Builder;
+pub use error::Error;
+pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
+pub use listener::{Admin, ListenLimits, Listener, ListenerKind, Tls};
+pub use node::{AccessLog, Log, Metrics, Node};
+pub use routes::Routes;
+pub use secret::Secret;
+pub use service::{Protocol, Service, Upstream};
+pub use tenant::{Limit, Tenant, TenantPlan};
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) node: Node,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) identity: Identity,
+    pub(crate) plans: BTreeMap<PlanId, Arc<TenantPlan>>,
+    pub(crate) tenants: HashMap<TenantId, Tenant>,
+    pub(crate) services: BTreeMap<ServiceId, Arc<Service>>,
+    pub(crate) routes: Routes,
+    pub(crate) layout: Layout,
+    pub(crate) declared: Vec<PoolId>,
+    pub(crate) segments: Vec<SegmentId>,
+}
+
+impl Plan {
+    /// Begins an empty plan.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The node itself.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The listeners, in the order of their names.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// How a request's tenant is found.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The plans that tenants are on, by name.
+    pub fn plans(&self) -> &BTreeMap<PlanId, Arc<TenantPlan>> {
+        &self.plans
+    }
+
+    /// The listed tenants.
+    pub fn tenants(&self) -> &HashMap<TenantId, Tenant> {
+        &self.tenants
+    }
+
+    /// The services, by name.
+    pub fn services(&self) -> &BTreeMap<ServiceId, Arc<Service>> {
+        &self.services
+    }
+
+    /// Which service a path belongs to.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Pools, compartments and the seats that services take.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Pools that are declared for the map and the audit, and not fronted by this node.
+    pub fn declared_pools(&self) -> &[PoolId] {
+        &self.declared
+    }
+
+    /// The segments that tenants name, sorted.
+    pub fn segments(&self) -> &[SegmentId] {
+        &self.segments
+    }
+}

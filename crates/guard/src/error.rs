@@ -1,0 +1,81 @@
+//! What can be wrong with walls before anything runs through them.
+//!
+//! A refusal is not an error: it is a [`Reason`](watertight_base::Reason).
+
+use watertight_base::{CompartmentId, PoolId, ServiceId};
+
+/// A layout or a limit that cannot be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A burst of zero, or one that takes longer than 584 years to refill.
+    #[error("a burst lies between 1 and the number of units that refill in 584 years, not {burst}")]
+    Burst {
+        /// The burst given, in units.
+        burst: u64,
+    },
+    /// A cap that could never be reached.
+    #[error(
+        "the cap of {service} ({cap}) is larger than compartment {compartment} ({seats} seats)"
+    )]
+    CapAboveSeats {
+        /// The service capped.
+        service: ServiceId,
+        /// The compartment.
+        compartment: CompartmentId,
+        /// The cap.
+        cap: u32,
+        /// The compartment's seats.
+        seats: u32,
+    },
+    /// A cap for a service that does not sit in the compartment.
+    #[error("compartment {compartment} caps {service}, which is not among its services")]
+    CapOfStranger {
+        /// The service capped.
+        service: ServiceId,
+        /// The compartment.
+        compartment: CompartmentId,
+    },
+    /// Two compartments of a pool have one name, or one is called like the reserve.
+    #[error("pool {pool} has two compartments called {compartment} (the reserve is one of them)")]
+    DuplicateCompartment {
+        /// The pool.
+        pool: PoolId,
+        /// The name.
+        compartment: String,
+    },
+    /// Compartments and reserve add up to more than there is.
+    #[error(
+        "pool {pool} gives out more than it has: {seats} seats in compartments and {reserve} in reserve, of {capacity}"
+    )]
+    PoolOverbooked {
+        /// The pool.
+        pool: PoolId,
+        /// Seats of all compartments.
+        seats: u64,
+        /// Seats of the reserve.
+        reserve: u32,
+        /// Capacity of the pool.
+        capacity: u32,
+    },
+    /// A service sits in two compartments of one pool.
+    #[error("service {service} sits in two compartments of pool {pool}")]
+    ServiceTwiceInPool {
+        /// The service.
+        service: ServiceId,
+        /// The pool.
+        pool: PoolId,
+    },
+    /// A service has no seat anywhere.
+    #[error("service {service} has no seat in any pool")]
+    ServiceWithoutSeat {
+        /// The service.
+        service: ServiceId,
+    },
+    /// A compartment names a service that does not exist.
+    #[error("a compartment names service {service}, which does not exist")]
+    UnknownService {
+        /// The service.
+        service: ServiceId,
+    },
+}

@@ -1,0 +1,3 @@
+//! x
+mod layout;
+pub use layout::{Class, CompartmentSpec, Layout, PoolSpec};

@@ -1,0 +1,107 @@
+//! What can be wrong with a plan as a whole, when each of its parts is right.
+
+use watertight_base::{PlanId, PoolId, ServiceId, TenantId};
+
+/// A plan that cannot be built.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A word that is not what its type allows.
+    #[error(transparent)]
+    Word(#[from] watertight_base::Error),
+    /// The arithmetic of pools or limits.
+    #[error(transparent)]
+    Guard(#[from] watertight_guard::Error),
+    /// A tenant is on a plan that does not exist.
+    #[error("tenant {tenant} is on plan {plan}, which does not exist")]
+    TenantPlan {
+        /// The tenant.
+        tenant: TenantId,
+        /// The plan named.
+        plan: PlanId,
+    },
+    /// `unknown` names a plan that does not exist.
+    #[error("unlisted tenants are put on plan {plan}, which does not exist")]
+    UnknownPlan {
+        /// The plan named.
+        plan: PlanId,
+    },
+    /// An API key is for a tenant that nobody listed.
+    #[error("API key {key} is for tenant {tenant}, which is not listed")]
+    KeyTenant {
+        /// The name of the key.
+        key: String,
+        /// The tenant named.
+        tenant: TenantId,
+    },
+    /// Two services claim one route.
+    #[error("services {first} and {second} both claim route {route}")]
+    RouteTwice {
+        /// The route.
+        route: String,
+        /// The service that claimed it first.
+        first: ServiceId,
+        /// The service that claimed it again.
+        second: ServiceId,
+    },
+    /// A route that is not an absolute, normal path.
+    #[error(
+        "route {route:?} of {service} must begin with '/' and have no empty, '.' or '..' segment, query or escape"
+    )]
+    Route {
+        /// The route.
+        route: String,
+        /// Its service.
+        service: ServiceId,
+    },
+    /// Two services have one name.
+    #[error("there are two services called {service}")]
+    ServiceTwice {
+        /// The name.
+        service: ServiceId,
+    },
+    /// A service uses a pool that is not there.
+    #[error("service {service} uses pool {pool}, which does not exist")]
+    UsesUnknownPool {
+        /// The service.
+        service: ServiceId,
+        /// The pool named.
+        pool: PoolId,
+    },
+    /// A service uses a pool but no compartment of it names the service.
+    #[error("service {service} uses pool {pool}, but sits in none of its compartments")]
+    UsesWithoutCompartment {
+        /// The service.
+        service: ServiceId,
+        /// The pool.
+        pool: PoolId,
+    },
+    /// A compartment names a service that does not say that it uses the pool.
+    #[error("a compartment of pool {pool} names service {service}, which does not use the pool")]
+    CompartmentWithoutUse {
+        /// The service.
+        service: ServiceId,
+        /// The pool.
+        pool: PoolId,
+    },
+    /// Two listeners have one name or one address.
+    #[error("listeners {first} and {second} both bind {address}")]
+    AddressTwice {
+        /// The first listener.
+        first: String,
+        /// The second listener.
+        second: String,
+        /// The address.
+        address: std::net::SocketAddr,
+    },
+    /// A listener that would be open to a network without what that needs.
+    #[error("listener {listener} is bound beyond loopback ({address}); {need}")]
+    Exposed {
+        /// The listener.
+        listener: String,
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// What to add.
+        need: &'static str,
+    },
+}

@@ -1,0 +1,105 @@
+//! Listeners: where the node can be reached, by whom, and how much it takes.
+//!
+//! Beyond loopback a traffic listener needs TLS or the spoken word that a balancer in front ends
+//! it; the admin listener needs a token or mutual TLS. Anything else is refused at the start.
+
+use std::{net::SocketAddr, time::Duration};
+
+use watertight_base::Tier;
+
+use crate::Secret;
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name: `traffic`, `traffic-tier1`, `admin`.
+    pub name: String,
+    /// Its address. Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// What it is for.
+    pub kind: ListenerKind,
+    /// The certificate to serve, and whose certificates to ask for.
+    pub tls: Option<Tls>,
+    /// How much it takes.
+    pub limits: ListenLimits,
+}
+
+/// What a listener is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListenerKind {
+    /// The front door.
+    Traffic {
+        /// Only services of this tier, with accept threads of its own.
+        tier: Option<Tier>,
+        /// `plaintext = "behind-balancer"`: cleartext beyond loopback is meant.
+        behind_balancer: bool,
+    },
+    /// API, metrics and health.
+    Admin(Admin),
+}
+
+/// Who may use the admin listener.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Admin {
+    /// The bearer token to ask for. None: whoever reaches the listener.
+    pub token: Option<Secret>,
+}
+
+/// TLS of a listener; the files are read when the plan is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate: Vec<u8>,
+    /// Its private key, PEM.
+    pub key: Secret,
+    /// Authorities whose client certificates are demanded, PEM. Set: mutual TLS.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+/// How much a listener takes. Reaching a limit shows in a metric.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ListenLimits {
+    /// Connections at once. Further ones wait in the kernel's queue. Default 8,192.
+    pub max_connections: usize,
+    /// A request's line and headers, in bytes; more is answered 431. Default 32 KiB.
+    pub max_header_bytes: usize,
+    /// A request's body, in bytes; more is answered 413. Default 64 MiB. `u64::MAX`: no limit.
+    pub max_body_bytes: u64,
+    /// The time for a request's head to arrive. Default 10 s.
+    pub header_timeout: Duration,
+    /// The longest silence: between requests, within a body, from a reader. Default 60 s.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 8_192,
+            max_header_bytes: 32 * 1024,
+            max_body_bytes: 64 * 1024 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Listener {
+    /// Why this listener may not be opened as it is, if it may not.
+    pub(crate) fn exposure(&self) -> Option<&'static str> {
+        if self.bind.ip().is_loopback() {
+            return None;
+        }
+        match &self.kind {
+            ListenerKind::Traffic { behind_balancer, .. } => {
+                (self.tls.is_none() && !behind_balancer).then_some(
+                    "give it `tls`, or say `plaintext = \"behind-balancer\"` if a balancer ends TLS before it",
+                )
+            }
+            ListenerKind::Admin(admin) => {
+                let mutual = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+                (admin.token.is_none() && !mutual)
+                    .then_some("give it `token_file`, or `tls` with `client_ca`")
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Services: what stands behind the front door.
+
+use std::{fmt, time::Duration};
+
+use watertight_base::{PoolId, ServiceId, Tier};
+use watertight_guard::breaker::Settings;
+
+/// A service and how it is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub id: ServiceId,
+    /// How much it matters.
+    pub tier: Tier,
+    /// Path prefixes that belong to it, on segment boundaries.
+    pub routes: Vec<String>,
+    /// Where it runs.
+    pub upstreams: Vec<Upstream>,
+    /// The time from the arrival of a request's head to that of its answer's head. Default 30 s.
+    pub timeout: Duration,
+    /// The time to open a connection. Default 1 s.
+    pub connect_timeout: Duration,
+    /// Connections (streams, for HTTP/2) to one upstream at once. Default 256.
+    pub upstream_connections: u32,
+    /// Bytes of an answer that are taken from the upstream ahead of a slow reader. Default 64 KiB.
+    pub response_buffer_bytes: usize,
+    /// When calls are held back.
+    pub breaker: Settings,
+    /// The shared resources that it uses; empty: a compartment of its own.
+    pub uses: Vec<PoolId>,
+}
+
+impl Service {
+    /// Default of [`Service::timeout`].
+    pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+    /// Default of [`Service::connect_timeout`].
+    pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
+    /// Default of [`Service::upstream_connections`].
+    pub const UPSTREAM_CONNECTIONS_DEFAULT: u32 = 256;
+    /// Default of [`Service::response_buffer_bytes`].
+    pub const RESPONSE_BUFFER_DEFAULT: usize = 64 * 1024;
+
+    /// A service with the defaults, without routes or upstreams.
+    pub fn new(id: ServiceId, tier: Tier) -> Self {
+        Self {
+            id,
+            tier,
+            routes: Vec::new(),
+            upstreams: Vec::new(),
+            timeout: Self::TIMEOUT_DEFAULT,
+            connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            upstream_connections: Self::UPSTREAM_CONNECTIONS_DEFAULT,
+            response_buffer_bytes: Self::RESPONSE_BUFFER_DEFAULT,
+            breaker: Settings::default(),
+            uses: Vec::new(),
+        }
+    }
+}
+
+/// One address of a service.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Upstream {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What is spoken to an upstream.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Protocol {
+    /// `http://`: HTTP/1.1.
+    Http1,
+    /// `h2c://`: cleartext HTTP/2 with prior knowledge, as gRPC needs.
+    Http2,
+}
+
+impl Upstream {
+    /// `host:port`, with brackets around an IPv6 address.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.protocol {
+            Protocol::Http1 => "http",
+            Protocol::Http2 => "h2c",
+        };
+        write!(f, "{scheme}://{}", self.authority())
+    }
+}
