@@ -253,15 +253,11 @@ impl Builder {
                 id: service.id.as_str().parse()?,
                 capacity: seats,
                 reserve: 0,
-                compartments: vec![CompartmentSpec {
-                    id: service.id.as_str().parse()?,
-                    services: vec![service.id.clone()],
+                compartments: vec![CompartmentSpec::new(
+                    service.id.as_str().parse()?,
                     seats,
-                    caps: Vec::new(),
-                    queue: CompartmentSpec::QUEUE_DEFAULT,
-                    queue_total: CompartmentSpec::QUEUE_TOTAL_DEFAULT,
-                    max_wait: CompartmentSpec::MAX_WAIT_DEFAULT,
-                }],
+                    vec![service.id.clone()],
+                )],
             });
         }
         Ok(())
@@ -309,15 +305,11 @@ mod tests {
             id: "database".parse().unwrap(),
             capacity: 10_u64.try_into().unwrap(),
             reserve: 0,
-            compartments: vec![CompartmentSpec {
-                id: "c".parse().unwrap(),
+            compartments: vec![CompartmentSpec::new(
+                "c".parse().unwrap(),
+                10_u64.try_into().unwrap(),
                 services,
-                seats: 10_u64.try_into().unwrap(),
-                caps: Vec::new(),
-                queue: 1,
-                queue_total: 1,
-                max_wait: std::time::Duration::from_secs(1),
-            }],
+            )],
         };
         assert!(matches!(
             Plan::builder()

@@ -9,9 +9,9 @@
 //! Everything is named. A reload replaces the layout and finds seats and queues again by the
 //! names of pool, compartment and service.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, PoolId, Seats, ServiceId, Tier};
+use watertight_base::{CompartmentId, PoolId, Seats, ServiceId};
 
 use crate::Error;
 
@@ -80,6 +80,19 @@ impl CompartmentSpec {
     pub const MAX_WAIT_DEFAULT: Duration = Duration::from_secs(1);
     /// Seats of the compartment that a service without `uses` has to itself.
     pub const OWN_SEATS: u32 = 256;
+
+    /// A compartment of `seats` for `services`, without caps and with the default queue.
+    pub fn new(id: CompartmentId, seats: Seats, services: Vec<ServiceId>) -> Self {
+        Self {
+            id,
+            services,
+            seats,
+            caps: Vec::new(),
+            queue: Self::QUEUE_DEFAULT,
+            queue_total: Self::QUEUE_TOTAL_DEFAULT,
+            max_wait: Self::MAX_WAIT_DEFAULT,
+        }
+    }
 }
 
 /// The checked layout of all pools that this node fronts.
@@ -87,8 +100,9 @@ impl CompartmentSpec {
 pub struct Layout {
     pub(super) pools: Vec<PoolSpec>,
     pub(super) compartments: Vec<Walls>,
+    pub(super) slots: Vec<Slot>,
     pub(super) routes: Vec<Route>,
-    pub(super) by_service: HashMap<ServiceId, [usize; 2]>,
+    by_service: HashMap<ServiceId, [usize; 2]>,
 }
 
 /// A compartment as the state machine sees it.
@@ -105,20 +119,29 @@ pub(super) struct Walls {
     pub(super) routes: Vec<usize>,
 }
 
+/// What one service may hold of one compartment.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) service: ServiceId,
+    pub(super) compartment: usize,
+    pub(super) cap: u32,
+}
+
 /// The requests of one service and class: they take the same seats and wait in the same place.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     pub(super) service: ServiceId,
     pub(super) class: Class,
     /// At least one; the first is where the route's requests wait.
-    pub(super) demands: Vec<Demand>,
+    pub(super) demands: Arc<[Demand]>,
 }
 
-/// One seat in one compartment.
+/// One seat: in this pool, in this compartment, in this service's slot of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Demand {
+    pub(super) pool: usize,
     pub(super) compartment: usize,
-    pub(super) cap: u32,
+    pub(super) slot: usize,
 }
 
 impl Layout {
@@ -134,45 +157,20 @@ impl Layout {
     /// [`Error`] names the first rule that the pools break.
     pub fn new(pools: Vec<PoolSpec>, services: &[ServiceId]) -> Result<Self, Error> {
         let mut layout = Self::default();
-        let mut ordinary: HashMap<ServiceId, Vec<Demand>> = HashMap::new();
-        let mut operations: HashMap<ServiceId, Vec<Demand>> = HashMap::new();
+        let mut wanted: HashMap<ServiceId, [Vec<Demand>; 2]> = HashMap::new();
         for (index, pool) in pools.iter().enumerate() {
             check_arithmetic(pool)?;
-            let first = layout.compartments.len();
-            let reserve = (pool.reserve > 0).then_some(first + pool.compartments.len());
-            for (offset, spec) in pool.compartments.iter().enumerate() {
-                layout.compartments.push(Walls::new(spec, index));
-                for service in &spec.services {
-                    let demand = Demand {
-                        compartment: first + offset,
-                        cap: spec.cap_of(service),
-                    };
-                    ordinary.entry(service.clone()).or_default().push(demand);
-                    let reserved = reserve.map_or(demand, |compartment| Demand {
-                        compartment,
-                        cap: pool.reserve,
-                    });
-                    operations
-                        .entry(service.clone())
-                        .or_default()
-                        .push(reserved);
-                }
-            }
-            if reserve.is_some() {
-                layout.compartments.push(Walls::reserve(pool, index)?);
-            }
+            layout.add_pool(index, pool, &mut wanted)?;
         }
         for service in services {
-            let (Some(seats), Some(reserved)) =
-                (ordinary.remove(service), operations.remove(service))
-            else {
+            let Some(demands) = wanted.remove(service) else {
                 return Err(Error::ServiceWithoutSeat {
                     service: service.clone(),
                 });
             };
-            layout.add_routes(service, seats, reserved);
+            layout.add_routes(service, demands);
         }
-        if let Some(service) = ordinary.into_keys().min() {
+        if let Some(service) = wanted.into_keys().min() {
             return Err(Error::UnknownService { service });
         }
         layout.pools = pools;
@@ -184,9 +182,65 @@ impl Layout {
         &self.pools
     }
 
-    fn add_routes(&mut self, service: &ServiceId, seats: Vec<Demand>, reserved: Vec<Demand>) {
+    /// The route of a service's requests of one class.
+    pub(super) fn route(&self, service: &ServiceId, class: Class) -> Option<usize> {
+        let routes = self.by_service.get(service)?;
+        Some(match class {
+            Class::Ordinary => routes[0],
+            Class::Operations => routes[1],
+        })
+    }
+
+    fn add_pool(
+        &mut self,
+        index: usize,
+        pool: &PoolSpec,
+        wanted: &mut HashMap<ServiceId, [Vec<Demand>; 2]>,
+    ) -> Result<(), Error> {
+        let reserve = self.compartments.len() + pool.compartments.len();
+        for spec in &pool.compartments {
+            let compartment = self.compartments.len();
+            self.compartments.push(Walls::new(spec, index));
+            for service in &spec.services {
+                let ordinary = self.add_slot(service, index, compartment, spec.cap_of(service));
+                let operations = if pool.reserve > 0 {
+                    self.add_slot(service, index, reserve, pool.reserve)
+                } else {
+                    ordinary
+                };
+                let demands = wanted.entry(service.clone()).or_default();
+                demands[0].push(ordinary);
+                demands[1].push(operations);
+            }
+        }
+        if pool.reserve > 0 {
+            self.compartments.push(Walls::reserve(pool, index)?);
+        }
+        Ok(())
+    }
+
+    fn add_slot(
+        &mut self,
+        service: &ServiceId,
+        pool: usize,
+        compartment: usize,
+        cap: u32,
+    ) -> Demand {
+        self.slots.push(Slot {
+            service: service.clone(),
+            compartment,
+            cap,
+        });
+        Demand {
+            pool,
+            compartment,
+            slot: self.slots.len() - 1,
+        }
+    }
+
+    fn add_routes(&mut self, service: &ServiceId, demands: [Vec<Demand>; 2]) {
         let first = self.routes.len();
-        for (class, demands) in [(Class::Ordinary, seats), (Class::Operations, reserved)] {
+        for (class, demands) in Class::ALL.into_iter().zip(demands) {
             for demand in &demands {
                 self.compartments[demand.compartment]
                     .routes
@@ -195,7 +249,7 @@ impl Layout {
             self.routes.push(Route {
                 service: service.clone(),
                 class,
-                demands,
+                demands: demands.into(),
             });
         }
         self.by_service.insert(service.clone(), [first, first + 1]);

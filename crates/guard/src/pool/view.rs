@@ -1,0 +1,121 @@
+//! What the pools look like: the one truth behind status, metrics, map and tests.
+
+use std::time::Duration;
+
+use watertight_base::{CompartmentId, PoolId, ServiceId, Tick};
+
+use super::{Class, Pools};
+
+/// A pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolView {
+    /// Its name.
+    pub id: PoolId,
+    /// Seats in all.
+    pub capacity: u32,
+    /// Seats that are held.
+    pub in_use: u32,
+    /// Its compartments; the reserve, where there is one, comes last.
+    pub compartments: Vec<CompartmentView>,
+}
+
+/// A compartment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompartmentView {
+    /// Its name.
+    pub id: CompartmentId,
+    /// Its seats; 0 when it went with a reload and is still sat on.
+    pub seats: u32,
+    /// Seats that are held.
+    pub in_use: u32,
+    /// Requests that wait here.
+    pub waiting: u32,
+    /// Whether it is the pool's reserve.
+    pub is_reserve: bool,
+    /// Seats held × time, so far.
+    pub seat_time: Duration,
+    /// What each service holds of it.
+    pub slots: Vec<SlotView>,
+}
+
+/// What one service holds of a compartment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotView {
+    /// The service.
+    pub service: ServiceId,
+    /// The most seats that it may hold.
+    pub cap: u32,
+    /// Seats that it holds.
+    pub in_use: u32,
+    /// Its requests that wait here.
+    pub waiting: u32,
+    /// Seats held × time, so far.
+    pub seat_time: Duration,
+    /// Requests seated so far.
+    pub granted: u64,
+    /// Time that they waited for that, added up.
+    pub wait_time: Duration,
+}
+
+impl Pools {
+    /// All pools, in layout order.
+    pub fn view(&self, now: Tick) -> Vec<PoolView> {
+        let pools = self.layout.pools.iter().enumerate();
+        pools
+            .map(|(index, spec)| PoolView {
+                id: spec.id.clone(),
+                capacity: spec.capacity.get(),
+                in_use: self.pools[index].in_use,
+                compartments: self.compartments_of(index, now),
+            })
+            .collect()
+    }
+
+    fn compartments_of(&self, pool: usize, now: Tick) -> Vec<CompartmentView> {
+        let all = self.layout.compartments.iter().enumerate();
+        all.filter(|(index, walls)| {
+            let gone = walls.seats == 0 && self.compartments[*index].occupancy.in_use == 0;
+            walls.pool == pool && !gone
+        })
+        .map(|(index, walls)| CompartmentView {
+            id: walls.id.clone(),
+            seats: walls.seats,
+            in_use: self.compartments[index].occupancy.in_use,
+            waiting: self.compartments[index].waiting,
+            is_reserve: walls.is_reserve,
+            seat_time: Duration::from_nanos(self.compartments[index].occupancy.seat_nanos(now)),
+            slots: self.slots_of(index, now),
+        })
+        .collect()
+    }
+
+    fn slots_of(&self, compartment: usize, now: Tick) -> Vec<SlotView> {
+        let all = self.layout.slots.iter().enumerate();
+        all.filter(|(_, slot)| slot.compartment == compartment)
+            .map(|(index, slot)| {
+                let mut view = SlotView {
+                    service: slot.service.clone(),
+                    cap: slot.cap,
+                    in_use: self.slots[index].in_use,
+                    waiting: 0,
+                    seat_time: Duration::from_nanos(self.slots[index].seat_nanos(now)),
+                    granted: 0,
+                    wait_time: Duration::ZERO,
+                };
+                for route in Class::ALL.map(|class| self.layout.route(&slot.service, class)) {
+                    let Some(route) = route else { continue };
+                    let demands = &self.layout.routes[route].demands;
+                    if demands.iter().any(|demand| demand.slot == index) {
+                        let state = &self.routes[route];
+                        view.granted += state.counts.granted;
+                        view.wait_time += Duration::from_nanos(state.counts.wait_nanos);
+                        if demands[0].slot == index {
+                            view.waiting += state.flows.waiting();
+                        }
+                    }
+                }
+                view
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask bench [name]`: the benches, with what they measure against.
+
+use anyhow::{Result, bail};
+
+use crate::{packages, process};
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let name = match args {
+        [] => None,
+        [name] => Some(name.as_str()),
+        _ => bail!("one bench at a time: `cargo xtask bench [name]`"),
+    };
+    packages::ensure(&needed(name))?;
+    let mut command = process::cargo(["bench", "-p", "watertight-benches"]);
+    if let Some(name) = name {
+        command.args(["--bench", name]);
+    }
+    process::run(&mut command)
+}
+
+fn needed(name: Option<&str>) -> Vec<&'static str> {
+    NEEDED
+        .iter()
+        .filter(|(bench, _)| name.is_none_or(|name| name == *bench))
+        .flat_map(|(_, programs)| programs.iter().copied())
+        .collect()
+}
+
+/// Bench → programs: the instruction counter, and the peers that a bench runs beside us.
+const NEEDED: [(&str, &[&str]); 2] = [
+    ("instructions", &["valgrind"]),
+    ("proxy", &["nginx", "h2load"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bench_needs_its_own_programs_and_all_benches_need_all() {
+        assert_eq!(needed(Some("instructions")), ["valgrind"]);
+        assert!(needed(Some("throttle")).is_empty());
+        assert_eq!(needed(None), ["valgrind", "nginx", "h2load"]);
+    }
+}

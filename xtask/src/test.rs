@@ -1,0 +1,123 @@
+//! `cargo xtask test`: every test, set-up included.
+//!
+//! The release binary is built once and handed to the tests as `WATERTIGHT_BIN`, so that a test of
+//! real processes drives what a user would run. All test binaries run even after one has failed,
+//! and the last line says how many tests passed and failed.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::packages;
+use crate::process;
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    packages::ensure(&NEEDED)?;
+    let workspace = Workspace::load()?;
+    build(&workspace)?;
+    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast", "--"]);
+    command
+        .args(filters(args))
+        .env("WATERTIGHT_BIN", workspace.binary());
+    let (tally, succeeded) = tee(&mut command)?;
+    println!("\n{tally}");
+    verdict(tally, succeeded)
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
+    process::run(&mut process::cargo([
+        "build",
+        "--release",
+        "-p",
+        "watertight",
+    ]))?;
+    if workspace.has_bins("watertight-e2e") {
+        process::run(&mut process::cargo([
+            "build",
+            "--release",
+            "-p",
+            "watertight-e2e",
+            "--bins",
+        ]))?;
+    }
+    Ok(())
+}
+
+/// Passes the output on line by line while it adds up the results.
+fn tee(command: &mut Command) -> Result<(Tally, bool)> {
+    eprintln!("$ {}", process::show(command));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let stdout = child.stdout.take().context("cargo has no stdout")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read what the tests print")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.line(&line);
+    }
+    let succeeded = child.wait().context("cannot wait for cargo")?.success();
+    if !succeeded {
+        tally.died();
+    }
+    Ok((tally, succeeded))
+}
+
+/// What libtest gets: one leading `--` is the user's way of saying that filters follow.
+fn filters(args: &[String]) -> &[String] {
+    match args {
+        [dashes, rest @ ..] if dashes == "--" => rest,
+        all => all,
+    }
+}
+
+fn verdict(tally: Tally, succeeded: bool) -> Result<()> {
+    if tally.is_empty() {
+        bail!("no test ran: does the filter name one?");
+    }
+    if tally.failed > 0 || !succeeded {
+        bail!("tests failed, did not build, or died without a result; see above");
+    }
+    Ok(())
+}
+
+/// Programs that tests start.
+const NEEDED: [&str; 3] = ["curl", "h2load", "python3"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leading_pair_of_dashes_is_not_a_filter() {
+        let words =
+            |words: &[&str]| -> Vec<String> { words.iter().copied().map(str::to_owned).collect() };
+        assert_eq!(filters(&words(&["--", "a", "b"])), words(&["a", "b"]));
+        assert_eq!(filters(&words(&["a", "--exact"])), words(&["a", "--exact"]));
+        assert!(filters(&[]).is_empty());
+    }
+
+    #[test]
+    fn only_tests_that_ran_and_passed_are_a_success() {
+        let tally = |passed, failed| Tally { passed, failed };
+        assert!(verdict(tally(3, 0), true).is_ok());
+        assert!(verdict(tally(0, 0), true).is_err());
+        assert!(verdict(tally(3, 1), true).is_err());
+        assert!(verdict(tally(3, 0), false).is_err());
+    }
+
+    #[test]
+    fn output_is_summed_while_it_streams() {
+        let script = "printf 'test result: ok. 2 passed; 0 failed;\\n'; exit 3";
+        let (tally, succeeded) = tee(Command::new("sh").args(["-c", script])).unwrap();
+        assert_eq!(
+            (tally.to_string().as_str(), succeeded),
+            ("2 passed, 1 failed", false)
+        );
+    }
+}
