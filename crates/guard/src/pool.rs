@@ -78,6 +78,17 @@ pub enum Answer {
     Refused(Refusal),
 }
 
+/// What would become of an arrival.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Foresight {
+    /// It would sit at once.
+    Seat,
+    /// It would wait, about so long.
+    Wait(Duration),
+    /// It would be refused.
+    Refused(Reason),
+}
+
 /// Why, and when it may be worth asking again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refusal {
@@ -216,6 +227,33 @@ impl Pools {
             },
         );
         Answer::Wait { ticket, until }
+    }
+
+    /// What [`Pools::arrive`] would say; takes nothing. A wait comes with an estimate of its length.
+    pub fn foresee(&self, now: Tick, arrival: Arrival<'_>) -> Foresight {
+        let Arrival {
+            service,
+            class,
+            tenant,
+            deadline,
+            ..
+        } = arrival;
+        let Some(route) = self.layout.route(service, class) else {
+            return Foresight::Refused(Reason::Draining);
+        };
+        let home = self.home(route);
+        let walls = &self.layout.compartments[home];
+        if deadline <= now {
+            Foresight::Refused(Reason::DeadlineExceeded)
+        } else if self.fits(route) {
+            Foresight::Seat
+        } else if self.routes[route].flows.waiting_of(tenant) >= walls.queue as usize {
+            Foresight::Refused(Reason::TenantQueueFull)
+        } else if self.compartments[home].waiting >= walls.queue_total {
+            Foresight::Refused(Reason::CompartmentFull)
+        } else {
+            Foresight::Wait(self.time_to_drain(route, tenant))
+        }
     }
 
     /// A seat comes back. Whether it was held.

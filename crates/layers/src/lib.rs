@@ -1,1 +1,57 @@
-//! x
+//! The async shell of `watertight-guard`: one decision, one permit, tower layers.
+//!
+//! **Decides** with [`Admission::admit`] whether a request may run: the tenant's own limits, the
+//! breakers, a seat in each pool. The [`Permit`] that it returns owns everything the request holds
+//! and gives it back when it is dropped. [`AdmissionLayer`] puts that in front of a tower service.
+//!
+//! **Does not care** about proxying, configuration files or where tenants come from.
+//!
+//! **Laws.** A cancelled, dropped, panicked or timed-out request never leaks a seat and never gives
+//! one back twice. A request passes all limits or is charged by none.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use watertight_base::Tick;
+//! use watertight_layers::{Admission, Clock, What};
+//! use watertight_plan::{Plan, Service, TenantPlan};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let plan = Plan::builder()
+//!     .plan("standard", TenantPlan { max_in_flight: Some(1), ..TenantPlan::default() })?
+//!     .unlisted("standard")?
+//!     .service(Service::new("checkout".parse()?, 1_u64.try_into()?))
+//!     .build()?;
+//! let admission = Admission::new(Arc::new(plan), Clock::start())?;
+//! let who = admission.who(&"acme".parse()?)?;
+//! let checkout = "checkout".parse()?;
+//! let what = What::new(&checkout, Tick::MAX);
+//! let permit = admission.admit(&who, what, admission.clock().now()).await?;
+//! let second = admission.admit(&who, what, admission.clock().now()).await;
+//! assert_eq!(second.unwrap_err().reason.http_status(), 429);
+//! drop(permit);
+//! # Ok(())
+//! # }
+//! ```
+
+mod admission;
+mod clock;
+mod explain;
+mod metrics;
+mod permit;
+mod quotas;
+mod refusal;
+mod seats;
+mod tenants;
+mod tower;
+mod view;
+
+pub use admission::{Admission, What};
+pub use clock::Clock;
+pub use explain::Explanation;
+pub use permit::Permit;
+pub use quotas::{QuotaState, Quotas};
+pub use refusal::{RATE_LIMIT, RATE_LIMIT_POLICY, Refusal};
+pub use tenants::Who;
+pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
+pub use view::{BreakerView, TenantCounts, TenantView};

@@ -182,6 +182,13 @@ impl Layout {
         &self.pools
     }
 
+    /// The compartment in which a service's requests of one class wait: that of the first pool
+    /// that the service uses.
+    pub fn compartment_of(&self, service: &ServiceId, class: Class) -> Option<&CompartmentId> {
+        let route = self.route(service, class)?;
+        Some(&self.compartments[self.routes[route].demands[0].compartment].id)
+    }
+
     /// The route of a service's requests of one class.
     pub(super) fn route(&self, service: &ServiceId, class: Class) -> Option<usize> {
         let routes = self.by_service.get(service)?;

@@ -1,0 +1,67 @@
+//! What admission counts. Labels are services and reasons, both bounded by configuration and code;
+//! tenants are counted by whoever records requests, under a label budget.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+use watertight_base::ServiceId;
+use watertight_guard::breaker::State;
+
+use crate::{Permit, Refusal};
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Verdict {
+    service: String,
+    verdict: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Change {
+    service: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    admissions: Family<Verdict, Counter>,
+    breaker_changes: Family<Change, Counter>,
+}
+
+impl Metrics {
+    pub(crate) fn count(&self, service: &ServiceId, result: &Result<Permit, Refusal>) {
+        let (verdict, reason) = match result {
+            Ok(_) => ("admitted", ""),
+            Err(refusal) => ("refused", refusal.reason.label()),
+        };
+        let labels = Verdict {
+            service: service.to_string(),
+            verdict,
+            reason,
+        };
+        self.admissions.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn breaker_changed(&self, service: &ServiceId, state: State) {
+        let labels = Change {
+            service: service.to_string(),
+            state: state.label(),
+        };
+        self.breaker_changes.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "watertight_admissions",
+            "Requests that admission decided on, by service, verdict and reason",
+            self.admissions.clone(),
+        );
+        registry.register(
+            "watertight_breaker_changes",
+            "Changes of state of the breakers of tenants and services, by service and new state",
+            self.breaker_changes.clone(),
+        );
+    }
+}

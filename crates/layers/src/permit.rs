@@ -1,0 +1,84 @@
+//! Leave to run: everything that a request holds, given back together.
+
+use std::{sync::Arc, time::Duration};
+
+use watertight_base::{CompartmentId, ServiceId};
+use watertight_guard::{
+    breaker::{Outcome, Pass},
+    throttle::InFlightCount,
+};
+
+use crate::{
+    Quotas,
+    admission::Inner,
+    seats::SeatGuard,
+    tenants::{Lane, Who},
+};
+
+/// Leave to run. Dropping it gives back the seats and the place among the tenant's requests in
+/// flight, and tells the breaker how the call went; whatever becomes of the request, its caller or
+/// its task, that happens once.
+#[derive(Debug)]
+pub struct Permit {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) who: Who,
+    pub(crate) service: ServiceId,
+    pub(crate) pass: Option<Pass>,
+    pub(crate) outcome: Outcome,
+    /// Before `in_flight`: a tenant's next request finds a seat when it finds a place.
+    pub(crate) seat: Option<SeatGuard>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) quotas: Quotas,
+    pub(crate) compartment: Option<CompartmentId>,
+    pub(crate) waited: Duration,
+}
+
+/// A place among a tenant's requests in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<InFlightCount>);
+
+impl InFlight {
+    /// None: the tenant has as many as its plan allows.
+    pub(crate) fn enter(lane: &Lane) -> Option<Self> {
+        let max = lane.terms.plan.max_in_flight.unwrap_or(u32::MAX);
+        lane.in_flight
+            .enter(max)
+            .then(|| Self(Arc::clone(&lane.in_flight)))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Permit {
+    /// Says how the call went. Without a word it says nothing about the target, as when the caller
+    /// went away.
+    pub fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+
+    /// What is left of the limits that the request passed.
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// The compartment that the request sits in (of the first pool that its service uses).
+    pub fn compartment(&self) -> Option<&CompartmentId> {
+        self.compartment.as_ref()
+    }
+
+    /// How long the request waited for its seats.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.inner
+            .record(&self.who, &self.service, self.pass, self.outcome);
+    }
+}

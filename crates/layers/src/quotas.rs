@@ -1,0 +1,116 @@
+//! What is left of a tenant's limits, and how it is written into headers.
+//!
+//! The fields `RateLimit-Policy` and `RateLimit` are those of draft-ietf-httpapi-ratelimit-headers,
+//! revision 11, in the structured field syntax of RFC 9651. A limit's name is a token when it
+//! begins with a letter, and a string otherwise.
+
+use std::{fmt::Write as _, time::Duration};
+
+use watertight_base::LimitId;
+use watertight_guard::throttle::{Decision, Quota};
+
+/// The limits that hold for a request, in the plan's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quotas(pub(crate) Vec<QuotaState>);
+
+/// One limit, and what is left of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuotaState {
+    /// Its name.
+    pub limit: LimitId,
+    /// Its numbers.
+    pub quota: Quota,
+    /// What it said.
+    pub decision: Decision,
+}
+
+impl Quotas {
+    /// The limits.
+    pub fn iter(&self) -> impl Iterator<Item = &QuotaState> {
+        self.0.iter()
+    }
+
+    /// Whether no limit holds.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The limits that refused.
+    pub fn violated(&self) -> impl Iterator<Item = &QuotaState> {
+        self.0.iter().filter(|state| !state.decision.allowed)
+    }
+
+    /// The value of `RateLimit-Policy`: `vip-rate;q=500;w=1`.
+    pub fn policy_header(&self) -> String {
+        self.list(|text, state| {
+            let rate = state.quota.rate();
+            // Infallible: writing to a String.
+            let _ = write!(
+                text,
+                ";q={};w={}",
+                rate.limit(),
+                whole_seconds(rate.period()).max(1)
+            );
+        })
+    }
+
+    /// The value of `RateLimit`: `vip-rate;r=499;t=1`.
+    pub fn state_header(&self) -> String {
+        self.list(|text, state| {
+            let Decision {
+                remaining, full_in, ..
+            } = state.decision;
+            let _ = write!(text, ";r={remaining};t={}", whole_seconds(full_in));
+        })
+    }
+
+    fn list(&self, parameters: impl Fn(&mut String, &QuotaState)) -> String {
+        let mut text = String::new();
+        for state in &self.0 {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            let name = state.limit.as_str();
+            if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+                text.push_str(name);
+            } else {
+                let _ = write!(text, "\"{name}\"");
+            }
+            parameters(&mut text, state);
+        }
+        text
+    }
+}
+
+/// Seconds, rounded up.
+pub(crate) fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use watertight_base::{Rate, Tick};
+    use watertight_guard::throttle::TokenBucket;
+
+    use super::*;
+
+    #[test]
+    fn headers_are_structured_fields_of_the_draft() {
+        let quota = Quota::new(Rate::new(10, Duration::from_secs(60)).unwrap(), 20).unwrap();
+        let decision = TokenBucket::default().take(Tick::ZERO, &quota, 1);
+        let state = |name: &str| QuotaState {
+            limit: name.parse().unwrap(),
+            quota,
+            decision,
+        };
+        let quotas = Quotas(vec![state("vip-rate"), state("7days")]);
+        assert_eq!(
+            quotas.policy_header(),
+            "vip-rate;q=10;w=60, \"7days\";q=10;w=60"
+        );
+        assert_eq!(
+            quotas.state_header(),
+            "vip-rate;r=19;t=6, \"7days\";r=19;t=6"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Admission in front of any tower service that speaks HTTP.
+//!
+//! A thin adapter: it asks [`Identify`] who calls what, calls [`Admission::admit`], and keeps the
+//! permit until the last byte of the answer's body was produced, or the body is dropped. A server
+//! error (5xx) or an error of the inner service counts as a failure for the breaker.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use tower_layer::Layer;
+use tower_service::Service;
+use watertight_base::{Reason, ServiceId, TenantId, Tick};
+use watertight_guard::breaker::Outcome;
+
+use crate::{Admission, Permit, Refusal, What};
+
+/// Says on whose behalf a request is made, and for which service.
+pub trait Identify: Send + Sync + 'static {
+    /// The tenant and the service of a request, by its head.
+    ///
+    /// # Errors
+    /// [`Reason::NoTenant`] or [`Reason::IdentityConflict`], if the head does not say.
+    fn identify(&self, head: &http::request::Parts) -> Result<(TenantId, ServiceId), Reason>;
+}
+
+impl<F> Identify for F
+where
+    F: Fn(&http::request::Parts) -> Result<(TenantId, ServiceId), Reason> + Send + Sync + 'static,
+{
+    fn identify(&self, head: &http::request::Parts) -> Result<(TenantId, ServiceId), Reason> {
+        self(head)
+    }
+}
+
+/// Puts admission in front of a service.
+pub struct AdmissionLayer<I> {
+    admission: Admission,
+    identify: Arc<I>,
+}
+
+impl<I: Identify> AdmissionLayer<I> {
+    /// Admission for requests that `identify` tells apart.
+    pub fn new(admission: Admission, identify: I) -> Self {
+        Self {
+            admission,
+            identify: Arc::new(identify),
+        }
+    }
+}
+
+impl<I> Clone for AdmissionLayer<I> {
+    fn clone(&self) -> Self {
+        Self {
+            admission: self.admission.clone(),
+            identify: Arc::clone(&self.identify),
+        }
+    }
+}
+
+impl<I> fmt::Debug for AdmissionLayer<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmissionLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S, I> Layer<S> for AdmissionLayer<I> {
+    type Service = AdmissionService<S, I>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AdmissionService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service behind admission. Always ready: what cannot run is refused, or waits in the fair
+/// queue, so readiness holds nothing.
+pub struct AdmissionService<S, I> {
+    inner: S,
+    layer: AdmissionLayer<I>,
+}
+
+impl<S: Clone, I> Clone for AdmissionService<S, I> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            layer: self.layer.clone(),
+        }
+    }
+}
+
+impl<S, I> fmt::Debug for AdmissionService<S, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmissionService").finish_non_exhaustive()
+    }
+}
+
+type ResponseFuture<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<AdmissionBody<B>>, E>> + Send>>;
+
+impl<S, I, A, B> Service<Request<A>> for AdmissionService<S, I>
+where
+    S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    I: Identify,
+    A: Send + 'static,
+    B: Body<Data: From<Vec<u8>>> + Send + 'static,
+{
+    type Response = Response<AdmissionBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<B, S::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let mut inner = self.inner.clone();
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let mut permit = match layer.admit(&head).await {
+                Ok(permit) => permit,
+                Err(refusal) => return Ok(refusal.into_response::<Vec<u8>>().map(refused_body)),
+            };
+            std::future::poll_fn(|context| inner.poll_ready(context)).await?;
+            match inner.call(Request::from_parts(head, body)).await {
+                Ok(response) => {
+                    let failed = response.status().is_server_error();
+                    permit.set_outcome(if failed {
+                        Outcome::Failure
+                    } else {
+                        Outcome::Success
+                    });
+                    let (mut head, body) = response.into_parts();
+                    permit.quotas().write_headers(&mut head.headers);
+                    let permit = (!body.is_end_stream()).then_some(permit);
+                    Ok(Response::from_parts(
+                        head,
+                        AdmissionBody {
+                            kind: Kind::Inner { body, permit },
+                        },
+                    ))
+                }
+                Err(error) => {
+                    permit.set_outcome(Outcome::Failure);
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl<I: Identify> AdmissionLayer<I> {
+    async fn admit(&self, head: &http::request::Parts) -> Result<Permit, Refusal> {
+        let (tenant, service) = self.identify.identify(head).map_err(Refusal::early)?;
+        let who = self.admission.who(&tenant).map_err(|reason| Refusal {
+            tenant: Some(tenant.clone()),
+            ..Refusal::early(reason)
+        })?;
+        let now = self.admission.clock().now();
+        self.admission
+            .admit(&who, What::new(&service, Tick::MAX), now)
+            .await
+    }
+}
+
+fn refused_body<B: Body<Data: From<Vec<u8>>>>(problem: Vec<u8>) -> AdmissionBody<B> {
+    AdmissionBody {
+        kind: Kind::Refused {
+            problem: Some(problem),
+        },
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of an answer: the inner service's, with the permit in its hand, or a refusal's.
+    pub struct AdmissionBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Inner { #[pin] body: B, permit: Option<Permit> },
+        Refused { problem: Option<Vec<u8>> },
+    }
+}
+
+impl<B> fmt::Debug for AdmissionBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmissionBody").finish_non_exhaustive()
+    }
+}
+
+impl<B: Body<Data: From<Vec<u8>>>> Body for AdmissionBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProjection::Refused { problem } => {
+                Poll::Ready(problem.take().map(|bytes| Ok(Frame::data(bytes.into()))))
+            }
+            KindProjection::Inner { body, permit } => {
+                let frame = body.poll_frame(context);
+                if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+                    *permit = None;
+                }
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.is_end_stream(),
+            Kind::Refused { problem } => problem.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body, .. } => body.size_hint(),
+            Kind::Refused { problem } => {
+                SizeHint::with_exact(problem.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
+    }
+}
