@@ -45,7 +45,9 @@ pub enum Error {
     #[error("the front door could not change its walls")]
     FrontDoor(#[source] Box<dyn StdError + Send + Sync>),
     /// The shop did not come to rest between two phases.
-    #[error("the shop was still busy after {waited:?}: {in_use} connections in use, {waiting} callers waiting")]
+    #[error(
+        "the shop was still busy after {waited:?}: {in_use} connections in use, {waiting} callers waiting"
+    )]
     StillBusy {
         /// How long it was waited for.
         waited: Duration,

@@ -19,8 +19,13 @@ pub enum Service {
 
 impl Service {
     /// All services, the most critical first.
-    pub const ALL: [Self; 5] =
-        [Self::Checkout, Self::Login, Self::Inventory, Self::Recommendations, Self::Reporting];
+    pub const ALL: [Self; 5] = [
+        Self::Checkout,
+        Self::Login,
+        Self::Inventory,
+        Self::Recommendations,
+        Self::Reporting,
+    ];
 
     /// The services that the noisy tenant floods.
     pub const FLOODED: [Self; 2] = [Self::Recommendations, Self::Reporting];
@@ -63,7 +68,8 @@ impl Service {
     #[must_use]
     pub fn serves(self, path: &str) -> bool {
         self.routes().iter().any(|route| {
-            path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(route)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 
@@ -101,7 +107,13 @@ mod tests {
     #[test]
     fn no_path_belongs_to_two_services() {
         for route in Service::ALL.iter().flat_map(|service| service.routes()) {
-            assert_eq!(Service::ALL.iter().filter(|service| service.serves(route)).count(), 1);
+            assert_eq!(
+                Service::ALL
+                    .iter()
+                    .filter(|service| service.serves(route))
+                    .count(),
+                1
+            );
         }
     }
 }

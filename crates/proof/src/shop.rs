@@ -64,9 +64,17 @@ impl Shop {
         let thread = std::thread::Builder::new()
             .name("shop".to_owned())
             .spawn(move || live(&wanted, &shared, &opened, closed))
-            .map_err(|source| Error::Thread { who: "shop", source })?;
+            .map_err(|source| Error::Thread {
+                who: "shop",
+                source,
+            })?;
         let addresses = opening.recv().map_err(|_| Error::Ended { who: "shop" })??;
-        Ok(Self { addresses, database, open: Some(open), thread: Some(thread) })
+        Ok(Self {
+            addresses,
+            database,
+            open: Some(open),
+            thread: Some(thread),
+        })
     }
 
     /// Where each service listens.
@@ -104,10 +112,16 @@ fn live(
     opened: &mpsc::SyncSender<Result<Addresses, Error>>,
     closed: oneshot::Receiver<()>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(source) => {
-            let _ = opened.send(Err(Error::Thread { who: "shop", source }));
+            let _ = opened.send(Err(Error::Thread {
+                who: "shop",
+                source,
+            }));
             return;
         }
     };
@@ -115,7 +129,12 @@ fn live(
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let start = |service: Service| {
             let (listener, address) = listen(wanted.of(service))?;
-            tokio::spawn(accept(listener, service, database.clone(), Arc::clone(&connections)));
+            tokio::spawn(accept(
+                listener,
+                service,
+                database.clone(),
+                Arc::clone(&connections),
+            ));
             Ok(address)
         };
         let outcome = Addresses::each(start);
@@ -130,7 +149,11 @@ fn live(
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let open = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;

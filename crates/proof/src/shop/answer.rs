@@ -17,13 +17,19 @@ pub(super) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
     if path == "/healthz" {
-        return Ok(json(StatusCode::OK, &json!({"service": service.name(), "status": "ok"})));
+        return Ok(json(
+            StatusCode::OK,
+            &json!({"service": service.name(), "status": "ok"}),
+        ));
     }
     if !service.serves(path) {
         let body = json!({"service": service.name(), "error": "no such path in this service"});
         return Ok(json(StatusCode::NOT_FOUND, &body));
     }
-    let tenant = request.headers().get("x-tenant-id").and_then(|value| value.to_str().ok());
+    let tenant = request
+        .headers()
+        .get("x-tenant-id")
+        .and_then(|value| value.to_str().ok());
     let database = database.clone();
     // A task of its own: what has begun is finished although the caller may leave meanwhile.
     let query = tokio::spawn(async move { database.query(service).await }).await;
@@ -48,6 +54,8 @@ pub(super) async fn answer(
 fn json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -21,7 +21,12 @@ pub struct Listen {
 /// The Watertight configuration (TOML) for a shop at these addresses.
 #[must_use]
 pub fn configuration(addresses: &Addresses, walls: Walls, listen: Listen) -> String {
-    Text { addresses, walls, listen }.to_string()
+    Text {
+        addresses,
+        walls,
+        listen,
+    }
+    .to_string()
 }
 
 struct Text<'a> {
@@ -35,10 +40,21 @@ impl fmt::Display for Text<'_> {
         writeln!(f, "[node]\nid = \"shop\"\n")?;
         writeln!(f, "[listen.traffic]\nbind = \"{}\"\n", self.listen.traffic)?;
         writeln!(f, "[listen.admin]\nbind = \"{}\"\n", self.listen.admin)?;
-        writeln!(f, "[identity]\ntenant = [\"header:x-tenant-id\"]\nunknown = \"refuse\"\n")?;
-        writeln!(f, "[plans.vip]\nweight = 4\n\n[plans.standard]\nweight = 1\n")?;
+        writeln!(
+            f,
+            "[identity]\ntenant = [\"header:x-tenant-id\"]\nunknown = \"refuse\"\n"
+        )?;
+        writeln!(
+            f,
+            "[plans.vip]\nweight = 4\n\n[plans.standard]\nweight = 1\n"
+        )?;
         for tenant in Tenant::ALL {
-            writeln!(f, "[tenants.{}]\nplan = \"{}\"\n", tenant.name, tenant.plan())?;
+            writeln!(
+                f,
+                "[tenants.{}]\nplan = \"{}\"\n",
+                tenant.name,
+                tenant.plan()
+            )?;
         }
         for service in Service::ALL {
             writeln!(f, "[services.{service}]\ntier = {}", service.tier())?;
@@ -55,11 +71,18 @@ impl fmt::Display for Text<'_> {
 
 fn compartments(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Service::{Checkout, Inventory, Login, Recommendations, Reporting};
-    writeln!(f, "[pools.database]\ncapacity = {CONNECTIONS}\nreserve = 20\nalert = 70\n")?;
+    writeln!(
+        f,
+        "[pools.database]\ncapacity = {CONNECTIONS}\nreserve = 20\nalert = 70\n"
+    )?;
     writeln!(f, "[pools.database.compartments.checkout]")?;
     writeln!(f, "services = {}\nseats = 30\n", names(&[Checkout, Login]))?;
     writeln!(f, "[pools.database.compartments.rest]")?;
-    writeln!(f, "services = {}\nseats = 50", names(&[Inventory, Recommendations, Reporting]))?;
+    writeln!(
+        f,
+        "services = {}\nseats = 50",
+        names(&[Inventory, Recommendations, Reporting])
+    )?;
     writeln!(f, "caps = {{ {Recommendations} = 15, {Reporting} = 10 }}")
 }
 
@@ -95,7 +118,11 @@ mod tests {
             admin: SocketAddr::from(([127, 0, 0, 1], 7070)),
         };
         let checkout = SocketAddr::from(([127, 0, 0, 1], 9001));
-        configuration(&Addresses::free().with(Service::Checkout, checkout), walls, listen)
+        configuration(
+            &Addresses::free().with(Service::Checkout, checkout),
+            walls,
+            listen,
+        )
     }
 
     #[test]

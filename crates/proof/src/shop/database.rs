@@ -90,9 +90,16 @@ pub(super) struct NoConnection;
 impl Database {
     pub(super) fn new() -> Self {
         let random = fastrand::Rng::with_seed(0x0005_407d_a7ab_a5e0);
-        let state = State { statistics: Statistics::default(), random };
+        let state = State {
+            statistics: Statistics::default(),
+            random,
+        };
         let connections = Semaphore::new(CONNECTIONS as usize);
-        Self(Arc::new(Shared { connections, state: Mutex::new(state), idle: Notify::new() }))
+        Self(Arc::new(Shared {
+            connections,
+            state: Mutex::new(state),
+            idle: Notify::new(),
+        }))
     }
 
     /// What it has done and does now.
@@ -144,7 +151,10 @@ struct Presence<'a> {
 impl<'a> Presence<'a> {
     fn wait(database: &'a Database) -> Self {
         database.state().statistics.waiting += 1;
-        Self { database, begun: false }
+        Self {
+            database,
+            begun: false,
+        }
     }
 
     fn begin(&mut self, service: Service) -> Duration {
@@ -188,7 +198,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn paused(test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
         runtime.block_on(test);
     }
 
@@ -209,8 +222,9 @@ mod tests {
     #[test]
     fn the_middle_query_takes_the_median() {
         let mut random = fastrand::Rng::with_seed(7);
-        let mut times: Vec<_> =
-            (0..10_001).map(|_| query_time(standard_normal(&mut random), 1)).collect();
+        let mut times: Vec<_> = (0..10_001)
+            .map(|_| query_time(standard_normal(&mut random), 1))
+            .collect();
         times.sort_unstable();
         let median_ms = times[5_000].as_secs_f64() * 1e3;
         assert!((19.5..20.5).contains(&median_ms), "{median_ms}");
@@ -232,8 +246,14 @@ mod tests {
             database.idle().await;
             let statistics = database.statistics();
             assert_eq!(statistics.peak_in_use, CONNECTIONS);
-            assert_eq!(statistics.queries(Service::Login), u64::from(CONNECTIONS + 20));
-            assert_eq!((statistics.in_use, statistics.waiting, statistics.gave_up), (0, 0, 0));
+            assert_eq!(
+                statistics.queries(Service::Login),
+                u64::from(CONNECTIONS + 20)
+            );
+            assert_eq!(
+                (statistics.in_use, statistics.waiting, statistics.gave_up),
+                (0, 0, 0)
+            );
         });
     }
 
