@@ -197,7 +197,11 @@ impl Sender<'_> {
                 };
                 // An answer may be found after the time-out when this thread was late: nobody waited that long.
                 let late = latency > timeout;
-                let answer = if late { Answer::Failed(Failure::Timeout) } else { answer };
+                let answer = if late {
+                    Answer::Failed(Failure::Timeout)
+                } else {
+                    answer
+                };
                 let Arrival { at, stream } = arrival;
                 // The receiver is gone only with the whole run.
                 let _ = report.send(Outcome {
