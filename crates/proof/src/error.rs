@@ -44,9 +44,6 @@ pub enum Error {
     /// The front door did not change its walls.
     #[error("the front door could not change its walls")]
     FrontDoor(#[source] Box<dyn StdError + Send + Sync>),
-    /// A report could not be written as JSON.
-    #[error("the report could not be written as JSON")]
-    Json(#[source] serde_json::Error),
     /// The shop did not come to rest between two phases.
     #[error(
         "the shop was still busy after {waited:?}: {in_use} connections in use, {waiting} callers waiting"

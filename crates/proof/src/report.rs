@@ -12,9 +12,9 @@ pub use figures::{Classes, Figures, Noisy, Second, Victims};
 pub use page::html;
 pub use table::table;
 
+use crate::Class;
 use crate::load::Measured;
 use crate::scenario::Phase;
-use crate::{Class, Error};
 use figures::{Tally, noisy, series};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,13 @@ pub struct PhaseReport {
     pub series: Vec<Second>,
 }
 
+/// One tier and class, as tables show it: the phases below each other.
+struct Group<'a> {
+    tier: u8,
+    class: Class,
+    rows: Vec<(Phase, &'a Figures)>,
+}
+
 impl Report {
     /// The numbers of the phase, if it was run.
     #[must_use]
@@ -56,11 +63,27 @@ impl Report {
     }
 
     /// The report as JSON, indented.
-    ///
-    /// # Errors
-    /// Never for a report of this crate's making: its keys are text and its numbers finite.
-    pub fn json(&self) -> Result<String, Error> {
-        serde_json::to_string_pretty(self).map_err(Error::Json)
+    #[must_use]
+    #[allow(
+        clippy::expect_used,
+        reason = "numbers, texts and maps keyed by them: all can be JSON"
+    )]
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report can be written as JSON")
+    }
+
+    /// The figures by tier and class, each over the phases that have them; groups that nobody has are left out.
+    fn groups<'a>(&'a self) -> impl Iterator<Item = Group<'a>> {
+        let classes = |tier| [Class::Vip, Class::Standard, Class::Noisy].map(|class| (tier, class));
+        (1..=3).flat_map(classes).filter_map(|(tier, class)| {
+            let of = |phase: &'a PhaseReport| phase.classes.get(&tier)?.get(&class);
+            let rows: Vec<_> = self
+                .phases
+                .iter()
+                .filter_map(|phase| Some((phase.name, of(phase)?)))
+                .collect();
+            (!rows.is_empty()).then_some(Group { tier, class, rows })
+        })
     }
 }
 

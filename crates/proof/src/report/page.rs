@@ -6,7 +6,7 @@
 mod chart;
 
 use super::table::{grouped, percent};
-use super::{Figures, Noisy, PhaseReport, Report};
+use super::{Figures, Noisy, Report};
 use crate::scenario::Phase;
 use crate::{Class, verdict};
 use std::fmt::Write;
@@ -23,7 +23,7 @@ pub fn html(report: &Report) -> String {
         ("failed", "The walls did not hold")
     };
     // Inside a script element only `<` can do harm; in JSON it stands in texts alone, where its escape is the same text.
-    let json = report.json().unwrap_or_default().replace('<', "\\u003c");
+    let json = report.json().replace('<', "\\u003c");
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -154,20 +154,13 @@ fn table(report: &Report) -> String {
         "<section>\n<h2>By tier and tenants</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>Tier</th><th>Tenants</th>\
          <th>Phase</th><th>Requests</th><th>Success</th><th>p50</th><th>p99</th></tr></thead>\n",
     );
-    for tier in 1..=3 {
-        for class in [Class::Vip, Class::Standard, Class::Noisy] {
-            push(&mut html, format_args!("<tbody class=\"tier-{tier}\">\n"));
-            let figures = |phase: &'_ PhaseReport| phase.classes.get(&tier)?.get(&class).cloned();
-            let found = report
-                .phases
-                .iter()
-                .filter_map(|phase| Some((phase, figures(phase)?)));
-            for (place, (phase, figures)) in found.enumerate() {
-                let group = (place == 0).then_some((tier, class));
-                row(&mut html, group, phase.name, &figures);
-            }
-            html.push_str("</tbody>\n");
+    for group in report.groups() {
+        html.push_str("<tbody>\n");
+        for (place, (phase, figures)) in group.rows.iter().enumerate() {
+            let name = (place == 0).then_some((group.tier, group.class));
+            row(&mut html, name, *phase, figures);
         }
+        html.push_str("</tbody>\n");
     }
     html.push_str("</table></div>\n</section>\n");
     html

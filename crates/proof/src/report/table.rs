@@ -1,6 +1,7 @@
 //! The report as one text table and a verdict: the same group in all phases stands together, to be compared at a glance.
 
-use super::{Figures, Noisy, PhaseReport, Report};
+use super::{Figures, Noisy, Report};
+use crate::scenario::Phase;
 use crate::{Class, verdict};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
@@ -15,27 +16,20 @@ pub fn table(report: &Report) -> String {
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
         .set_header(HEADER);
-    for tier in 1..=3 {
-        for class in [Class::Vip, Class::Standard] {
-            let figures = |phase: &PhaseReport| phase.classes.get(&tier)?.get(&class).cloned();
-            let found = report
-                .phases
-                .iter()
-                .filter_map(|phase| Some((phase, figures(phase)?)));
-            for (place, (phase, figures)) in found.enumerate() {
-                let group = [tier.to_string(), class.to_string()];
-                table.add_row(row(place, &group, phase, &cells(&figures)));
-            }
+    for group in report.groups().filter(|group| group.class != Class::Noisy) {
+        let name = [group.tier.to_string(), group.class.to_string()];
+        for (place, (phase, figures)) in group.rows.into_iter().enumerate() {
+            table.add_row(row(place, &name, phase, &cells(figures)));
         }
     }
     for (place, phase) in report.phases.iter().enumerate() {
         let group = ["all".to_owned(), Class::Noisy.to_string()];
-        table.add_row(row(place, &group, phase, &noisy_cells(&phase.noisy)));
+        table.add_row(row(place, &group, phase.name, &noisy_cells(&phase.noisy)));
     }
     format!("{table}\n{}\n", verdict::sentence(report))
 }
 
-fn row(place: usize, group: &[String; 2], phase: &PhaseReport, rest: &[String; 5]) -> Vec<Cell> {
+fn row(place: usize, group: &[String; 2], phase: Phase, rest: &[String; 5]) -> Vec<Cell> {
     // A group is named once, on its first line.
     let named = |text: &String| {
         if place == 0 {
@@ -46,7 +40,7 @@ fn row(place: usize, group: &[String; 2], phase: &PhaseReport, rest: &[String; 5
     };
     let right = |text: &String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut row: Vec<_> = group.iter().map(named).collect();
-    row.push(Cell::new(phase.name));
+    row.push(Cell::new(phase));
     row.extend(rest[..4].iter().map(right));
     row.push(Cell::new(&rest[4]));
     row

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn paused(test: impl Future<Output = ()>) {
+    fn run(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn more_callers_than_connections_wait_and_all_are_served() {
-        paused(async {
+        run(async {
             let database = Database::new();
             let queries: Vec<_> = (0..CONNECTIONS + 20)
                 .map(|_| {
@@ -259,11 +259,11 @@ mod tests {
 
     #[test]
     fn a_caller_who_is_dropped_leaves_nothing_behind() {
-        paused(async {
+        run(async {
             let database = Database::new();
             {
                 let mut query = std::pin::pin!(database.query(Service::Login));
-                assert!(futures_poll_once(query.as_mut()).await);
+                assert!(is_pending_after_one_poll(query.as_mut()).await);
                 assert_eq!(database.statistics().in_use, 1);
             }
             database.idle().await;
@@ -272,7 +272,7 @@ mod tests {
     }
 
     /// Polls once and says whether the future is still pending.
-    async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+    async fn is_pending_after_one_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
         std::future::poll_fn(|context| {
             std::task::Poll::Ready(future.as_mut().poll(context).is_pending())
         })
