@@ -14,7 +14,7 @@ mod stream;
 
 pub use measured::{Answer, Failure, Latencies, Measured, Outcome};
 pub use schedule::{Arrival, schedule};
-pub use stream::Stream;
+pub use stream::{RATE_MAX_PER_S, Stream};
 
 use crate::Error;
 use connections::Connections;

@@ -3,7 +3,7 @@
 //! Every stream draws from a generator of its own, seeded with the seed and with who it is, not with its place in the
 //! list. So a tenant sends the same requests at the same times in every phase, whatever the others do.
 
-use super::Stream;
+use super::{RATE_MAX_PER_S, Stream};
 use std::time::Duration;
 
 /// One request that is to be sent.
@@ -32,7 +32,7 @@ pub fn schedule(streams: &[Stream], seed: u64, length: Duration) -> Vec<Arrival>
 
 fn times(stream: &Stream, seed: u64, length: Duration) -> impl Iterator<Item = Duration> {
     let mut random = fastrand::Rng::with_seed(seed ^ name_hash(stream));
-    let (rate_per_s, length_s) = (stream.rate_per_s, length.as_secs_f64());
+    let (rate_per_s, length_s) = (stream.rate_per_s.min(RATE_MAX_PER_S), length.as_secs_f64());
     let mut at_s = 0.0;
     let next = move || {
         at_s += -(1.0 - random.f64()).ln() / rate_per_s;

@@ -7,6 +7,9 @@ use http::{HeaderName, HeaderValue, Request, Uri};
 use http_body_util::Empty;
 use std::net::SocketAddr;
 
+/// The highest rate of a stream, per second: a schedule is held in memory.
+pub const RATE_MAX_PER_S: f64 = 100_000.0;
+
 /// One tenant's requests to one path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
@@ -20,7 +23,7 @@ pub struct Stream {
     pub tier: u8,
     /// The path asked for.
     pub path: String,
-    /// Requests per second on average.
+    /// Requests per second on average, at most [`RATE_MAX_PER_S`].
     pub rate_per_s: f64,
 }
 
@@ -41,8 +44,12 @@ impl Prepared {
             path: stream.path.clone(),
             why,
         };
-        if !(stream.rate_per_s.is_finite() && stream.rate_per_s >= 0.0) {
-            return Err(refuse(format!("{} requests a second", stream.rate_per_s)));
+        if !(0.0..=RATE_MAX_PER_S).contains(&stream.rate_per_s) {
+            let why = format!(
+                "{} a second is not within 0 and {RATE_MAX_PER_S}",
+                stream.rate_per_s
+            );
+            return Err(refuse(why));
         }
         let uri: Uri = stream
             .path
