@@ -15,11 +15,13 @@ pub enum Reason {
     BreakerOpen,
     /// Every seat that the request may take is held, and its queue does not take more.
     CompartmentFull,
+    /// A token or key was shown and failed its check: forged, expired, or nobody's.
+    CredentialsInvalid,
     /// A seat will not, or did not, come free before the request's deadline.
     DeadlineExceeded,
     /// The node is stopping.
     Draining,
-    /// The sources of identity name different tenants, or proof failed its check.
+    /// The sources of identity name different tenants.
     IdentityConflict,
     /// No source named a tenant.
     NoTenant,
@@ -61,9 +63,10 @@ impl GrpcCode {
 
 impl Reason {
     /// All reasons, in alphabetical order of their labels.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BreakerOpen,
         Self::CompartmentFull,
+        Self::CredentialsInvalid,
         Self::DeadlineExceeded,
         Self::Draining,
         Self::IdentityConflict,
@@ -79,6 +82,7 @@ impl Reason {
         match self {
             Self::BreakerOpen => "breaker-open",
             Self::CompartmentFull => "compartment-full",
+            Self::CredentialsInvalid => "credentials-invalid",
             Self::DeadlineExceeded => "deadline-exceeded",
             Self::Draining => "draining",
             Self::IdentityConflict => "identity-conflict",
@@ -93,7 +97,7 @@ impl Reason {
     /// The HTTP status of the answer.
     pub const fn http_status(self) -> u16 {
         match self {
-            Self::NoTenant => 401,
+            Self::CredentialsInvalid | Self::NoTenant => 401,
             Self::IdentityConflict | Self::UnknownTenant => 403,
             Self::TenantConcurrency | Self::TenantQueueFull | Self::TenantRate => 429,
             Self::BreakerOpen | Self::CompartmentFull | Self::DeadlineExceeded | Self::Draining => {
@@ -124,9 +128,10 @@ impl Reason {
                 "The service is failing for this tenant, or is down; calls to it are held back."
             }
             Self::CompartmentFull => "The compartment is full, and so is its queue.",
+            Self::CredentialsInvalid => "The token or key shown is forged, expired, or nobody's.",
             Self::DeadlineExceeded => "No seat came free before the request's deadline.",
             Self::Draining => "This node is stopping; try another.",
-            Self::IdentityConflict => "The request's claims of identity are invalid or disagree.",
+            Self::IdentityConflict => "The request names more than one tenant.",
             Self::NoTenant => "The request does not say on whose behalf it is made.",
             Self::TenantConcurrency => {
                 "The tenant has as many requests in flight as its plan allows."
@@ -161,7 +166,7 @@ mod tests {
     fn own_quota_is_429_and_protection_is_503() {
         for reason in Reason::ALL {
             let expected = match reason {
-                Reason::NoTenant => 401,
+                Reason::CredentialsInvalid | Reason::NoTenant => 401,
                 Reason::IdentityConflict | Reason::UnknownTenant => 403,
                 reason if reason.is_own_quota() => 429,
                 _ => 503,

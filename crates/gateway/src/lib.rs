@@ -1,1 +1,45 @@
-//! x
+//! The HTTP front door: identify, route, admit, forward, record.
+//!
+//! **Decides** how a request becomes a tenant and a service (`identify`, `path`), on which threads
+//! it runs (`runtimes`), which upstream and connection carry it (`forward`), and what is recorded
+//! of it (`record`). Whether it may run is decided by `watertight-layers`.
+//!
+//! **Does not care** about configuration files, the admin API or the command line.
+//!
+//! **Laws.** A request is recorded once, whatever becomes of it. A seat is held until the last
+//! upstream byte has arrived, and no longer. Connections to an upstream never exceed their cap. A
+//! reload fails no request.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use watertight_gateway::Gateway;
+//! use watertight_layers::Clock;
+//! use watertight_plan::Plan;
+//!
+//! let gateway = Gateway::start(Arc::new(Plan::builder().build()?), Clock::start())?;
+//! assert!(gateway.services().is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access_log;
+mod body;
+mod collector;
+mod error;
+mod fault;
+mod forward;
+mod gateway;
+mod identify;
+mod in_flight;
+mod listen;
+mod metrics;
+mod path;
+mod record;
+mod runtimes;
+mod serve;
+
+pub use error::Error;
+pub use fault::Fault;
+pub use forward::upstream::UpstreamView;
+pub use gateway::{Gateway, NoExplanation, Question, ServiceView};
+pub use identify::{Identified, Identifier};
+pub use listen::{Listening, Peer};

@@ -183,7 +183,7 @@ impl Admission {
             pass,
             outcome: Outcome::Ignored,
             seat: None,
-            in_flight,
+            _in_flight: in_flight,
             quotas,
             compartment: plan
                 .layout()

@@ -118,7 +118,7 @@ impl Refusal {
         if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if self.reason == Reason::NoTenant {
+        if matches!(self.reason, Reason::CredentialsInvalid | Reason::NoTenant) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         self.quotas.write_headers(headers);

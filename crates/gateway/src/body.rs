@@ -1,0 +1,381 @@
+//! Bodies on their way: bounded, watched, and streamed under backpressure.
+//!
+//! *Up*: [`RequestBody`] passes a client's frames on as the upstream takes them, counts its bytes
+//! and its silences, and remembers what was wrong, so that the answer can name it.
+//!
+//! *Down*: a relay of a bounded number of bytes lies between upstream and client. The upstream end
+//! fills it without waiting for the reader until it is full; when the upstream's last byte is in,
+//! seat and connection are free, however slow the reader is. An answer that is cut short must not
+//! look complete: without [`Item::End`] the reader sees an error and its connection is closed.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, Sleep},
+};
+
+/// Why a body ended before its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The client went away, or broke the protocol.
+    #[error("the client broke off")]
+    BrokeOff,
+    /// The body is longer than it may be.
+    #[error("the body is too long")]
+    TooLarge,
+    /// Nothing came for too long.
+    #[error("the body stalled")]
+    Stalled,
+    /// The upstream broke off.
+    #[error("the upstream broke off")]
+    Upstream,
+}
+
+/// What a request's body came to, seen from outside while it is on its way.
+#[derive(Debug, Default)]
+pub(crate) struct BodyWatch {
+    bytes: AtomicU64,
+    error: AtomicU8,
+}
+
+impl BodyWatch {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn error(&self) -> Option<BodyError> {
+        match self.error.load(Ordering::Acquire) {
+            1 => Some(BodyError::BrokeOff),
+            2 => Some(BodyError::TooLarge),
+            3 => Some(BodyError::Stalled),
+            _ => None,
+        }
+    }
+
+    fn fail(&self, error: BodyError) -> BodyError {
+        let code = match error {
+            BodyError::BrokeOff | BodyError::Upstream => 1,
+            BodyError::TooLarge => 2,
+            BodyError::Stalled => 3,
+        };
+        self.error.store(code, Ordering::Release);
+        error
+    }
+}
+
+/// A request's body, on its way up.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    inner: Incoming,
+    left: u64,
+    silence_max: Duration,
+    silence: Option<Pin<Box<Sleep>>>,
+    watch: Arc<BodyWatch>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(
+        inner: Incoming,
+        bytes_max: u64,
+        silence_max: Duration,
+        watch: Arc<BodyWatch>,
+    ) -> Self {
+        Self {
+            inner,
+            left: bytes_max,
+            silence_max,
+            silence: None,
+            watch,
+        }
+    }
+
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let silence_max = self.silence_max;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(silence_max)));
+        silence.as_mut().poll(context)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match Pin::new(&mut self.inner).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(_))) => {
+                return Poll::Ready(Some(Err(self.watch.fail(BodyError::BrokeOff))));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.poll_silence(context));
+                return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
+            }
+        };
+        let silence_max = self.silence_max;
+        if let Some(silence) = &mut self.silence {
+            silence
+                .as_mut()
+                .reset(Instant::from_std(later(silence_max)));
+        }
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            self.watch.bytes.fetch_add(length, Ordering::Relaxed);
+            match self.left.checked_sub(length) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(self.watch.fail(BodyError::TooLarge)))),
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a timer is set at the edge")]
+fn later(span: Duration) -> std::time::Instant {
+    std::time::Instant::now() + span
+}
+
+/// What travels through a relay.
+#[derive(Debug)]
+enum Item {
+    Frame(Frame<Bytes>),
+    End,
+}
+
+/// The upstream's end of a relay.
+#[derive(Debug)]
+pub(crate) struct RelaySender {
+    items: mpsc::UnboundedSender<Item>,
+    room: Arc<Semaphore>,
+    capacity: usize,
+}
+
+/// An answer's body, on its way down.
+#[derive(Debug)]
+pub(crate) struct ResponseBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Whole(Option<Bytes>),
+    Relay {
+        items: mpsc::UnboundedReceiver<Item>,
+        room: Arc<Semaphore>,
+        size: SizeHint,
+        capacity: usize,
+        ended: bool,
+    },
+}
+
+/// A relay that holds at most `capacity` bytes. `size` is what is known of the length.
+pub(crate) fn relay(capacity: usize, size: SizeHint) -> (RelaySender, ResponseBody) {
+    let (sender, items) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(capacity));
+    let body = Kind::Relay {
+        items,
+        room: Arc::clone(&room),
+        size,
+        capacity,
+        ended: false,
+    };
+    (
+        RelaySender {
+            items: sender,
+            room,
+            capacity,
+        },
+        ResponseBody(body),
+    )
+}
+
+impl RelaySender {
+    /// Waits for room and passes a frame on. False: the reader is gone.
+    pub(crate) async fn send(&self, frame: Frame<Bytes>) -> bool {
+        let weight = weight(&frame, self.capacity);
+        let room = tokio::select! {
+            biased;
+            room = self.room.acquire_many(weight) => room,
+            () = self.items.closed() => return false,
+        };
+        let Ok(room) = room else { return false };
+        room.forget();
+        self.items.send(Item::Frame(frame)).is_ok()
+    }
+
+    /// Says that the answer is complete.
+    pub(crate) fn end(self) {
+        // The reader may be gone; then nobody needs to know.
+        let _ = self.items.send(Item::End);
+    }
+
+    /// Until the reader is gone.
+    pub(crate) async fn closed(&self) {
+        self.items.closed().await;
+    }
+}
+
+/// What a frame takes of a relay's room: its bytes, but never more than there can be.
+fn weight(frame: &Frame<Bytes>, capacity: usize) -> u32 {
+    let bytes = frame.data_ref().map_or(0, Bytes::len).min(capacity);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+impl ResponseBody {
+    /// A body of no bytes.
+    pub(crate) fn empty() -> Self {
+        Self(Kind::Whole(None))
+    }
+}
+
+impl From<Vec<u8>> for ResponseBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Kind::Whole((!bytes.is_empty()).then(|| Bytes::from(bytes))))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Relay { ended: true, .. } => Poll::Ready(None),
+            Kind::Relay {
+                items,
+                room,
+                capacity,
+                ended,
+                ..
+            } => Poll::Ready(match ready!(items.poll_recv(context)) {
+                Some(Item::Frame(frame)) => {
+                    room.add_permits(weight(&frame, *capacity) as usize);
+                    Some(Ok(frame))
+                }
+                Some(Item::End) => {
+                    *ended = true;
+                    None
+                }
+                None => {
+                    *ended = true;
+                    Some(Err(BodyError::Upstream))
+                }
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Relay { ended, .. } => *ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Kind::Relay { size, .. } => *size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn frame(length: usize) -> Frame<Bytes> {
+        Frame::data(Bytes::from(vec![7; length]))
+    }
+
+    #[tokio::test]
+    async fn a_relay_holds_no_more_than_its_capacity() {
+        let (sender, mut body) = relay(10, SizeHint::default());
+        assert!(sender.send(frame(10)).await);
+        let mut blocked = Box::pin(sender.send(frame(1)));
+        assert!(futures_poll(blocked.as_mut()).await.is_pending());
+        assert_eq!(
+            body.frame()
+                .await
+                .unwrap()
+                .unwrap()
+                .into_data()
+                .unwrap()
+                .len(),
+            10
+        );
+        assert!(blocked.await);
+    }
+
+    #[tokio::test]
+    async fn a_frame_larger_than_the_relay_passes_alone() {
+        let (sender, mut body) = relay(10, SizeHint::default());
+        assert!(sender.send(frame(100)).await);
+        assert_eq!(
+            body.frame()
+                .await
+                .unwrap()
+                .unwrap()
+                .into_data()
+                .unwrap()
+                .len(),
+            100
+        );
+        assert!(sender.send(frame(100)).await);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_short_is_an_error() {
+        let (sender, body) = relay(10, SizeHint::default());
+        sender.send(frame(3)).await;
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap_err(), BodyError::Upstream);
+
+        let (sender, body) = relay(10, SizeHint::default());
+        sender.send(frame(3)).await;
+        sender.end();
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_leaves_ends_the_relay() {
+        let (sender, body) = relay(10, SizeHint::default());
+        drop(body);
+        sender.closed().await;
+        assert!(!sender.send(frame(3)).await);
+    }
+
+    async fn futures_poll<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+    }
+}

@@ -1,0 +1,211 @@
+//! Metrics that are read from the views at the moment of a scrape, so that they cannot disagree with
+//! what status shows.
+
+use std::{fmt, sync::Weak};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+use watertight_guard::{
+    breaker::State,
+    pool::{CompartmentView, PoolView},
+};
+
+use crate::gateway::{ServiceView, Shared};
+
+/// Reads views when it is asked.
+#[derive(Debug)]
+pub(crate) struct Collected(pub(crate) Weak<Shared>);
+
+type Labels = Vec<(&'static str, String)>;
+
+impl Collector for Collected {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(shared) = self.0.upgrade() else {
+            return Ok(());
+        };
+        let pools = shared.admission.pools();
+        encode_compartments(&mut encoder, &pools)?;
+        encode_services(&mut encoder, &pools)?;
+        encode_upstreams(&mut encoder, &shared.services())?;
+        let counts = shared.admission.tenant_counts();
+        gauges(
+            &mut encoder,
+            "watertight_tenant_breakers",
+            "Pairs of tenant and service that a breaker watches because they failed lately",
+            [(Vec::new(), counts.breakers as i64)],
+        )?;
+        counters(
+            &mut encoder,
+            "watertight_access_log_dropped_lines",
+            "Lines of the access log that were dropped because its reader was too slow",
+            [(Vec::new(), shared.recorder.log.dropped() as f64)],
+        )
+    }
+}
+
+fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) -> fmt::Result {
+    let compartments = || {
+        pools
+            .iter()
+            .flat_map(|pool| pool.compartments.iter().map(move |part| (pool, part)))
+    };
+    let labels = |pool: &PoolView, part: &CompartmentView| -> Labels {
+        vec![
+            ("pool", pool.id.to_string()),
+            ("compartment", part.id.to_string()),
+        ]
+    };
+    let seats = compartments().flat_map(|(pool, part)| {
+        [("limit", part.seats), ("in_use", part.in_use)].map(|(state, number)| {
+            let mut labels = labels(pool, part);
+            labels.push(("state", state.to_owned()));
+            (labels, i64::from(number))
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_compartment_seats",
+        "Seats of a compartment, by state: how many there are, and how many are held",
+        seats,
+    )?;
+    gauges(
+        encoder,
+        "watertight_compartment_waiting",
+        "Requests that wait for a seat of a compartment",
+        compartments().map(|(pool, part)| (labels(pool, part), i64::from(part.waiting))),
+    )?;
+    gauges(
+        encoder,
+        "watertight_pool_capacity_seats",
+        "Seats of a pool in all",
+        pools.iter().map(|pool| {
+            (
+                vec![("pool", pool.id.to_string())],
+                i64::from(pool.capacity),
+            )
+        }),
+    )
+}
+
+fn encode_services(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) -> fmt::Result {
+    let slots = || {
+        pools.iter().flat_map(|pool| {
+            pool.compartments.iter().flat_map(move |part| {
+                part.slots.iter().map(move |slot| {
+                    let labels: Labels = vec![
+                        ("pool", pool.id.to_string()),
+                        ("compartment", part.id.to_string()),
+                        ("service", slot.service.to_string()),
+                    ];
+                    (labels, slot)
+                })
+            })
+        })
+    };
+    counters(
+        encoder,
+        "watertight_seat_seconds",
+        "Seats held by a service × time",
+        slots().map(|(labels, slot)| (labels, slot.seat_time.as_secs_f64())),
+    )?;
+    counters(
+        encoder,
+        "watertight_seats_granted",
+        "Requests of a service that were seated",
+        slots().map(|(labels, slot)| (labels, slot.granted as f64)),
+    )?;
+    counters(
+        encoder,
+        "watertight_seat_wait_seconds",
+        "Time that requests of a service waited for the seats they got",
+        slots().map(|(labels, slot)| (labels, slot.wait_time.as_secs_f64())),
+    )
+}
+
+fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView]) -> fmt::Result {
+    let upstreams = || {
+        services.iter().flat_map(|view| {
+            view.upstreams.iter().map(move |upstream| {
+                let labels: Labels = vec![
+                    ("service", view.service.id.to_string()),
+                    ("upstream", upstream.address.clone()),
+                ];
+                (labels, upstream)
+            })
+        })
+    };
+    let state = |state| match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    };
+    gauges(
+        encoder,
+        "watertight_upstream_breaker_state",
+        "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
+        upstreams().map(|(labels, upstream)| (labels, state(upstream.breaker))),
+    )?;
+    let connections = upstreams().flat_map(|(labels, upstream)| {
+        let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
+        [("in_use", i64::from(upstream.in_use)), ("idle", idle)].map(|(state, number)| {
+            let mut labels = labels.clone();
+            labels.push(("state", state.to_owned()));
+            (labels, number)
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_upstream_connections",
+        "Connections (streams, for HTTP/2) to an upstream, by state",
+        connections,
+    )?;
+    counters(
+        encoder,
+        "watertight_upstream_connects",
+        "Connections opened to an upstream",
+        upstreams().map(|(labels, upstream)| (labels, upstream.connects as f64)),
+    )?;
+    counters(
+        encoder,
+        "watertight_upstream_failures",
+        "Connections to an upstream that were not made, or broke before an answer",
+        upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
+    )
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = (Labels, i64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in rows {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = (Labels, f64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in rows {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! What can be wrong before the front door opens, or with a plan that is to replace another.
+
+use std::net::SocketAddr;
+
+/// A gateway that cannot start, or a plan that it cannot take over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An address cannot be bound.
+    #[error("listener {listener} cannot bind {address}: {source}")]
+    Bind {
+        /// The listener.
+        listener: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A limit that cannot be counted.
+    #[error(transparent)]
+    Guard(#[from] watertight_guard::Error),
+    /// A header's name that is none.
+    #[error("{name:?} is not a header's name")]
+    HeaderName {
+        /// The name given.
+        name: String,
+    },
+    /// Keys for JSON Web Tokens that cannot be read.
+    #[error("the keys for JSON Web Tokens cannot be used: {why}")]
+    JwtKeys {
+        /// What is wrong with them.
+        why: String,
+    },
+    /// A runtime's threads cannot be started.
+    #[error("threads cannot be started: {0}")]
+    Threads(std::io::Error),
+    /// A certificate, key or authority that cannot be used.
+    #[error("the TLS files of listener {listener} cannot be used: {why}")]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// What is wrong with them.
+        why: String,
+    },
+}

@@ -1,0 +1,158 @@
+//! To the service and back: pick an upstream, send, and stream the answer down.
+//!
+//! Of two upstreams picked at random, the one with fewer requests pending gets the request (Azar et
+//! al., *Balanced Allocations*, 1999; Mitzenmacher, *The Power of Two Choices*, 2001); upstreams whose
+//! breakers refuse are left out. A request of which nothing was sent is tried again, on another
+//! upstream where there is one; a request that may have arrived never is.
+
+pub(crate) mod connection;
+pub(crate) mod headers;
+pub(crate) mod upstream;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response, Uri, Version, uri::PathAndQuery};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use watertight_base::Tick;
+use watertight_plan::{Protocol, Service};
+
+use self::{
+    connection::ConnectError,
+    upstream::{Lease, Turn, Upstream},
+};
+use crate::{body::RequestBody, fault::Fault};
+
+/// Times that a request of which nothing was sent is tried, at most.
+const ATTEMPTS_MAX: usize = 4;
+
+/// A service and the state of its upstreams.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    pub(crate) service: Arc<Service>,
+    pub(crate) all: Vec<Arc<Upstream>>,
+}
+
+impl Upstreams {
+    /// How long every upstream is held back, if every one is.
+    pub(crate) fn held_back(&self, now: Tick) -> Option<Duration> {
+        let waits = self
+            .all
+            .iter()
+            .map(|upstream| upstream.held_back(now, &self.service.breaker));
+        waits
+            .reduce(|least, wait| Some(least?.min(wait?)))
+            .flatten()
+    }
+
+    /// Sends `request` and waits for the head of its answer, until `deadline`.
+    ///
+    /// `path` replaces the request's path and query. The lease holds the connection that the
+    /// answer's body comes on.
+    pub(crate) async fn forward(
+        &self,
+        request: Request<RequestBody>,
+        path: PathAndQuery,
+        now: Tick,
+        deadline: std::time::Instant,
+    ) -> Result<(Response<Incoming>, Lease), Fault> {
+        let attempts = self.attempt(request, path, now);
+        timeout_at(Instant::from_std(deadline), attempts)
+            .await
+            .unwrap_or(Err(Fault::UpstreamTimeout))
+    }
+
+    async fn attempt(
+        &self,
+        mut request: Request<RequestBody>,
+        path: PathAndQuery,
+        now: Tick,
+    ) -> Result<(Response<Incoming>, Lease), Fault> {
+        let mut failed: Vec<Arc<Upstream>> = Vec::new();
+        let mut fresh = false;
+        for _ in 0..ATTEMPTS_MAX {
+            let (upstream, turn) = self.pick(now, &failed).ok_or(Fault::UpstreamConnect)?;
+            let lease = upstream
+                .lease(turn, self.service.connect_timeout, fresh)
+                .await;
+            let mut lease = match lease {
+                Ok(lease) => lease,
+                Err(error) => {
+                    log_connect(&upstream, &error);
+                    failed.push(upstream);
+                    continue;
+                }
+            };
+            aim(&mut request, &upstream.address, &path)?;
+            match lease.send(request).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(unanswered) => {
+                    tracing::debug!(upstream = %upstream.address, error = %unanswered.error, "no answer");
+                    // A kept connection was closed under us: the next one is new.
+                    fresh = true;
+                    request = unanswered.request.ok_or(Fault::UpstreamReset)?;
+                }
+            }
+        }
+        Err(Fault::UpstreamConnect)
+    }
+
+    /// The less loaded of two upstreams that were not tried and may be called.
+    fn pick(&self, now: Tick, failed: &[Arc<Upstream>]) -> Option<(Arc<Upstream>, Turn)> {
+        let settings = &self.service.breaker;
+        let mut open: Vec<&Arc<Upstream>> = self
+            .all
+            .iter()
+            .filter(|upstream| !failed.iter().any(|other| Arc::ptr_eq(other, upstream)))
+            .filter(|upstream| upstream.held_back(now, settings).is_none())
+            .collect();
+        while !open.is_empty() {
+            let one = fastrand::usize(..open.len());
+            let other = fastrand::usize(..open.len());
+            let least = if open[other].pending() < open[one].pending() {
+                other
+            } else {
+                one
+            };
+            let upstream = open.swap_remove(least);
+            if let Some(turn) = upstream.turn(now, settings) {
+                return Some((Arc::clone(upstream), turn));
+            }
+        }
+        None
+    }
+}
+
+/// Points a request at an upstream: HTTP/1.1 takes the path alone, HTTP/2 the whole URI.
+fn aim(
+    request: &mut Request<RequestBody>,
+    to: &watertight_plan::Upstream,
+    path: &PathAndQuery,
+) -> Result<(), Fault> {
+    match to.protocol {
+        Protocol::Http1 => {
+            *request.uri_mut() = Uri::from(path.clone());
+            *request.version_mut() = Version::HTTP_11;
+        }
+        Protocol::Http2 => {
+            let host = request
+                .headers()
+                .get(http::header::HOST)
+                .and_then(|host| host.to_str().ok());
+            let authority = host.map_or_else(|| to.authority(), str::to_owned);
+            *request.uri_mut() = Uri::builder()
+                .scheme("http")
+                .authority(authority)
+                .path_and_query(path.clone())
+                .build()
+                .map_err(|_| Fault::BadRequest)?;
+            *request.version_mut() = Version::HTTP_2;
+            request.headers_mut().remove(http::header::HOST);
+        }
+    }
+    Ok(())
+}
+
+fn log_connect(upstream: &Upstream, error: &ConnectError) {
+    tracing::debug!(upstream = %upstream.address, %error, "no connection");
+}

@@ -1,0 +1,203 @@
+//! Headers at the door: what belongs to one connection stays there, and the service behind learns
+//! who called (RFC 9110, section 7.6).
+//!
+//! Hop-by-hop fields, and those that `Connection` names, are taken out both ways. `X-Forwarded-*`
+//! from a peer that is not trusted is replaced, from a trusted one continued. Whatever named the
+//! tenant, the service sees the tenant that was decided, and never an API key.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
+use watertight_base::TenantId;
+
+use crate::{
+    identify::{API_KEY, Identifier},
+    listen::Peer,
+};
+
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The name of a request in logs on both sides of the door.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_LENGTH_MAX: usize = 128;
+
+/// The request's name: a trusted peer's, if it gave one, or a new one.
+pub(crate) fn request_id(head: &Parts, is_trusted: bool) -> HeaderValue {
+    let given = head
+        .headers
+        .get(REQUEST_ID)
+        .filter(|value| is_trusted && !value.is_empty() && value.len() <= REQUEST_ID_LENGTH_MAX);
+    given.cloned().unwrap_or_else(|| {
+        let id = format!("{:032x}", fastrand::u128(..));
+        // Hexadecimal digits are a header value.
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
+    })
+}
+
+/// Makes a client's head fit for the service. The URI is the caller's to set.
+pub(crate) fn towards_upstream(
+    head: &mut Parts,
+    peer: Peer,
+    tenant: &TenantId,
+    identifier: &Identifier,
+) {
+    let is_trusted = identifier.is_trusted(peer.address);
+    let wants_trailers = head
+        .headers
+        .get(header::TE)
+        .is_some_and(|value| value.to_str().is_ok_and(|value| value.contains("trailers")));
+    if head.version == Version::HTTP_2 && !head.headers.contains_key(header::HOST) {
+        let authority = head
+            .uri
+            .authority()
+            .and_then(|host| host.as_str().try_into().ok());
+        if let Some(host) = authority {
+            head.headers.insert(header::HOST, host);
+        }
+    }
+    strip_hop_by_hop(&mut head.headers);
+    head.headers.remove(header::EXPECT);
+    head.headers.remove(header::TE);
+    if wants_trailers {
+        head.headers
+            .insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if !is_trusted {
+        for name in [
+            FORWARDED_FOR,
+            FORWARDED_HOST,
+            FORWARDED_PROTO,
+            header::FORWARDED,
+            REQUEST_ID,
+        ] {
+            head.headers.remove(name);
+        }
+    }
+    add_forwarding(&mut head.headers, peer);
+    for name in identifier.tenant_headers() {
+        if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
+            head.headers.insert(name, tenant);
+        }
+    }
+    if identifier.takes_api_keys() {
+        head.headers.remove(API_KEY);
+    }
+    head.headers
+        .append(header::VIA, HeaderValue::from_static("1.1 watertight"));
+}
+
+fn add_forwarding(headers: &mut HeaderMap, peer: Peer) {
+    let address = peer.address.to_canonical();
+    let earlier = headers
+        .get_all(&FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut chain: String = earlier.flat_map(|value| [value, ", "]).collect();
+    chain.push_str(&address.to_string());
+    if let Ok(chain) = HeaderValue::try_from(chain) {
+        headers.insert(FORWARDED_FOR, chain);
+    }
+    if !headers.contains_key(FORWARDED_PROTO) {
+        let proto = if peer.is_tls { "https" } else { "http" };
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
+    }
+    if !headers.contains_key(FORWARDED_HOST)
+        && let Some(host) = headers.get(header::HOST).cloned()
+    {
+        headers.insert(FORWARDED_HOST, host);
+    }
+}
+
+/// Takes out what belongs to one connection only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.into_iter().chain(HOP_BY_HOP) {
+        // A client cannot have these taken away from the service by naming them.
+        let is_ours = [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, header::HOST];
+        if !is_ours.contains(&name) {
+            headers.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use watertight_plan::Identity;
+
+    use super::*;
+
+    fn forwarded(builder: http::request::Builder, address: [u8; 4]) -> HeaderMap {
+        let mut head = builder.body(()).unwrap().into_parts().0;
+        let identifier = Identifier::new(&Identity::default()).unwrap();
+        let peer = Peer {
+            address: address.into(),
+            is_tls: false,
+        };
+        towards_upstream(&mut head, peer, &"acme".parse().unwrap(), &identifier);
+        head.headers
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_there() {
+        let request = Request::builder()
+            .header("host", "shop.example")
+            .header("connection", "close, x-secret, x-forwarded-for")
+            .header("x-secret", "1")
+            .header("keep-alive", "timeout=5")
+            .header("te", "trailers, deflate")
+            .header("upgrade", "h2c")
+            .header("transfer-encoding", "chunked")
+            .header("expect", "100-continue")
+            .header("accept", "*/*");
+        let headers = forwarded(request, [127, 0, 0, 1]);
+        for name in [
+            "connection",
+            "x-secret",
+            "keep-alive",
+            "upgrade",
+            "transfer-encoding",
+            "expect",
+        ] {
+            assert!(!headers.contains_key(name), "{name} was forwarded");
+        }
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["accept"], "*/*");
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+    }
+
+    #[test]
+    fn forwarding_headers_of_strangers_are_replaced_and_those_of_friends_continued() {
+        let request = || {
+            Request::builder()
+                .header("host", "shop.example")
+                .header("x-forwarded-for", "1.2.3.4")
+                .header("x-forwarded-proto", "https")
+                .header("x-tenant-id", "globex")
+        };
+        let friend = forwarded(request(), [127, 0, 0, 1]);
+        assert_eq!(friend["x-forwarded-for"], "1.2.3.4, 127.0.0.1");
+        assert_eq!(friend["x-forwarded-proto"], "https");
+        let stranger = forwarded(request(), [9, 9, 9, 9]);
+        assert_eq!(stranger["x-forwarded-for"], "9.9.9.9");
+        assert_eq!(stranger["x-forwarded-proto"], "http");
+        assert_eq!(stranger["x-forwarded-host"], "shop.example");
+        assert_eq!(
+            stranger["x-tenant-id"], "acme",
+            "the service sees what was decided"
+        );
+    }
+}

@@ -1,0 +1,380 @@
+//! The front door as a whole: what it runs on, what it serves by, how it changes and how it stops.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use prometheus_client::registry::Registry;
+use watertight_base::{ServiceId, TenantId};
+use watertight_layers::{Admission, Clock, Explanation, What};
+use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
+
+use crate::{
+    Error,
+    access_log::AccessLog,
+    collector::Collected,
+    forward::{
+        Upstreams,
+        upstream::{Upstream, UpstreamView},
+    },
+    identify::Identifier,
+    listen::{Listening, Peer, Stop},
+    metrics::Metrics,
+    path,
+    record::Recorder,
+    runtimes::Runtimes,
+    serve::Door,
+};
+
+/// How often idle upstream connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The front door. Dropping it closes it without waiting.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    listening: Mutex<BTreeMap<String, Listening>>,
+    stop: Stop,
+}
+
+/// What every listener and every request share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) admission: Admission,
+    pub(crate) current: ArcSwap<Current>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) runtimes: Runtimes,
+}
+
+/// What a reload swaps whole.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) identifier: Identifier,
+    pub(crate) services: HashMap<ServiceId, Arc<Upstreams>>,
+}
+
+/// A service, its upstreams and their breakers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceView {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its upstreams.
+    pub upstreams: Vec<UpstreamView>,
+}
+
+/// A request that nobody makes: what would become of it?
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who would ask.
+    pub tenant: TenantId,
+    /// The path that it would ask for.
+    pub path: String,
+}
+
+/// Why a question has no explanation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoExplanation {
+    /// The path has no normal form, and would be refused (400).
+    #[error("the path has no normal form; the request would be answered 400")]
+    BadPath,
+    /// No service has the path (404).
+    #[error("no service has this path; the request would be answered 404")]
+    NoService,
+    /// The tenant is not listed and would be refused (403).
+    #[error("nobody listed this tenant; the request would be answered 403")]
+    UnknownTenant,
+}
+
+impl Gateway {
+    /// Opens the plan's traffic listeners.
+    ///
+    /// # Errors
+    /// [`Error`] when an address cannot be bound, or keys or certificates cannot be used.
+    pub fn start(plan: Arc<Plan>, clock: Clock) -> Result<Self, Error> {
+        let runtimes = Runtimes::start()?;
+        let node = plan.node();
+        let log = AccessLog::new(node.log.access == AccessLogPlan::Stdout);
+        let recorder = Recorder {
+            clock,
+            node: node.id.to_string(),
+            region: node
+                .region
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            log: log.map_err(Error::Threads)?,
+            metrics: Metrics::new(node.metrics.tenant_label_max),
+        };
+        let current = Current::new(&plan, None, clock)?;
+        let shared = Arc::new(Shared {
+            clock,
+            admission: Admission::new(Arc::clone(&plan), clock)?,
+            current: ArcSwap::from_pointee(current),
+            recorder: Arc::new(recorder),
+            runtimes,
+        });
+        let gateway = Self {
+            shared,
+            listening: Mutex::default(),
+            stop: Stop::new(),
+        };
+        let opened = gateway.open_new(&plan)?;
+        gateway.swap_listeners(opened, &plan);
+        gateway.sweep_idle_connections();
+        Ok(gateway)
+    }
+
+    /// Serves by another plan from now on. State stays; listeners that are new are opened, those
+    /// that are gone are closed when their connections are done. When anything is wrong with the
+    /// plan, nothing changes.
+    ///
+    /// # Errors
+    /// [`Error`] as for [`Gateway::start`].
+    pub fn reload(&self, plan: Arc<Plan>) -> Result<(), Error> {
+        let shared = &self.shared;
+        let current = Current::new(&plan, Some(&shared.current.load()), shared.clock)?;
+        let opened = self.open_new(&plan)?;
+        let log_open = plan.node().log.access == AccessLogPlan::Stdout;
+        shared
+            .recorder
+            .log
+            .set_open(log_open)
+            .map_err(Error::Threads)?;
+        shared.admission.reload(Arc::clone(&plan))?;
+        shared
+            .recorder
+            .metrics
+            .set_tenant_label_max(plan.node().metrics.tenant_label_max);
+        shared.current.store(Arc::new(current));
+        self.swap_listeners(opened, &plan);
+        Ok(())
+    }
+
+    /// The decisions behind the door.
+    pub fn admission(&self) -> &Admission {
+        &self.shared.admission
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.shared.current.load().plan)
+    }
+
+    /// The address that a listener is bound to.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.listening().get(listener).map(Listening::address)
+    }
+
+    /// Opens a listener that is not for traffic; its connections are drained with the others.
+    ///
+    /// # Errors
+    /// [`Error`] when the address cannot be bound, or certificates cannot be used.
+    pub fn listen<F, A, B>(
+        &self,
+        listener: &Listener,
+        on: &tokio::runtime::Handle,
+        serve: F,
+    ) -> Result<Listening, Error>
+    where
+        F: Fn(Request<Incoming>, Peer) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+    {
+        let metrics = &self.shared.recorder.metrics;
+        let listening = Listening::open(listener, None, on, metrics, &self.stop, serve)?;
+        listening.accept();
+        Ok(listening)
+    }
+
+    /// Stops accepting, lets requests finish, and closes what is left after `timeout`. Returns how
+    /// many connections were cut.
+    pub async fn drain(&self, timeout: Duration) -> usize {
+        for (_, listening) in std::mem::take(&mut *self.listening()) {
+            drop(listening);
+        }
+        self.stop.drain(timeout).await
+    }
+
+    /// The services, by name, and how their upstreams are.
+    pub fn services(&self) -> Vec<ServiceView> {
+        self.shared.services()
+    }
+
+    /// What would become of a request; takes nothing.
+    ///
+    /// # Errors
+    /// [`NoExplanation`] when the request would not get as far as admission.
+    pub fn explain(
+        &self,
+        question: &Question,
+    ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
+        let current = self.shared.current.load();
+        let path = path::normalise(&question.path).map_err(|_| NoExplanation::BadPath)?;
+        let service = current.plan.routes().service_of(&path);
+        let upstreams = service
+            .and_then(|id| current.services.get(id))
+            .ok_or(NoExplanation::NoService)?;
+        let admission = &self.shared.admission;
+        let who = admission
+            .who(&question.tenant)
+            .map_err(|_| NoExplanation::UnknownTenant)?;
+        let now = self.shared.clock.now();
+        let what = What {
+            service: &upstreams.service.id,
+            deadline: now + upstreams.service.timeout,
+            held_back: upstreams.held_back(now),
+        };
+        Ok((
+            Arc::clone(&upstreams.service),
+            admission.explain(&who, what, now),
+        ))
+    }
+
+    /// Adds the metrics of the front door and of admission to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.shared.recorder.metrics.register(registry);
+        self.shared.admission.register(registry);
+        registry.register_collector(Box::new(Collected(Arc::downgrade(&self.shared))));
+    }
+
+    fn listening(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Listening>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Binds the listeners of `plan` that are not open as they should be.
+    fn open_new(&self, plan: &Plan) -> Result<Vec<Listening>, Error> {
+        let traffic = plan
+            .listeners()
+            .iter()
+            .filter(|listener| is_traffic(listener));
+        let listening = self.listening();
+        let new = traffic.filter(|listener| {
+            listening
+                .get(&listener.name)
+                .is_none_or(|open| !open.is_like(listener))
+        });
+        new.map(|listener| {
+            let bound = listening.values().find(|open| open.has_socket_of(listener));
+            self.open(listener, bound)
+        })
+        .collect()
+    }
+
+    fn open(&self, listener: &Listener, bound: Option<&Listening>) -> Result<Listening, Error> {
+        let ListenerKind::Traffic { tier, .. } = listener.kind else {
+            unreachable!("only traffic listeners are opened here")
+        };
+        let door = Arc::new(Door {
+            shared: Arc::clone(&self.shared),
+            tier,
+            limits: listener.limits,
+        });
+        let serve = move |request, peer: Peer| {
+            let door = Arc::clone(&door);
+            async move { door.serve(request, peer).await }
+        };
+        let front = self.shared.runtimes.front();
+        Listening::open(
+            listener,
+            bound,
+            front,
+            &self.shared.recorder.metrics,
+            &self.stop,
+            serve,
+        )
+    }
+
+    fn swap_listeners(&self, opened: Vec<Listening>, plan: &Plan) {
+        let mut listening = self.listening();
+        let wanted = |name: &String| {
+            plan.listeners()
+                .iter()
+                .any(|listener| is_traffic(listener) && listener.name == *name)
+        };
+        listening.retain(|name, _| wanted(name));
+        for new in opened {
+            new.accept();
+            listening.insert(new.name().to_owned(), new);
+        }
+    }
+
+    fn sweep_idle_connections(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        self.shared.runtimes.front().spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                for upstreams in shared.current.load().services.values() {
+                    upstreams.all.iter().for_each(|upstream| upstream.sweep());
+                }
+            }
+        });
+    }
+}
+
+impl Shared {
+    pub(crate) fn services(&self) -> Vec<ServiceView> {
+        let current = self.current.load();
+        let services = current.plan.services().keys();
+        services
+            .filter_map(|id| current.services.get(id))
+            .map(|upstreams| ServiceView {
+                service: Arc::clone(&upstreams.service),
+                upstreams: upstreams
+                    .all
+                    .iter()
+                    .map(|upstream| upstream.view(&upstreams.service.breaker))
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+impl Current {
+    fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
+        let services = plan.services().iter().map(|(id, service)| {
+            let kept = old.and_then(|old| old.services.get(id));
+            (id.clone(), Arc::new(upstreams(service, kept, clock)))
+        });
+        Ok(Self {
+            identifier: Identifier::new(plan.identity())?,
+            services: services.collect(),
+            plan: Arc::clone(plan),
+        })
+    }
+}
+
+/// The upstreams of a service, with the state of those that were there before.
+fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock) -> Upstreams {
+    let all = service.upstreams.iter().map(|address| {
+        let kept = old.and_then(|old| {
+            old.all
+                .iter()
+                .find(|upstream| upstream.fits(address, service))
+                .cloned()
+        });
+        kept.unwrap_or_else(|| Arc::new(Upstream::new(address.clone(), service, clock)))
+    });
+    Upstreams {
+        service: Arc::clone(service),
+        all: all.collect(),
+    }
+}
+
+fn is_traffic(listener: &Listener) -> bool {
+    matches!(listener.kind, ListenerKind::Traffic { .. })
+}

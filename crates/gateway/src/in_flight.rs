@@ -1,0 +1,99 @@
+//! A request between admission and its last byte.
+//!
+//! One type owns everything that the request holds, so that dropping it, for whatever reason, gives
+//! everything back once: the permit (seats, a place among the tenant's requests, the breaker's
+//! word), the upstream connection, and the record that is written at the end. The order of the
+//! fields is the order in which things are given back: the connection is closed before the seat is
+//! free, so that the database behind never sees more than the seats allow.
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use watertight_guard::breaker::Outcome;
+use watertight_layers::Permit;
+
+use crate::{body::RelaySender, fault::Fault, forward::upstream::Lease, record::Record};
+
+/// A request that was admitted.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    /// The connection that the answer comes on, once there is one.
+    pub(crate) upstream: Option<Lease>,
+    /// What the request was given.
+    pub(crate) permit: Permit,
+    /// When its answer's head must be there.
+    pub(crate) deadline: std::time::Instant,
+    /// What it does, for those who trace.
+    pub(crate) span: tracing::Span,
+    /// What will be written of it.
+    pub(crate) record: Record,
+}
+
+impl InFlight {
+    /// Says how the service answered, or that it did not.
+    pub(crate) fn answered(&mut self, result: &Result<u16, Fault>) {
+        match result {
+            Ok(status) => {
+                self.record.answered(*status);
+                let failed = *status >= 500;
+                let outcome = if failed {
+                    Outcome::Failure
+                } else {
+                    Outcome::Success
+                };
+                self.permit.set_outcome(outcome);
+            }
+            Err(fault) => {
+                self.record.failed(*fault);
+                // What ails the upstream is its own breaker's affair.
+                if *fault == Fault::UpstreamTimeout {
+                    self.permit.set_outcome(Outcome::Failure);
+                }
+            }
+        }
+    }
+
+    /// Streams the answer's body down until its last byte, then gives everything back.
+    pub(crate) async fn stream(
+        mut self,
+        mut body: Incoming,
+        relay: RelaySender,
+        silence_max: std::time::Duration,
+    ) {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = timeout(silence_max, body.frame()) => frame,
+                () = relay.closed() => return self.record.cut_short(Fault::ClientGone),
+            };
+            let frame = match frame {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) => return self.record.cut_short(Fault::UpstreamReset),
+                Err(_) => return self.record.cut_short(Fault::UpstreamTimeout),
+            };
+            self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
+            match timeout(silence_max, relay.send(frame)).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return self.record.cut_short(Fault::ClientGone),
+            }
+        }
+        relay.end();
+        self.finish().await;
+    }
+
+    /// Gives everything back after the last byte; the connection is kept.
+    pub(crate) async fn finish(self) {
+        let Self {
+            upstream,
+            permit,
+            record,
+            ..
+        } = self;
+        drop(permit);
+        drop(record);
+        if let Some(lease) = upstream {
+            lease.keep().await;
+        }
+    }
+}

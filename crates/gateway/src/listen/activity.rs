@@ -1,0 +1,242 @@
+//! Whether a connection does anything: silence and dawdling end it.
+//!
+//! Two rules, while no request is under way. A head that has begun to arrive over HTTP/1.1 must be
+//! there within `header_timeout`; bytes that trickle in do not prolong it. A connection on which
+//! nothing moves for `idle_timeout` is closed. Silence within a body is the body's affair.
+//!
+//! The clock is not read for every byte: reads and writes only leave a mark, and a timer looks for
+//! it several times within the time allowed.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use watertight_plan::ListenLimits;
+
+/// Looks within the shorter of the two times.
+const LOOKS: u32 = 8;
+const LOOK_MIN: Duration = Duration::from_millis(10);
+
+/// What a connection does.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    moved: AtomicBool,
+    /// Bytes came since the last request ended.
+    head_begun: AtomicBool,
+    is_http2: AtomicBool,
+    requests: AtomicUsize,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.head_begun.store(false, Ordering::Relaxed);
+        self.0.moved.store(true, Ordering::Relaxed);
+        self.0.requests.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Activity {
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, Ordering::Acquire);
+        Busy(Arc::clone(self))
+    }
+
+    /// Until the connection has been silent, or dawdled, for too long.
+    pub(super) async fn overdue(&self, limits: &ListenLimits) {
+        let shorter = limits.header_timeout.min(limits.idle_timeout);
+        let look = (shorter / LOOKS).max(LOOK_MIN);
+        let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
+        loop {
+            tokio::time::sleep(look).await;
+            if self.requests.load(Ordering::Acquire) > 0 {
+                (silent, dawdled) = (Duration::ZERO, Duration::ZERO);
+                continue;
+            }
+            let moved = self.moved.swap(false, Ordering::Relaxed);
+            silent = if moved { Duration::ZERO } else { silent + look };
+            let in_head =
+                self.head_begun.load(Ordering::Relaxed) && !self.is_http2.load(Ordering::Relaxed);
+            dawdled = if in_head {
+                dawdled + look
+            } else {
+                Duration::ZERO
+            };
+            if silent >= limits.idle_timeout || dawdled >= limits.header_timeout {
+                return;
+            }
+        }
+    }
+
+    fn has_read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        // The preface of HTTP/2 (RFC 9113, section 3.4) is no method of HTTP/1.1.
+        if !self.moved.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI") {
+            self.is_http2.store(true, Ordering::Relaxed);
+        }
+        if self.requests.load(Ordering::Relaxed) == 0 {
+            self.head_begun.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A stream that leaves marks.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.activity.has_read(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.activity.moved.store(true, Ordering::Relaxed);
+        Poll::Ready(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
+        self.activity.moved.store(true, Ordering::Relaxed);
+        Poll::Ready(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A body with which its request ends.
+#[derive(Debug)]
+pub(super) struct BusyBody<B> {
+    body: Pin<Box<B>>,
+    _busy: Busy,
+}
+
+impl<B> BusyBody<B> {
+    pub(super) fn new(body: B, busy: Busy) -> Self {
+        Self {
+            body: Box::pin(body),
+            _busy: busy,
+        }
+    }
+}
+
+impl<B: Body> Body for BusyBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ListenLimits = ListenLimits {
+        max_connections: 1,
+        max_header_bytes: 8192,
+        max_body_bytes: 1,
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+    };
+
+    async fn is_overdue_within(activity: &Activity, seconds: u64) -> bool {
+        let overdue = activity.overdue(&LIMITS);
+        tokio::time::timeout(Duration::from_secs(seconds), overdue)
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_in_is_overdue_before_silence_is() {
+        let activity = Arc::new(Activity::default());
+        activity.has_read(b"GET / HT");
+        assert!(!is_overdue_within(&activity, 9).await);
+        assert!(is_overdue_within(&activity, 12).await);
+
+        let silent = Arc::new(Activity::default());
+        assert!(!is_overdue_within(&silent, 59).await);
+        assert!(is_overdue_within(&silent, 62).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_is_never_overdue_and_http2_may_idle() {
+        let activity = Arc::new(Activity::default());
+        activity.has_read(b"GET / HTTP/1.1\r\n\r\n");
+        let busy = activity.begin();
+        assert!(!is_overdue_within(&activity, 3600).await);
+        drop(busy);
+        assert!(!is_overdue_within(&activity, 59).await);
+
+        let http2 = Arc::new(Activity::default());
+        http2.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert!(!is_overdue_within(&http2, 59).await);
+    }
+}

@@ -1,0 +1,357 @@
+//! The way of a request: who, what, may it, forward, answer, record once.
+//!
+//! [`Door::serve`] runs on the front runtime up to the point where the request's service, and so its
+//! tier, is known; [`Stages::run`] does the rest on the tier's runtime and hands the answer back. If the
+//! client goes away before its answer, the rest is aborted, and dropping it gives everything back.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::{sync::oneshot, task::AbortHandle};
+use watertight_base::{Reason, Tick, Tier};
+use watertight_layers::{Refusal, What, Who};
+use watertight_plan::ListenLimits;
+
+use crate::{
+    body::{RequestBody, ResponseBody, relay},
+    fault::Fault,
+    forward::{
+        Upstreams,
+        connection::tunnel,
+        headers::{self, REQUEST_ID},
+        upstream::Lease,
+    },
+    gateway::{Current, Shared},
+    in_flight::InFlight,
+    listen::Peer,
+    path,
+    record::Record,
+};
+
+/// A traffic listener's way in.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) shared: Arc<Shared>,
+    /// Only services of this tier.
+    pub(crate) tier: Option<Tier>,
+    pub(crate) limits: ListenLimits,
+}
+
+/// Stops what runs for a client that went away.
+struct AbortOnDrop(Option<AbortHandle>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// What is known of a request when its tier's runtime takes it over.
+struct Stages {
+    shared: Arc<Shared>,
+    request: Request<RequestBody>,
+    upgrade: Option<OnUpgrade>,
+    path: PathAndQuery,
+    who: Who,
+    upstreams: Arc<Upstreams>,
+    silence_max: std::time::Duration,
+    record: Record,
+}
+
+type Answer = Response<ResponseBody>;
+
+impl Door {
+    /// Answers a request.
+    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+        let mut record = Record::begin(&self.shared.recorder, peer.address, request.method());
+        match self.prepare(request, peer, &mut record) {
+            Ok(prepared) => self.hand_over(prepared, record).await,
+            Err(NotServed::Fault(fault)) => {
+                record.failed(fault);
+                fault.into_response()
+            }
+            Err(NotServed::Refused(reason)) => {
+                record.refused_early(reason);
+                let tenant = record.tenant.clone();
+                Refusal {
+                    tenant,
+                    ..Refusal::early(reason)
+                }
+                .into_response()
+            }
+        }
+    }
+
+    async fn hand_over(&self, prepared: Prepared, record: Record) -> Answer {
+        let Prepared {
+            request,
+            upgrade,
+            path,
+            who,
+            upstreams,
+        } = prepared;
+        let tier = upstreams.service.tier;
+        let stages = Stages {
+            shared: Arc::clone(&self.shared),
+            request,
+            upgrade,
+            path,
+            who,
+            upstreams,
+            silence_max: self.limits.idle_timeout,
+            record,
+        };
+        let (reply, answer) = oneshot::channel();
+        let task = self.shared.runtimes.of(tier).spawn(stages.run(reply));
+        let mut abort = AbortOnDrop(Some(task.abort_handle()));
+        let answer = answer.await;
+        abort.0 = None;
+        // The task ends without an answer only if it panicked.
+        answer.unwrap_or_else(|_| Fault::UpstreamReset.into_response())
+    }
+
+    /// Who and what.
+    fn prepare(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        record: &mut Record,
+    ) -> Result<Prepared, NotServed> {
+        let current = self.shared.current.load_full();
+        let (mut head, body) = request.into_parts();
+        let request_id = headers::request_id(&head, current.identifier.is_trusted(peer.address));
+        record.request_id = Some(request_id.clone());
+        let given = head.uri.path().to_owned();
+        let normal = path::normalise(&given).map_err(|_| Fault::BadRequest)?;
+        record.path = normal.clone().into_owned();
+        let identified = current.identifier.identify(&head, &normal, peer.address)?;
+        record.tenant = Some(identified.tenant.clone());
+        let mut who = self.shared.admission.who(&identified.tenant)?;
+        who.class = identified.class.unwrap_or(who.class);
+        record.is_listed = who.is_listed;
+        let upstreams = self
+            .route(&current, &identified.path)
+            .ok_or(Fault::NotFound)?;
+        record.service = Some(Arc::clone(&upstreams.service));
+        let path = with_query(&identified.path, head.uri.query()).ok_or(Fault::BadRequest)?;
+        if content_length(&head.headers).is_some_and(|length| length > self.limits.max_body_bytes) {
+            return Err(Fault::TooLarge.into());
+        }
+        let upgrade = wanted_upgrade(&head.headers)
+            .and_then(|protocol| Some((protocol, head.extensions.remove::<OnUpgrade>()?)));
+        headers::towards_upstream(&mut head, peer, &who.tenant, &current.identifier);
+        head.headers.insert(REQUEST_ID, request_id);
+        let upgrade = upgrade.map(|(protocol, on_upgrade)| {
+            head.headers.insert(
+                header::CONNECTION,
+                header::HeaderValue::from_static("upgrade"),
+            );
+            head.headers.insert(header::UPGRADE, protocol);
+            on_upgrade
+        });
+        let limits = &self.limits;
+        let watch = Arc::clone(&record.watch);
+        let body = RequestBody::new(body, limits.max_body_bytes, limits.idle_timeout, watch);
+        let request = Request::from_parts(head, body);
+        Ok(Prepared {
+            request,
+            upgrade,
+            path,
+            who,
+            upstreams,
+        })
+    }
+
+    fn route(&self, current: &Current, path: &str) -> Option<Arc<Upstreams>> {
+        let service = current.plan.routes().service_of(path)?;
+        let upstreams = current.services.get(service)?;
+        let here = self.tier.is_none_or(|tier| tier == upstreams.service.tier);
+        here.then(|| Arc::clone(upstreams))
+    }
+}
+
+/// Why a request does not get as far as admission.
+enum NotServed {
+    Fault(Fault),
+    Refused(Reason),
+}
+
+impl From<Fault> for NotServed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Reason> for NotServed {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+/// A request whose tenant and service are known.
+struct Prepared {
+    request: Request<RequestBody>,
+    upgrade: Option<OnUpgrade>,
+    path: PathAndQuery,
+    who: Who,
+    upstreams: Arc<Upstreams>,
+}
+
+impl Stages {
+    /// May it, forward, answer.
+    async fn run(self, reply: oneshot::Sender<Answer>) {
+        let Self {
+            shared,
+            request,
+            upgrade,
+            path,
+            who,
+            upstreams,
+            silence_max,
+            mut record,
+        } = self;
+        let now = record.begun();
+        let service = &upstreams.service;
+        let deadline = now + service.timeout;
+        let what = What {
+            service: &service.id,
+            deadline,
+            held_back: upstreams.held_back(now),
+        };
+        let permit = match shared.admission.admit(&who, what, now).await {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                record.refused(&refusal);
+                // If nobody waits for the answer any more, it drops here.
+                let _ = reply.send(refusal.into_response());
+                return;
+            }
+        };
+        record.admitted(&permit);
+        let mut in_flight = InFlight {
+            upstream: None,
+            permit,
+            deadline: shared.clock.instant(deadline),
+            span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
+            record,
+        };
+        let result = in_flight
+            .forward(&upstreams, request, path, shared.clock.now())
+            .await;
+        in_flight.answered(
+            &result
+                .as_ref()
+                .map(|(response, _)| response.status().as_u16())
+                .map_err(|fault| *fault),
+        );
+        match result {
+            Err(fault) => {
+                drop(in_flight);
+                let _ = reply.send(fault.into_response());
+            }
+            Ok((response, lease)) => {
+                in_flight.upstream = Some(lease);
+                answer(in_flight, response, upgrade, reply, silence_max, service).await;
+            }
+        }
+    }
+}
+
+impl InFlight {
+    async fn forward(
+        &self,
+        upstreams: &Upstreams,
+        request: Request<RequestBody>,
+        path: PathAndQuery,
+        now: Tick,
+    ) -> Result<(Response<Incoming>, Lease), Fault> {
+        use tracing::Instrument as _;
+        let sent = upstreams.forward(request, path, now, self.deadline);
+        sent.instrument(self.span.clone()).await.map_err(|fault| {
+            use crate::body::BodyError;
+            match self.record.watch.error() {
+                Some(BodyError::TooLarge) => Fault::TooLarge,
+                Some(BodyError::Stalled) => Fault::RequestTimeout,
+                Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
+                None => fault,
+            }
+        })
+    }
+}
+
+/// Hands the answer's head back and sees its body off.
+async fn answer(
+    mut in_flight: InFlight,
+    mut response: Response<Incoming>,
+    upgrade: Option<OnUpgrade>,
+    reply: oneshot::Sender<Answer>,
+    silence_max: std::time::Duration,
+    service: &watertight_plan::Service,
+) {
+    in_flight.record.upstream = in_flight
+        .upstream
+        .as_ref()
+        .map(|lease| lease.address().to_string());
+    let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = wanted_upgrade(response.headers());
+    headers::strip_hop_by_hop(response.headers_mut());
+    in_flight
+        .permit
+        .quotas()
+        .write_headers(response.headers_mut());
+    if switching && let (Some(client), Some(protocol)) = (upgrade, protocol) {
+        let upstream = hyper::upgrade::on(&mut response);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONNECTION,
+            header::HeaderValue::from_static("upgrade"),
+        );
+        headers.insert(header::UPGRADE, protocol);
+        let _ = reply.send(response.map(|_| ResponseBody::empty()));
+        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+            // Either end may break off; the tunnel is then over, which is no error of ours.
+            let _ = tunnel(client, upstream).await;
+        }
+        return;
+    }
+    let (head, body) = response.into_parts();
+    if hyper::body::Body::is_end_stream(&body) {
+        let _ = reply.send(Response::from_parts(head, ResponseBody::empty()));
+        return in_flight.finish().await;
+    }
+    let size = hyper::body::Body::size_hint(&body);
+    let (sender, relayed) = relay(service.response_buffer_bytes, size);
+    if reply.send(Response::from_parts(head, relayed)).is_ok() {
+        in_flight.stream(body, sender, silence_max).await;
+    }
+}
+
+fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
+    match query {
+        None => path.parse().ok(),
+        Some(query) => format!("{path}?{query}").parse().ok(),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The protocol that `Connection: upgrade` asks for.
+fn wanted_upgrade(headers: &HeaderMap) -> Option<header::HeaderValue> {
+    let connection = headers.get(header::CONNECTION)?.to_str().ok()?;
+    let upgrades = connection
+        .split(',')
+        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
+    upgrades
+        .then(|| headers.get(header::UPGRADE).cloned())
+        .flatten()
+}
