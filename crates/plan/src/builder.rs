@@ -289,11 +289,16 @@ impl Builder {
                 })
                 .cloned()
                 .collect();
-            problems.extend(
-                Layout::new(vec![pool.clone()], &seated)
-                    .err()
-                    .map(Error::from),
-            );
+            let named = pool.compartments.iter().flat_map(|spec| &spec.services);
+            for service in named.filter(|service| !seated.contains(service)) {
+                problems.push(Error::Guard(watertight_guard::Error::UnknownService {
+                    service: service.clone(),
+                }));
+            }
+            match Layout::new(vec![pool.clone()], &seated) {
+                Ok(_) | Err(watertight_guard::Error::UnknownService { .. }) => {}
+                Err(error) => problems.push(error.into()),
+            }
             let same = |other: &PoolSpec| other.id == pool.id;
             if self.declared.contains(&pool.id) || self.pools[..index].iter().any(same) {
                 problems.push(Error::PoolTwice {

@@ -9,6 +9,7 @@ use std::{collections::HashMap, fmt, str::FromStr};
 use super::{
     failure::{Failure, Note, Problem, printable},
     located::{Located, Span},
+    path::Path,
 };
 
 /// Problems and notes of one source.
@@ -19,6 +20,7 @@ pub(super) struct Findings<'a> {
     whole: Part,
     part: Option<Part>,
     problems: Vec<Problem>,
+    taken_out: Vec<String>,
     more: usize,
     syntax: Option<Problem>,
     notes: Vec<Note>,
@@ -79,6 +81,7 @@ impl<'a> Findings<'a> {
             whole: Part::default(),
             part: None,
             problems: Vec::new(),
+            taken_out: Vec::new(),
             more: 0,
             syntax: None,
             notes: Vec::new(),
@@ -119,7 +122,11 @@ impl<'a> Findings<'a> {
         );
         problem.label = printable(&hide(&finding.label));
         problem.help = finding.help.map(|help| printable(&hide(&help)));
-        self.problems.push(problem);
+        let same =
+            |other: &Problem| other.span == problem.span && other.message == problem.message;
+        if !self.problems.iter().any(same) {
+            self.problems.push(problem);
+        }
     }
 
     /// A part that is not TOML. The first in the source is kept.
@@ -129,6 +136,22 @@ impl<'a> Findings<'a> {
         if !self.syntax.as_ref().is_some_and(earlier) {
             self.syntax = Some(problem);
         }
+    }
+
+    /// Says that what stands at `path` is wrong and was taken out of the document.
+    pub(super) fn take_out(&mut self, path: &Path) {
+        if self.taken_out.len() < Self::PROBLEMS_MAX {
+            self.taken_out.push(path.to_string());
+        }
+    }
+
+    /// Whether something at `path` or below was taken out, so that its absence is no news.
+    pub(super) fn was_taken_out(&self, path: &str) -> bool {
+        let below = |taken: &String| match taken.strip_prefix(path) {
+            Some(rest) => rest.is_empty() || rest.starts_with('.'),
+            None => false,
+        };
+        self.taken_out.iter().any(below)
     }
 
     pub(super) fn note(&mut self, span: &Span, message: &str) {

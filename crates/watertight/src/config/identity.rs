@@ -107,11 +107,15 @@ impl Identity {
                 }
             };
             let lack = match &source {
-                Source::Jwt { .. } if self.jwt.is_none() => Some((
-                    "tokens are to be checked, but not how",
-                    "add [identity.jwt]",
-                )),
-                Source::ApiKey if !has_api_keys => Some((
+                Source::Jwt { .. }
+                    if self.jwt.is_none() && !findings.was_taken_out("identity.jwt") =>
+                {
+                    Some((
+                        "tokens are to be checked, but not how",
+                        "add [identity.jwt]",
+                    ))
+                }
+                Source::ApiKey if !has_api_keys && !findings.was_taken_out("api-keys") => Some((
                     "keys are to be checked, but there are none",
                     "add [api-keys.NAME]",
                 )),

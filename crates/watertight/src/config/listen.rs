@@ -190,8 +190,10 @@ impl Listen {
     ) -> Option<SocketAddr> {
         let Some(bind) = &self.bind else {
             let default = default_bind(name.as_str());
-            if default.is_none() && name.is_traffic() {
-                let message = format!("`listen.{}` lacks `bind`", name.as_str());
+            let path = format!("listen.{}", name.as_str());
+            let was_there = findings.was_taken_out(&format!("{path}.bind"));
+            if default.is_none() && name.is_traffic() && !was_there {
+                let message = format!("`{path}` lacks `bind`");
                 findings.add(Finding::new(name.span(), message).label("`bind` is missing here"));
             }
             return default;

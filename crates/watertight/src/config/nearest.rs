@@ -6,7 +6,7 @@ pub(super) fn nearest<'c>(
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
     let fold = |text: &str| text.to_lowercase().replace('_', "-");
-    if word.len() > 200 {
+    if !(2..=200).contains(&word.len()) {
         return None;
     }
     let word = fold(word);
@@ -42,5 +42,6 @@ mod tests {
         assert_eq!(nearest("tiemout", words), Some("timeout"));
         assert_eq!(nearest("xyz", words), None);
         assert_eq!(nearest("", words), None);
+        assert_eq!(nearest("b", ["a"]), None);
     }
 }

@@ -72,6 +72,12 @@ impl Pool {
     ) -> Option<Read> {
         let capacity = match &self.capacity {
             Some(capacity) => findings.number::<Seats, u64>(capacity),
+            None if ["kind", "capacity"]
+                .iter()
+                .any(|key| findings.was_taken_out(&format!("pools.{}.{key}", **name))) =>
+            {
+                None
+            }
             None => {
                 let message = format!("`pools.{}` lacks `capacity`", **name);
                 let finding = Finding::new(name.span(), message);

@@ -47,7 +47,9 @@ impl<'w, 's> Shape<'w, 's> {
         for name in &required {
             if !table.contains_key(*name) {
                 stands = false;
-                self.missing(schema, name, place);
+                if !is_misspelt(schema, table, name) {
+                    self.missing(schema, name, place);
+                }
             }
         }
         let mut doomed = Vec::new();
@@ -65,6 +67,9 @@ impl<'w, 's> Shape<'w, 's> {
                     false
                 }
             };
+            if !keeps {
+                self.findings.take_out(&self.path);
+            }
             self.path.pop();
             if !keeps {
                 stands &= !required.contains(&name);
@@ -151,7 +156,11 @@ impl<'w, 's> Shape<'w, 's> {
             (_, _, Some(example)) => Some(format!("for example \"{example}\"")),
             _ => None,
         };
-        let message = format!("`{}` is {}, not {called}", self.path, names.join(" or "));
+        let message = format!(
+            "`{}` must be {}, not {called}",
+            self.path,
+            names.join(" or ")
+        );
         let label = format!("this is {called}");
         self.findings
             .add(Finding::new(span, message).label(label).help(help));
@@ -197,10 +206,10 @@ impl<'w, 's> Shape<'w, 's> {
         };
         let message = match (bound("minItems"), bound("maxItems")) {
             (Some(min), _) if length < min => {
-                format!("`{}` needs at least {min} of them", self.path)
+                format!("`{}` has {length} entries; the least is {min}", self.path)
             }
             (_, Some(max)) if length > max => {
-                format!("`{}` has {length} of them; the most is {max}", self.path)
+                format!("`{}` has {length} entries; the most is {max}", self.path)
             }
             _ => return true,
         };
@@ -219,10 +228,7 @@ impl<'w, 's> Shape<'w, 's> {
     }
 
     fn unknown(&mut self, schema: &Value, name: &str, span: &Span) {
-        let keys: Vec<&str> = schema["properties"]
-            .as_object()
-            .map(|keys| keys.keys().map(String::as_str).collect())
-            .unwrap_or_default();
+        let keys = keys(schema);
         let list = format!("possible here: {}", keys.join(", "));
         let help = match did_you_mean(name, keys) {
             Some(nearest) => format!("{nearest} {list}"),
@@ -257,6 +263,22 @@ fn child<'v>(schema: &'v Value, name: &str) -> Option<&'v Value> {
     match &schema["patternProperties"] {
         Value::Object(patterns) => patterns.values().next(),
         _ => None,
+    }
+}
+
+/// Whether an unknown key of `table` is most likely `name`, and will be reported as such.
+fn is_misspelt(schema: &Value, table: &DeTable<'_>, name: &str) -> bool {
+    table.keys().any(|key| {
+        let key: &str = key.get_ref();
+        child(schema, key).is_none() && nearest(key, keys(schema)) == Some(name)
+    })
+}
+
+/// The keys that a table with `schema` can have.
+fn keys(schema: &Value) -> Vec<&str> {
+    match &schema["properties"] {
+        Value::Object(properties) => properties.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -76,6 +76,9 @@ fn a_file_of_api_keys_holds_one_a_line() {
     let keys = &plan.identity().api_keys[0].keys;
     assert_eq!(keys[0].expose(), b"0123456789abcdef");
     assert_eq!(keys[1].expose(), b"fedcba9876543210");
+    let nobody = text.replace("tenant = 't'", "tenant = 'nobody'");
+    let failure = parse("f", &nobody, &base, &|_| None).unwrap_err();
+    assert!(failure.to_string().contains("add a table [tenants.nobody]"));
     let twice = format!("{text}[api-keys.b]\nfile = 'a'\ntenant = 't'\n");
     let failure = parse("f", &twice, &base, &|_| None).unwrap_err();
     assert!(failure.to_string().contains("also in the file of another"));
