@@ -50,7 +50,10 @@ use std::{
 };
 
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 use watertight_base::PlanId;
 use watertight_plan::{Builder, Plan};
 
@@ -60,7 +63,7 @@ pub use schema::schema;
 use document::Document;
 use files::Files;
 use findings::{Finding, Findings};
-use sections::Sections;
+use sections::{Kind, Sections};
 use shape::Shape;
 use tenants::Tenants;
 
@@ -123,8 +126,12 @@ pub fn parse(
     let is_whole = findings.is_clean();
     tenants.read(&document.tenants, &mut findings);
     for piece in sections.tenants {
-        findings.enter_part(piece.start);
-        if let Some(table) = parse_toml(&text[piece], &mut findings) {
+        findings.enter_part(piece.span.start);
+        if let Some(table) = parse_toml(&text[piece.span], &mut findings) {
+            let table = match piece.kind {
+                Kind::Tables => table,
+                Kind::Lines => under("tenants", table),
+            };
             let part = read_document(table, &mut findings, environment);
             tenants.read(&part.tenants, &mut findings);
         }
@@ -193,9 +200,19 @@ fn parse_toml<'t>(text: &'t str, findings: &mut Findings<'_>) -> Option<DeTable<
     }
 }
 
+/// A document that has `table` as its one table `name`.
+fn under<'t>(name: &'t str, table: DeTable<'t>) -> DeTable<'t> {
+    let mut document = DeTable::new();
+    document.insert(
+        Spanned::new(0..0, name.into()),
+        Spanned::new(0..0, DeValue::Table(table)),
+    );
+    document
+}
+
 /// The keys of the table `key`.
 fn names(table: &DeTable<'_>, key: &str) -> Vec<String> {
-    match table.get(key).map(toml::Spanned::get_ref) {
+    match table.get(key).map(Spanned::get_ref) {
         Some(DeValue::Table(named)) => named.keys().map(|name| name.to_string()).collect(),
         _ => Vec::new(),
     }
@@ -208,7 +225,7 @@ fn read_document(
     environment: Environment<'_>,
 ) -> Document {
     Shape::new(findings, environment).table(schema::shared(), &mut table, &(0..0));
-    let table = toml::Spanned::new(0..0, table);
+    let table = Spanned::new(0..0, table);
     match Document::deserialize(toml::de::Deserializer::from(table)) {
         Ok(document) => document,
         Err(error) => {

@@ -122,8 +122,7 @@ impl<'a> Findings<'a> {
         );
         problem.label = printable(&hide(&finding.label));
         problem.help = finding.help.map(|help| printable(&hide(&help)));
-        let same =
-            |other: &Problem| other.span == problem.span && other.message == problem.message;
+        let same = |other: &Problem| other.span == problem.span && other.message == problem.message;
         if !self.problems.iter().any(same) {
             self.problems.push(problem);
         }

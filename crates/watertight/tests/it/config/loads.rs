@@ -112,6 +112,8 @@ fn tenants_may_be_listed_in_every_way_that_toml_has() {
         "[tenants.a]\nplan = 'p'\n[plans.p]\n[tenants.b]\nplan = 'p'\n",
         "tenants.a.plan = 'p'\ntenants.b = { plan = 'p' }\nplans.p = {}",
         "plans.p = {}\n[tenants]\na = { plan = 'p' }\n[tenants.b]\nplan = 'p'",
+        "plans.p = {}\n[tenants]\n[tenants.a]\nplan = 'p'\n[tenants.b]\nplan = 'p'",
+        "[tenants.a]\nplan = 'p'\n[tenants] # x\nb = { plan = 'p' }\n[plans.p]",
         "plans.p = {}\n['tenants'.a]\nplan = 'p'\n[tenants.'b']\nplan = 'p'",
     ] {
         let plan = read(text)
