@@ -10,7 +10,7 @@ use watertight_plan::{ApiKey, Jwt, Secret, Source, Unknown};
 use super::{
     files::Files,
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, if_written},
     source,
 };
 
@@ -71,14 +71,13 @@ impl Identity {
             Some(word) if **word != Self::REFUSE => findings.parse(word).map(Unknown::Plan),
             _ => Some(Unknown::Refuse),
         };
-        let jwt = match &self.jwt {
-            Some(jwt) => Some(Jwt {
+        let jwt = if_written(self.jwt.as_ref(), |jwt| {
+            Some(Jwt {
                 keys: Secret::new(files.secret(&jwt.keys, findings)?),
                 issuer: jwt.issuer.clone(),
                 audience: jwt.audience.clone(),
-            }),
-            None => None,
-        };
+            })
+        });
         Some(watertight_plan::Identity {
             sources: sources?,
             trusted: trusted?,
@@ -88,7 +87,7 @@ impl Identity {
                 None => defaults.unlisted_lanes,
             },
             api_keys,
-            jwt,
+            jwt: jwt?,
         })
     }
 

@@ -10,7 +10,7 @@ use super::{
     duration::{self, DAY, DurationText, HOUR, MILLISECOND},
     files::Files,
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, if_written},
     nearest::did_you_mean,
     size::{GIB, KIB, MIB, Size},
     tls::Tls,
@@ -169,16 +169,13 @@ impl Listen {
             }));
             return None;
         };
-        let tls = match &self.tls {
-            Some(tls) => Some(tls.read(files, findings)?),
-            None => None,
-        };
+        let tls = if_written(self.tls.as_ref(), |tls| tls.read(files, findings));
         let limits = self.read_limits(findings);
         Some(Listener {
             name: name.as_str().to_owned(),
             bind: bind?,
             kind: kind?,
-            tls,
+            tls: tls?,
             limits: limits?,
         })
     }
@@ -222,10 +219,7 @@ impl Listen {
             );
         }
         Some(ListenerKind::Traffic {
-            tier: match &self.tier {
-                Some(tier) => Some(findings.number(tier)?),
-                None => None,
-            },
+            tier: if_written(self.tier.as_ref(), |tier| findings.number(tier))?,
             behind_balancer: self.plaintext.is_some(),
         })
     }
@@ -238,10 +232,7 @@ impl Listen {
             let message = format!("`{key}` has no meaning for the admin listener");
             findings.add(Finding::new(span, message).help("leave it out".to_owned()));
         }
-        let token = match &self.token_file {
-            Some(path) => Some(files.token(path, findings)?),
-            None => None,
-        };
+        let token = if_written(self.token_file.as_ref(), |path| files.token(path, findings))?;
         Some(ListenerKind::Admin(Admin { token }))
     }
 

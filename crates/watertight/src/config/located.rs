@@ -72,6 +72,17 @@ impl<T: Ord> Ord for Located<T> {
     }
 }
 
+/// What is read from what is written, if anything is; nothing when what is written is wrong.
+pub(super) fn if_written<T, U>(
+    written: Option<&T>,
+    read: impl FnOnce(&T) -> Option<U>,
+) -> Option<Option<U>> {
+    match written {
+        Some(written) => read(written).map(Some),
+        None => Some(None),
+    }
+}
+
 /// A name that the configuration gives to something: the key of a table.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(transparent)]

@@ -10,7 +10,7 @@ use super::{
     duration::{self, DurationText, HOUR},
     files::Files,
     findings::Findings,
-    located::Located,
+    located::{Located, if_written},
 };
 
 /// The node itself.
@@ -43,22 +43,20 @@ impl Node {
             Some(id) => findings.parse(id),
             None => Self::ID_DEFAULT.parse().ok(),
         };
-        let region = match &self.region {
-            Some(region) => Some(findings.parse(region)?),
-            None => None,
-        };
+        let region = if_written(self.region.as_ref(), |region| findings.parse(region));
+        let drain_timeout = duration::or_default(
+            self.drain_timeout.as_ref(),
+            watertight_plan::Node::DRAIN_TIMEOUT_DEFAULT,
+            Duration::ZERO..=HOUR,
+            findings,
+        );
         Some(watertight_plan::Node {
-            region,
+            id: id?,
+            region: region?,
             data: self.data.as_ref().map(|path| files.locate(path)),
-            drain_timeout: duration::or_default(
-                self.drain_timeout.as_ref(),
-                watertight_plan::Node::DRAIN_TIMEOUT_DEFAULT,
-                Duration::ZERO..=HOUR,
-                findings,
-            )?,
+            drain_timeout: drain_timeout?,
             log,
             metrics,
-            id: id?,
         })
     }
 }

@@ -8,7 +8,7 @@ use watertight_guard::pool::PoolSpec;
 use super::{
     compartments::Compartment,
     findings::{Finding, Findings},
-    located::{Located, Name, Named, Span},
+    located::{Located, Name, Named, Span, if_written},
 };
 
 /// A shared resource.
@@ -87,10 +87,7 @@ impl Pool {
                 None
             }
         };
-        let alert = match &self.alert {
-            Some(alert) => Some(findings.number(alert)?),
-            None => None,
-        };
+        let alert = if_written(self.alert.as_ref(), |alert| findings.number(alert));
         let compartments: Vec<_> = self
             .compartments
             .iter()
@@ -102,7 +99,7 @@ impl Pool {
             reserve: self.reserve.as_ref().map_or(0, |reserve| **reserve),
             compartments,
         };
-        Some(Read::Fronted(spec, alert))
+        Some(Read::Fronted(spec, alert?))
     }
 
     /// What speaks of seats has no meaning where there are none.

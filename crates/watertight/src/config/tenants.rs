@@ -10,7 +10,7 @@ use watertight_base::{PlanId, SegmentId, TenantId};
 
 use super::{
     findings::{Finding, Findings},
-    located::{Located, Named},
+    located::{Located, Named, if_written},
     nearest::did_you_mean,
 };
 
@@ -48,10 +48,9 @@ impl Tenants {
         for (name, table) in named {
             let id = findings.parse::<TenantId>(name);
             let plan = self.plan(&table.plan, findings);
-            let segment = match &table.segment {
-                Some(segment) => self.segment(segment, findings).map(Some),
-                None => Some(None),
-            };
+            let segment = if_written(table.segment.as_ref(), |segment| {
+                self.segment(segment, findings)
+            });
             let (Some(id), Some(plan), Some(segment)) = (id, plan, segment) else {
                 continue;
             };

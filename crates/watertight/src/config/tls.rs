@@ -8,7 +8,7 @@ use watertight_plan::Secret;
 use super::{
     files::Files,
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, if_written},
 };
 
 /// The certificate that a listener serves, and whose certificates it asks for.
@@ -39,14 +39,13 @@ impl Tls {
             findings.add(Finding::new(self.key.span(), message));
             return None;
         }
-        let client_ca = match &self.client_ca {
-            Some(path) => Some(read_certificates(path, files, findings)?),
-            None => None,
-        };
+        let client_ca = if_written(self.client_ca.as_ref(), |path| {
+            read_certificates(path, files, findings)
+        });
         Some(watertight_plan::Tls {
             certificate: certificate?,
             key: Secret::new(key?),
-            client_ca,
+            client_ca: client_ca?,
         })
     }
 }
