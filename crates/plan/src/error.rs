@@ -68,7 +68,7 @@ pub enum Error {
     },
     /// A service that uses no pool of ours has one of its own, and another pool has that name.
     #[error(
-        "service {service} uses no pool of requests, so it has one of its own, and another pool is called {service} too"
+        "service {service} uses no pool of requests and so has its own, but a pool is called that too"
     )]
     OwnPoolTwice {
         /// The service.

@@ -1,7 +1,8 @@
 //! `${VARIABLE}` and `${VARIABLE:-default}` inside values.
 //!
-//! It happens after the TOML is parsed, value by value, and once: what a variable holds is text and
-//! nothing else, whatever characters it is made of. `$${` stands for `${`; any other `$` for itself.
+//! It happens after the TOML is parsed, value by value, and once: what a variable holds is text
+//! and nothing else, whatever characters it is made of. `$${` stands for `${`; any other `$` for
+//! itself.
 
 use super::Environment;
 

@@ -215,7 +215,8 @@ impl Listen {
         if let Some(plaintext) = &self.plaintext {
             findings.note(
                 plaintext.span(),
-                "cleartext beyond loopback: a balancer in front must end TLS, and nobody else may reach this listener",
+                "cleartext beyond loopback: a balancer in front must end TLS, and nobody else may \
+                 reach this listener",
             );
         }
         Some(ListenerKind::Traffic {
