@@ -1,11 +1,11 @@
 //! How a plan is made: part by part, and checked as a whole at the end.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
-use watertight_base::{PlanId, PoolId, Seats, ServiceId, TenantId};
+use watertight_base::{Percent, PlanId, PoolId, Seats, ServiceId, TenantId};
 use watertight_guard::pool::{CompartmentSpec, Layout, PoolSpec};
 
 use crate::{
@@ -24,6 +24,7 @@ pub struct Builder {
     services: Vec<Service>,
     pools: Vec<PoolSpec>,
     declared: Vec<PoolId>,
+    alerts: BTreeMap<PoolId, Percent>,
 }
 
 impl Builder {
@@ -60,6 +61,12 @@ impl Builder {
         self
     }
 
+    /// Lists tenants, all at once, in place of those listed so far.
+    pub fn tenants(mut self, tenants: HashMap<TenantId, Tenant>) -> Self {
+        self.tenants = tenants;
+        self
+    }
+
     /// Puts tenants that are not listed on `plan`, instead of refusing them.
     ///
     /// # Errors
@@ -87,32 +94,52 @@ impl Builder {
         self
     }
 
+    /// Says from which share of `pool` on, of each of its compartments and of each cap, somebody
+    /// should look. Default [`Plan::ALERT_DEFAULT`] percent.
+    pub fn alert(mut self, pool: PoolId, share: Percent) -> Self {
+        self.alerts.insert(pool, share);
+        self
+    }
+
+    /// Everything that keeps the plan from being built, as far as one thing does not hide another.
+    pub fn problems(&self) -> Vec<Error> {
+        let mut problems = Vec::new();
+        self.check_listeners(&mut problems);
+        self.check_tenants(&mut problems);
+        self.check_services(&mut problems);
+        self.check_uses(&mut problems);
+        self.check_pools(&mut problems);
+        problems
+    }
+
     /// Checks everything against everything else.
     ///
     /// # Errors
-    /// The first [`Error`] found.
+    /// The first of [`Builder::problems`].
     pub fn build(mut self) -> Result<Plan, Error> {
-        self.check_listeners()?;
-        self.check_tenants()?;
+        if let Some(first) = self.problems().into_iter().next() {
+            return Err(first);
+        }
+        self.add_own_compartments()?;
         let mut routes = Routes::default();
-        let mut services = BTreeMap::new();
         for service in &self.services {
             for route in &service.routes {
                 routes.insert(route, &service.id)?;
             }
-            if services
-                .insert(service.id.clone(), Arc::new(service.clone()))
-                .is_some()
-            {
-                return Err(Error::ServiceTwice {
-                    service: service.id.clone(),
-                });
-            }
         }
-        self.check_uses(&services)?;
-        self.add_own_compartments()?;
+        let services: BTreeMap<ServiceId, Arc<Service>> = self
+            .services
+            .into_iter()
+            .map(|service| (service.id.clone(), Arc::new(service)))
+            .collect();
         let order: Vec<ServiceId> = services.keys().cloned().collect();
         let layout = Layout::new(self.pools, &order)?;
+        let mut alerts = self.alerts;
+        for pool in layout.pools() {
+            if !alerts.contains_key(&pool.id) {
+                alerts.insert(pool.id.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
+            }
+        }
         let mut segments: Vec<_> = self
             .tenants
             .values()
@@ -145,13 +172,14 @@ impl Builder {
             layout,
             declared: self.declared,
             segments,
+            alerts,
         })
     }
 
-    fn check_listeners(&self) -> Result<(), Error> {
+    fn check_listeners(&self, problems: &mut Vec<Error>) {
         for (index, listener) in self.listeners.iter().enumerate() {
             if let Some(need) = listener.exposure() {
-                return Err(Error::Exposed {
+                problems.push(Error::Exposed {
                     listener: listener.name.clone(),
                     address: listener.bind,
                     need,
@@ -162,20 +190,19 @@ impl Builder {
                     || (other.bind == listener.bind && listener.bind.port() != 0)
             };
             if let Some(first) = self.listeners[..index].iter().find(same) {
-                return Err(Error::AddressTwice {
+                problems.push(Error::AddressTwice {
                     first: first.name.clone(),
                     second: listener.name.clone(),
                     address: listener.bind,
                 });
             }
         }
-        Ok(())
     }
 
-    fn check_tenants(&self) -> Result<(), Error> {
+    fn check_tenants(&self, problems: &mut Vec<Error>) {
         for (tenant, Tenant { plan, .. }) in &self.tenants {
             if !self.plans.contains_key(plan) {
-                return Err(Error::TenantPlan {
+                problems.push(Error::TenantPlan {
                     tenant: tenant.clone(),
                     plan: plan.clone(),
                 });
@@ -184,38 +211,52 @@ impl Builder {
         if let Unknown::Plan(plan) = &self.identity.unknown
             && !self.plans.contains_key(plan)
         {
-            return Err(Error::UnknownPlan { plan: plan.clone() });
+            problems.push(Error::UnknownPlan { plan: plan.clone() });
         }
         let refuses = self.identity.unknown == Unknown::Refuse;
         for key in &self.identity.api_keys {
             if refuses && !self.tenants.contains_key(&key.tenant) {
-                return Err(Error::KeyTenant {
+                problems.push(Error::KeyTenant {
                     key: key.name.clone(),
                     tenant: key.tenant.clone(),
                 });
             }
         }
-        Ok(())
     }
 
-    fn check_uses(&self, services: &BTreeMap<ServiceId, Arc<Service>>) -> Result<(), Error> {
-        for service in services.values() {
+    fn check_services(&self, problems: &mut Vec<Error>) {
+        let mut routes = Routes::default();
+        let mut seen = HashSet::new();
+        for service in &self.services {
+            for route in &service.routes {
+                problems.extend(routes.insert(route, &service.id).err());
+            }
+            if !seen.insert(&service.id) {
+                problems.push(Error::ServiceTwice {
+                    service: service.id.clone(),
+                });
+            }
+        }
+    }
+
+    fn check_uses(&self, problems: &mut Vec<Error>) {
+        for service in &self.services {
             for used in &service.uses {
                 let Some(pool) = self.pools.iter().find(|pool| pool.id == *used) else {
-                    if self.declared.contains(used) {
-                        continue;
+                    if !self.declared.contains(used) {
+                        problems.push(Error::UsesUnknownPool {
+                            service: service.id.clone(),
+                            pool: used.clone(),
+                        });
                     }
-                    return Err(Error::UsesUnknownPool {
-                        service: service.id.clone(),
-                        pool: used.clone(),
-                    });
+                    continue;
                 };
                 if !pool
                     .compartments
                     .iter()
                     .any(|spec| spec.services.contains(&service.id))
                 {
-                    return Err(Error::UsesWithoutCompartment {
+                    problems.push(Error::UsesWithoutCompartment {
                         service: service.id.clone(),
                         pool: used.clone(),
                     });
@@ -224,32 +265,77 @@ impl Builder {
         }
         for pool in &self.pools {
             for service in pool.compartments.iter().flat_map(|spec| &spec.services) {
-                if services
-                    .get(service)
-                    .is_some_and(|known| !known.uses.contains(&pool.id))
-                {
-                    return Err(Error::CompartmentWithoutUse {
+                let known = self.services.iter().find(|known| known.id == *service);
+                if known.is_some_and(|known| !known.uses.contains(&pool.id)) {
+                    problems.push(Error::CompartmentWithoutUse {
                         service: service.clone(),
                         pool: pool.id.clone(),
                     });
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Checks each pool by itself, so that one overbooked pool does not hide another.
+    fn check_pools(&self, problems: &mut Vec<Error>) {
+        for (index, pool) in self.pools.iter().enumerate() {
+            let seated: Vec<ServiceId> = self
+                .services
+                .iter()
+                .map(|service| &service.id)
+                .filter(|id| {
+                    let mut specs = pool.compartments.iter();
+                    specs.any(|spec| spec.services.contains(id))
+                })
+                .cloned()
+                .collect();
+            let named = pool.compartments.iter().flat_map(|spec| &spec.services);
+            for service in named.filter(|service| !seated.contains(service)) {
+                problems.push(Error::Guard(watertight_guard::Error::UnknownService {
+                    service: service.clone(),
+                }));
+            }
+            match Layout::new(vec![pool.clone()], &seated) {
+                Ok(_) | Err(watertight_guard::Error::UnknownService { .. }) => {}
+                Err(error) => problems.push(error.into()),
+            }
+            let same = |other: &PoolSpec| other.id == pool.id;
+            if self.declared.contains(&pool.id) || self.pools[..index].iter().any(same) {
+                problems.push(Error::PoolTwice {
+                    pool: pool.id.clone(),
+                });
+            }
+        }
+        for service in &self.services {
+            if self.has_own_pool(service)
+                && self
+                    .pools
+                    .iter()
+                    .map(|pool| &pool.id)
+                    .chain(&self.declared)
+                    .any(|id| id.as_str() == service.id.as_str())
+            {
+                problems.push(Error::OwnPoolTwice {
+                    service: service.id.clone(),
+                });
+            }
+        }
+    }
+
+    fn has_own_pool(&self, service: &Service) -> bool {
+        let ours = |used: &PoolId| self.pools.iter().any(|pool| pool.id == *used);
+        !service.uses.iter().any(ours)
     }
 
     /// Gives each service that uses no pool of ours a pool of its own, called like the service.
     fn add_own_compartments(&mut self) -> Result<(), Error> {
+        let mut own = Vec::new();
         for service in &self.services {
-            if service
-                .uses
-                .iter()
-                .any(|used| self.pools.iter().any(|pool| pool.id == *used))
-            {
+            if !self.has_own_pool(service) {
                 continue;
             }
             let seats = Seats::try_from(u64::from(CompartmentSpec::OWN_SEATS))?;
-            self.pools.push(PoolSpec {
+            own.push(PoolSpec {
                 id: service.id.as_str().parse()?,
                 capacity: seats,
                 reserve: 0,
@@ -260,6 +346,7 @@ impl Builder {
                 )],
             });
         }
+        self.pools.extend(own);
         Ok(())
     }
 }
@@ -286,6 +373,30 @@ mod tests {
             .map(|pool| pool.capacity.get())
             .collect();
         assert_eq!(seats, [256, 256]);
+    }
+
+    #[test]
+    fn a_pool_may_not_take_the_name_of_a_service_that_has_its_own() {
+        let builder = Plan::builder()
+            .service(service("a"))
+            .declared_pool("a".parse().unwrap());
+        assert!(matches!(builder.build(), Err(Error::OwnPoolTwice { .. })));
+    }
+
+    #[test]
+    fn one_problem_does_not_hide_another() {
+        let mut lonely = service("a");
+        lonely.uses = vec!["database".parse().unwrap()];
+        lonely.routes = vec!["nowhere".to_owned()];
+        let builder = Plan::builder().service(lonely).unlisted("vip").unwrap();
+        assert_eq!(builder.problems().len(), 3);
+    }
+
+    #[test]
+    fn a_pool_without_a_threshold_has_the_default() {
+        let plan = Plan::builder().service(service("a")).build().unwrap();
+        let shares: Vec<f64> = plan.alerts().values().map(|share| share.get()).collect();
+        assert_eq!(shares, [Plan::ALERT_DEFAULT]);
     }
 
     #[test]

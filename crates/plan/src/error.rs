@@ -60,6 +60,20 @@ pub enum Error {
         /// The name.
         service: ServiceId,
     },
+    /// Two pools have one name.
+    #[error("there are two pools called {pool}")]
+    PoolTwice {
+        /// The name.
+        pool: PoolId,
+    },
+    /// A service that uses no pool of ours has one of its own, and another pool has that name.
+    #[error(
+        "service {service} uses no pool of requests and so has its own, but a pool is called that too"
+    )]
+    OwnPoolTwice {
+        /// The service.
+        service: ServiceId,
+    },
     /// A service uses a pool that is not there.
     #[error("service {service} uses pool {pool}, which does not exist")]
     UsesUnknownPool {

@@ -33,7 +33,7 @@ mod tenant;
 
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
-use watertight_base::{PlanId, PoolId, SegmentId, ServiceId, TenantId};
+use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
 use watertight_guard::pool::Layout;
 
 pub use builder::Builder;
@@ -59,9 +59,14 @@ pub struct Plan {
     pub(crate) layout: Layout,
     pub(crate) declared: Vec<PoolId>,
     pub(crate) segments: Vec<SegmentId>,
+    pub(crate) alerts: BTreeMap<PoolId, Percent>,
 }
 
 impl Plan {
+    /// The share of a pool from which on somebody should look, where nothing else is said, in
+    /// percent.
+    pub const ALERT_DEFAULT: f64 = 70.0;
+
     /// Begins an empty plan.
     pub fn builder() -> Builder {
         Builder::default()
@@ -115,5 +120,11 @@ impl Plan {
     /// The segments that tenants name, sorted.
     pub fn segments(&self) -> &[SegmentId] {
         &self.segments
+    }
+
+    /// The share of each pool, of each of its compartments and of each cap, from which on somebody
+    /// should look.
+    pub fn alerts(&self) -> &BTreeMap<PoolId, Percent> {
+        &self.alerts
     }
 }

@@ -1,0 +1,40 @@
+//! The document: all tables, as they are written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    api_keys::ApiKey, identity::Identity, listen::Listen, listen::ListenName, located::Located,
+    located::Named, log::Log, metrics::Metrics, node::Node, plans::TenantPlan, pools::Pool,
+    services::Service, tenants::Tenant,
+};
+
+/// The configuration of a node.
+///
+/// Text values may hold `${VARIABLE}` and `${VARIABLE:-default}`; `$${` stands for `${`. Paths are
+/// relative to the directory of this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Document {
+    /// The node itself.
+    pub(super) node: Node,
+    /// What the node logs.
+    pub(super) log: Log,
+    /// What the node measures.
+    pub(super) metrics: Metrics,
+    /// Where the node can be reached. `traffic` and `admin` open by themselves.
+    pub(super) listen: std::collections::BTreeMap<Located<ListenName>, Listen>,
+    /// How a request's tenant is found, and who is believed.
+    pub(super) identity: Identity,
+    /// API keys, by name.
+    #[serde(rename = "api-keys")]
+    pub(super) api_keys: Named<ApiKey>,
+    /// Plans that tenants are on, by name.
+    pub(super) plans: Named<TenantPlan>,
+    /// The tenants, by name.
+    pub(super) tenants: Named<Tenant>,
+    /// The services behind the front door, by name.
+    pub(super) services: Named<Service>,
+    /// Shared resources and their compartments, by name.
+    pub(super) pools: Named<Pool>,
+}

@@ -1,0 +1,276 @@
+//! `[listen.NAME]`: where the node can be reached, by whom, and how much a listener takes.
+
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use watertight_plan::{Admin, ListenLimits, Listener, ListenerKind};
+
+use super::{
+    duration::{self, DAY, DurationText, HOUR, MILLISECOND},
+    files::Files,
+    findings::{Finding, Findings},
+    located::{Located, if_written},
+    nearest::did_you_mean,
+    size::{GIB, KIB, MIB, Size},
+    tls::Tls,
+};
+
+/// A listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// Address and port; port 0 takes a free one. Default: 127.0.0.1:8080 for `traffic`,
+    /// 127.0.0.1:7070 for `admin`; the others need one. Beyond loopback, `traffic` needs `tls` or
+    /// `plaintext`, and `admin` a token or mutual TLS.
+    #[schemars(example = &"127.0.0.1:8080")]
+    pub(super) bind: Option<Located<String>>,
+    /// Only services of this tier, with accept threads of its own. For traffic listeners.
+    /// Default: all tiers.
+    #[schemars(range(min = 1, max = 3))]
+    tier: Option<Located<u64>>,
+    /// Says that cleartext beyond loopback is meant. For traffic listeners.
+    plaintext: Option<Located<Plaintext>>,
+    /// The certificate to serve, and whose certificates to ask for. Default: none.
+    tls: Option<Tls>,
+    /// A file with the bearer token to ask for. For the admin listener. Default: none.
+    token_file: Option<Located<String>>,
+    /// Connections at once; further ones wait in the kernel's queue. Default: 8192.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_connections: Option<u32>,
+    /// A request's line and headers, 8KiB to 1MiB; more is answered 431. Default: 32KiB.
+    max_header: Option<Located<Size>>,
+    /// A request's body, up to 1024GiB, or "unlimited"; more is answered 413. Default: 64MiB.
+    max_body: Option<Located<Size>>,
+    /// The time for a request's head to arrive, 1ms to 1h. Default: 10s.
+    header_timeout: Option<Located<DurationText>>,
+    /// The longest silence: between requests, within a body, from a reader, 1ms to 1d.
+    /// Default: 60s.
+    idle_timeout: Option<Located<DurationText>>,
+}
+
+/// What cleartext beyond loopback is for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Plaintext {
+    /// A balancer in front ends TLS.
+    BehindBalancer,
+}
+
+/// The name of a listener, which says what it is for.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(transparent)]
+pub(super) struct ListenName(String);
+
+impl ListenName {
+    const ADMIN: &'static str = "admin";
+    const TRAFFIC: &'static str = "traffic";
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_traffic(&self) -> bool {
+        let suffix = self.0.strip_prefix(Self::TRAFFIC);
+        suffix.is_some_and(|suffix| match suffix.strip_prefix('-') {
+            Some(name) => {
+                (1..=48).contains(&name.len())
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            }
+            None => suffix.is_empty(),
+        })
+    }
+}
+
+impl JsonSchema for ListenName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ListenName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(admin|traffic(-[A-Za-z0-9._-]{1,48})?)$",
+        })
+    }
+}
+
+/// The listeners that are named, and those that open by themselves; in the order of their names.
+pub(super) fn read(
+    named: &BTreeMap<Located<ListenName>, Listen>,
+    files: &Files<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<Listener> {
+    let mut listeners: Vec<Listener> = named
+        .iter()
+        .filter_map(|(name, listen)| listen.read(name, files, findings))
+        .collect();
+    let defaults = [
+        (ListenName::ADMIN, ListenerKind::Admin(Admin::default())),
+        (
+            ListenName::TRAFFIC,
+            ListenerKind::Traffic {
+                tier: None,
+                behind_balancer: false,
+            },
+        ),
+    ];
+    for (name, kind) in defaults {
+        if !named.keys().any(|given| given.as_str() == name) {
+            listeners.extend(default_bind(name).map(|bind| Listener {
+                name: name.to_owned(),
+                bind,
+                kind,
+                tls: None,
+                limits: ListenLimits::default(),
+            }));
+        }
+    }
+    listeners.sort_by(|one, other| one.name.cmp(&other.name));
+    listeners
+}
+
+fn default_bind(name: &str) -> Option<SocketAddr> {
+    match name {
+        ListenName::ADMIN => Some(SocketAddr::from(([127, 0, 0, 1], 7_070))),
+        ListenName::TRAFFIC => Some(SocketAddr::from(([127, 0, 0, 1], 8_080))),
+        _ => None,
+    }
+}
+
+impl Listen {
+    fn read(
+        &self,
+        name: &Located<ListenName>,
+        files: &Files<'_>,
+        findings: &mut Findings<'_>,
+    ) -> Option<Listener> {
+        let bind = self.read_bind(name, findings);
+        let kind = if name.is_traffic() {
+            self.read_traffic(findings)
+        } else if name.as_str() == ListenName::ADMIN {
+            self.read_admin(files, findings)
+        } else {
+            let help = did_you_mean(name.as_str(), [ListenName::ADMIN, ListenName::TRAFFIC]);
+            let list = "listeners are called `admin`, `traffic`, or `traffic-` and a name";
+            let finding = Finding::new(
+                name.span(),
+                format!("there is no listener `{}`", name.as_str()),
+            );
+            findings.add(finding.help(match help {
+                Some(nearest) => format!("{nearest} {list}"),
+                None => list.to_owned(),
+            }));
+            return None;
+        };
+        let tls = if_written(self.tls.as_ref(), |tls| tls.read(files, findings));
+        let limits = self.read_limits(findings);
+        Some(Listener {
+            name: name.as_str().to_owned(),
+            bind: bind?,
+            kind: kind?,
+            tls: tls?,
+            limits: limits?,
+        })
+    }
+
+    fn read_bind(
+        &self,
+        name: &Located<ListenName>,
+        findings: &mut Findings<'_>,
+    ) -> Option<SocketAddr> {
+        let Some(bind) = &self.bind else {
+            let default = default_bind(name.as_str());
+            let path = format!("listen.{}", name.as_str());
+            let was_there = findings.was_taken_out(&format!("{path}.bind"));
+            if default.is_none() && name.is_traffic() && !was_there {
+                let message = format!("`{path}` lacks `bind`");
+                findings.add(Finding::new(name.span(), message).label("`bind` is missing here"));
+            }
+            return default;
+        };
+        let address = bind.parse().ok();
+        if address.is_none() {
+            let finding = Finding::new(bind.span(), "this is not an address to bind");
+            findings.add(
+                finding.help(
+                    "an IP address and a port: \"127.0.0.1:8080\", \"[::1]:8080\"".to_owned(),
+                ),
+            );
+        }
+        address
+    }
+
+    fn read_traffic(&self, findings: &mut Findings<'_>) -> Option<ListenerKind> {
+        if let Some(token) = &self.token_file {
+            let finding = Finding::new(token.span(), "a traffic listener asks for no token");
+            findings.add(finding.help("`token_file` is for the admin listener".to_owned()));
+        }
+        if let Some(plaintext) = &self.plaintext {
+            findings.note(
+                plaintext.span(),
+                "cleartext beyond loopback: a balancer in front must end TLS, and nobody else may \
+                 reach this listener",
+            );
+        }
+        Some(ListenerKind::Traffic {
+            tier: if_written(self.tier.as_ref(), |tier| findings.number(tier))?,
+            behind_balancer: self.plaintext.is_some(),
+        })
+    }
+
+    fn read_admin(&self, files: &Files<'_>, findings: &mut Findings<'_>) -> Option<ListenerKind> {
+        let tier = self.tier.as_ref().map(|tier| ("tier", tier.span()));
+        let plaintext = self.plaintext.as_ref();
+        let plaintext = plaintext.map(|plaintext| ("plaintext", plaintext.span()));
+        for (key, span) in tier.into_iter().chain(plaintext) {
+            let message = format!("`{key}` has no meaning for the admin listener");
+            findings.add(Finding::new(span, message).help("leave it out".to_owned()));
+        }
+        let token = if_written(self.token_file.as_ref(), |path| files.token(path, findings))?;
+        Some(ListenerKind::Admin(Admin { token }))
+    }
+
+    fn read_limits(&self, findings: &mut Findings<'_>) -> Option<ListenLimits> {
+        let defaults = ListenLimits::default();
+        let header = match &self.max_header {
+            Some(size) => size
+                .read(8 * KIB..=MIB, findings)
+                .and_then(|bytes| usize::try_from(bytes).ok()),
+            None => Some(defaults.max_header_bytes),
+        };
+        let body = match &self.max_body {
+            Some(size) if size.is_unlimited() => Some(u64::MAX),
+            Some(size) => size.read(0..=1_024 * GIB, findings),
+            None => Some(defaults.max_body_bytes),
+        };
+        let header_timeout = duration::or_default(
+            self.header_timeout.as_ref(),
+            defaults.header_timeout,
+            MILLISECOND..=HOUR,
+            findings,
+        );
+        let idle_timeout = duration::or_default(
+            self.idle_timeout.as_ref(),
+            defaults.idle_timeout,
+            MILLISECOND..=DAY,
+            findings,
+        );
+        Some(ListenLimits {
+            max_connections: match self.max_connections {
+                Some(max) => usize::try_from(max).ok()?,
+                None => defaults.max_connections,
+            },
+            max_header_bytes: header?,
+            max_body_bytes: body?,
+            header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+        })
+    }
+}

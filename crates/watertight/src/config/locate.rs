@@ -1,0 +1,174 @@
+//! Where in the document the thing stands that a plan's error names.
+
+use watertight_base::{PoolId, ServiceId};
+use watertight_guard::Error as Walls;
+use watertight_plan::Error;
+
+use super::{
+    compartments::Compartment, document::Document, findings::Finding, located::Located,
+    located::Name, located::Span, nearest::did_you_mean,
+};
+
+/// The error at its place, with what to do; nothing when the place was reported before.
+pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
+    let span = match error {
+        // Reported when the tenant was read.
+        Error::TenantPlan { .. } => return None,
+        _ => span_of(document, error).unwrap_or(0..0),
+    };
+    let finding = Finding::new(&span, error);
+    Some(match error {
+        Error::UnknownPlan { plan } => {
+            let plans = document.plans.keys().map(|name| (**name).as_ref());
+            finding
+                .label("unknown plan")
+                .help(did_you_mean(plan.as_str(), plans))
+        }
+        Error::UsesUnknownPool { pool, .. } => {
+            let pools = document.pools.keys().map(|name| (**name).as_ref());
+            finding
+                .label("unknown pool")
+                .help(did_you_mean(pool.as_str(), pools))
+        }
+        Error::Guard(Walls::UnknownService { service }) => {
+            let services = document.services.keys().map(|name| (**name).as_ref());
+            let help = did_you_mean(service.as_str(), services);
+            finding.label("unknown service").help(help)
+        }
+        Error::Guard(Walls::PoolOverbooked {
+            seats,
+            reserve,
+            capacity,
+            ..
+        }) => {
+            let needed = seats + u64::from(*reserve);
+            let over = needed.saturating_sub(u64::from(*capacity));
+            finding.label(format!(
+                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
+            ))
+        }
+        Error::UsesWithoutCompartment { service, pool } => {
+            let compartment = format!("name {service} in one of [pools.{pool}.compartments.NAME]");
+            finding.help(compartment)
+        }
+        Error::CompartmentWithoutUse { service, pool } => {
+            finding.help(format!("add \"{pool}\" to `uses` of [services.{service}]"))
+        }
+        Error::KeyTenant { tenant, .. } => finding.help(format!("add a table [tenants.{tenant}]")),
+        Error::OwnPoolTwice { .. } | Error::PoolTwice { .. } => {
+            finding.help("give the pool another name".to_owned())
+        }
+        _ => finding,
+    })
+}
+
+fn span_of(document: &Document, error: &Error) -> Option<Span> {
+    match error {
+        Error::UnknownPlan { .. } => document.identity.unknown.as_ref().map(place),
+        Error::KeyTenant { key, .. } => {
+            let (_, table) = find(&document.api_keys, key)?;
+            Some(place(&table.tenant))
+        }
+        Error::RouteTwice {
+            route,
+            second: service,
+            ..
+        }
+        | Error::Route { route, service } => {
+            let (_, table) = find(&document.services, service.as_str())?;
+            let mut routes = table.routes.iter().filter(|written| ***written == *route);
+            routes.next_back().map(place)
+        }
+        Error::UsesUnknownPool { service, pool }
+        | Error::UsesWithoutCompartment { service, pool } => {
+            let (_, table) = find(&document.services, service.as_str())?;
+            let mut uses = table.uses.iter();
+            uses.find(|used| used.as_str() == pool.as_str()).map(place)
+        }
+        Error::CompartmentWithoutUse { service, pool } => seated(document, Some(pool), service),
+        Error::AddressTwice { first, second, .. } => {
+            bind(document, second).or_else(|| bind(document, first))
+        }
+        Error::Exposed { listener, .. } => bind(document, listener),
+        Error::PoolTwice { pool } => {
+            find(&document.pools, pool.as_str()).map(|(name, _)| place(name))
+        }
+        Error::OwnPoolTwice { service } => {
+            find(&document.pools, service.as_str()).map(|(name, _)| place(name))
+        }
+        Error::ServiceTwice { service } => {
+            find(&document.services, service.as_str()).map(|(name, _)| place(name))
+        }
+        Error::Guard(walls) => walls_span(document, walls),
+        _ => None,
+    }
+}
+
+fn walls_span(document: &Document, error: &Walls) -> Option<Span> {
+    match error {
+        Walls::CapAboveSeats {
+            service,
+            compartment,
+            ..
+        }
+        | Walls::CapOfStranger {
+            service,
+            compartment,
+        } => {
+            let (_, cap) = compartments(document, None)
+                .filter(|(name, _)| (***name).as_ref() == compartment.as_str())
+                .find_map(|(_, table)| find(&table.caps, service.as_str()))?;
+            Some(place(cap.number()))
+        }
+        Walls::DuplicateCompartment { pool, compartment } => compartments(document, Some(pool))
+            .find(|(name, _)| (***name).as_ref() == compartment)
+            .map(|(name, _)| place(name)),
+        Walls::PoolOverbooked { pool, .. } => {
+            let (_, table) = find(&document.pools, pool.as_str())?;
+            table.capacity.as_ref().map(place)
+        }
+        Walls::ServiceTwiceInPool { service, pool } => seated(document, Some(pool), service),
+        Walls::UnknownService { service } => seated(document, None, service),
+        Walls::ServiceWithoutSeat { service } => {
+            find(&document.services, service.as_str()).map(|(name, _)| place(name))
+        }
+        _ => None,
+    }
+}
+
+/// The last place where a compartment (of `pool`) names `service`.
+fn seated(document: &Document, pool: Option<&PoolId>, service: &ServiceId) -> Option<Span> {
+    compartments(document, pool)
+        .flat_map(|(_, table)| &table.services)
+        .filter(|seated| seated.as_str() == service.as_str())
+        .map(place)
+        .max_by_key(|span| span.start)
+}
+
+fn compartments<'d>(
+    document: &'d Document,
+    pool: Option<&PoolId>,
+) -> impl Iterator<Item = (&'d Located<Name>, &'d Compartment)> {
+    document
+        .pools
+        .iter()
+        .filter(move |(name, _)| pool.is_none_or(|pool| (***name).as_ref() == pool.as_str()))
+        .flat_map(|(_, table)| &table.compartments)
+}
+
+fn bind(document: &Document, listener: &str) -> Option<Span> {
+    let mut named = document.listen.iter();
+    let (name, table) = named.find(|(name, _)| name.as_str() == listener)?;
+    Some(table.bind.as_ref().map_or_else(|| place(name), place))
+}
+
+fn find<'d, T>(
+    named: &'d std::collections::BTreeMap<Located<Name>, T>,
+    name: &str,
+) -> Option<(&'d Located<Name>, &'d T)> {
+    named.iter().find(|(given, _)| (***given).as_ref() == name)
+}
+
+fn place<T>(located: &Located<T>) -> Span {
+    located.span().clone()
+}

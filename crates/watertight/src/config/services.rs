@@ -1,0 +1,128 @@
+//! `[services.NAME]`: what stands behind the front door.
+
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use watertight_base::PoolId;
+use watertight_plan::Upstream;
+
+use super::{
+    breaker::Breaker,
+    duration::{self, DurationText, HOUR, MILLISECOND, MINUTE},
+    findings::{Finding, Findings},
+    located::{Located, Name},
+    size::{KIB, MIB, Size},
+    upstream,
+};
+
+/// A service and how it is called.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    /// How much it matters: 1 stops the business, 2 hurts it, 3 is missed.
+    #[schemars(range(min = 1, max = 3))]
+    tier: Located<u64>,
+    /// Path prefixes that belong to it, on segment boundaries; the longest wins.
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) routes: Vec<Located<String>>,
+    /// Where it runs: "http://host:port" (HTTP/1.1) or "h2c://host:port" (HTTP/2, as gRPC needs).
+    #[schemars(length(min = 1, max = 256))]
+    upstreams: Vec<Located<String>>,
+    /// The time from the arrival of a request's head to that of its answer's head, 1ms to 1h.
+    /// Default: 30s.
+    timeout: Option<Located<DurationText>>,
+    /// The time to open a connection, 1ms to 1m. Default: 1s.
+    connect_timeout: Option<Located<DurationText>>,
+    /// Connections (streams, for HTTP/2) to one upstream at once. Default: 256.
+    #[schemars(range(min = 1, max = 65_536))]
+    upstream_connections: Option<u32>,
+    /// Bytes of an answer that are taken from the upstream ahead of a slow reader, 1KiB to 64MiB.
+    /// Default: 64KiB.
+    response_buffer: Option<Located<Size>>,
+    /// The pools that it uses. Default: none; the service has a compartment of its own with 256
+    /// seats.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub(super) uses: Vec<Located<String>>,
+    /// When calls to it are held back.
+    #[serde(default)]
+    breaker: Breaker,
+}
+
+impl Service {
+    pub(super) fn read(
+        &self,
+        name: &Located<Name>,
+        findings: &mut Findings<'_>,
+    ) -> Option<watertight_plan::Service> {
+        let id = findings.parse(name);
+        let tier = findings.number(&self.tier);
+        let upstreams = self.read_upstreams(findings);
+        let uses = self.read_uses(findings);
+        let breaker = self.breaker.read(findings);
+        let timeout = duration::or_default(
+            self.timeout.as_ref(),
+            watertight_plan::Service::TIMEOUT_DEFAULT,
+            MILLISECOND..=HOUR,
+            findings,
+        );
+        let connect_timeout = duration::or_default(
+            self.connect_timeout.as_ref(),
+            watertight_plan::Service::CONNECT_TIMEOUT_DEFAULT,
+            MILLISECOND..=MINUTE,
+            findings,
+        );
+        let response_buffer_bytes = match &self.response_buffer {
+            Some(size) => size
+                .read(KIB..=64 * MIB, findings)
+                .and_then(|bytes| usize::try_from(bytes).ok()),
+            None => Some(watertight_plan::Service::RESPONSE_BUFFER_DEFAULT),
+        };
+        Some(watertight_plan::Service {
+            id: id?,
+            tier: tier?,
+            routes: self.routes.iter().map(|route| (**route).clone()).collect(),
+            upstreams: upstreams?,
+            timeout: timeout?,
+            connect_timeout: connect_timeout?,
+            upstream_connections: self
+                .upstream_connections
+                .unwrap_or(watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT),
+            response_buffer_bytes: response_buffer_bytes?,
+            breaker: breaker?,
+            uses: uses?,
+        })
+    }
+
+    fn read_upstreams(&self, findings: &mut Findings<'_>) -> Option<Vec<Upstream>> {
+        let mut upstreams: Vec<Upstream> = Vec::new();
+        for text in &self.upstreams {
+            match upstream::parse(text) {
+                Ok(upstream) if upstreams.contains(&upstream) => {
+                    findings.add(Finding::new(text.span(), "this upstream is named twice"));
+                }
+                Ok(upstream) => upstreams.push(upstream),
+                Err((message, help)) => {
+                    findings.add(Finding::new(text.span(), message).help(help.to_owned()));
+                }
+            }
+        }
+        (upstreams.len() == self.upstreams.len()).then_some(upstreams)
+    }
+
+    fn read_uses(&self, findings: &mut Findings<'_>) -> Option<Vec<PoolId>> {
+        let mut pools = Vec::new();
+        let mut seen = HashSet::new();
+        for text in &self.uses {
+            let Some(pool) = findings.parse::<PoolId>(text) else {
+                continue;
+            };
+            if !seen.insert(pool.clone()) {
+                findings.add(Finding::new(text.span(), "this pool is named twice"));
+            }
+            pools.push(pool);
+        }
+        (pools.len() == self.uses.len()).then_some(pools)
+    }
+}

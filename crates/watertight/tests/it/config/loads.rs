@@ -1,0 +1,146 @@
+//! What a right configuration says.
+
+use std::time::Duration;
+
+use watertight_guard::pool::Class;
+use watertight_plan::{ListenerKind, Source, Unknown};
+
+use super::{EXAMPLE, parse, read};
+
+#[test]
+fn the_example_loads() {
+    let loaded = read(EXAMPLE).unwrap_or_else(|failure| panic!("{failure}"));
+    let plan = loaded.plan;
+    assert!(loaded.notes.is_empty());
+    assert_eq!(plan.node().id.as_str(), "edge-1");
+    assert_eq!(plan.services().len(), 4);
+    assert_eq!(plan.services()["checkout"].timeout, Duration::from_secs(2));
+    assert_eq!(
+        plan.services()["checkout"].upstreams[0].to_string(),
+        "http://127.0.0.1:9001"
+    );
+    assert_eq!(plan.tenants()["acme"].plan.as_str(), "vip");
+    assert_eq!(plan.plans()["vip"].throttle[0].burst, 1_000);
+    assert_eq!(
+        plan.plans()["standard"].throttle[0].id.as_str(),
+        "standard-rate"
+    );
+    assert_eq!(plan.layout().pools()[0].compartments.len(), 2);
+    assert_eq!(plan.alerts()["database"].get(), 70.0);
+    assert_eq!(plan.declared_pools()[0].as_str(), "sessions");
+    assert_eq!(plan.identity().sources.len(), 3);
+    assert_eq!(plan.identity().unknown, Unknown::Refuse);
+}
+
+#[test]
+fn an_empty_file_is_a_node_that_opens_its_two_listeners() {
+    let plan = read("").unwrap().plan;
+    let open: Vec<String> = plan
+        .listeners()
+        .iter()
+        .map(|listener| format!("{} {}", listener.name, listener.bind))
+        .collect();
+    assert_eq!(open, ["admin 127.0.0.1:7070", "traffic 127.0.0.1:8080"]);
+    assert_eq!(plan.node().id.as_str(), "watertight");
+    assert_eq!(
+        plan.identity().sources,
+        [Source::Header {
+            name: "x-tenant-id".to_owned()
+        }]
+    );
+}
+
+#[test]
+fn naming_one_listener_leaves_the_others_as_they_are() {
+    let plan = read("[listen.traffic-tier1]\nbind = '127.0.0.1:0'\ntier = 1").unwrap();
+    let listeners = plan.plan.listeners().to_vec();
+    let names: Vec<&str> = listeners
+        .iter()
+        .map(|listener| listener.name.as_str())
+        .collect();
+    assert_eq!(names, ["admin", "traffic", "traffic-tier1"]);
+    assert!(matches!(
+        listeners[2].kind,
+        ListenerKind::Traffic {
+            tier: Some(_),
+            behind_balancer: false
+        }
+    ));
+}
+
+#[test]
+fn cleartext_beyond_loopback_is_said_aloud() {
+    let loaded =
+        read("[listen.traffic]\nbind = '0.0.0.0:80'\nplaintext = 'behind-balancer'").unwrap();
+    let said = loaded.notes[0].to_string();
+    assert!(
+        said.starts_with("watertight.toml:3:13: cleartext beyond loopback"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_network_that_is_everybody_is_said_aloud() {
+    let loaded = read("[identity]\ntrusted = ['0.0.0.0/0', '10.0.0.7/8']").unwrap();
+    assert_eq!(loaded.notes.len(), 1);
+    assert_eq!(loaded.plan.identity().trusted[1].to_string(), "10.0.0.0/8");
+}
+
+#[test]
+fn sizes_words_and_numbers_are_read() {
+    let plan = read(
+        "[listen.traffic]\nmax_header = 16384\nmax_body = 'unlimited'\nmax_connections = 7\n\
+         header_timeout = '250ms'\n[log]\naccess = 'off'\n[metrics]\ntenant_label_max = 0\n\
+         [plans.ops]\nclass = 'operations'\nmax_in_flight = 3\nweight = 2",
+    )
+    .unwrap()
+    .plan;
+    let limits = plan.listeners()[1].limits;
+    assert_eq!(limits.max_header_bytes, 16_384);
+    assert_eq!(limits.max_body_bytes, u64::MAX);
+    assert_eq!(limits.max_connections, 7);
+    assert_eq!(limits.header_timeout, Duration::from_millis(250));
+    assert_eq!(plan.node().metrics.tenant_label_max, 0);
+    assert_eq!(plan.plans()["ops"].class, Class::Operations);
+    assert_eq!(plan.plans()["ops"].weight.get(), 2);
+}
+
+#[test]
+fn tenants_may_be_listed_in_every_way_that_toml_has() {
+    for text in [
+        "[plans.p]\n[tenants]\na = { plan = 'p' }\nb.plan = 'p'",
+        "[tenants.a]\nplan = 'p'\n[plans.p]\n[tenants.b]\nplan = 'p'\n",
+        "tenants.a.plan = 'p'\ntenants.b = { plan = 'p' }\nplans.p = {}",
+        "plans.p = {}\n[tenants]\na = { plan = 'p' }\n[tenants.b]\nplan = 'p'",
+        "plans.p = {}\n[tenants]\n[tenants.a]\nplan = 'p'\n[tenants.b]\nplan = 'p'",
+        "[tenants.a]\nplan = 'p'\n[tenants] # x\nb = { plan = 'p' }\n[plans.p]",
+        "plans.p = {}\n['tenants'.a]\nplan = 'p'\n[tenants.'b']\nplan = 'p'",
+    ] {
+        let plan = read(text)
+            .unwrap_or_else(|failure| panic!("{failure}"))
+            .plan;
+        assert_eq!(plan.tenants().len(), 2, "{text}");
+    }
+}
+
+#[test]
+fn ids_of_plans_and_segments_are_shared_between_tenants() {
+    let mut text = "[plans.p]\n".to_owned();
+    for number in 0..5_000 {
+        text.push_str(&format!("[tenants.t{number}]\nplan = 'p'\nsegment = 's'\n"));
+    }
+    let plan = read(&text).unwrap().plan;
+    let of = |name: &str| plan.tenants()[name].plan.as_str().as_ptr();
+    assert_eq!(of("t0"), of("t4999"));
+    assert_eq!(plan.segments().len(), 1);
+}
+
+#[test]
+fn variables_are_put_into_values() {
+    let environment = |name: &str| (name == "REGION").then(|| "west".to_owned());
+    let text = "[node]\nregion = '${REGION}europe'\nid = '${ID:-edge}-7'";
+    let plan = parse("f", text, std::path::Path::new(""), &environment);
+    let node = plan.unwrap().plan.node().clone();
+    assert_eq!(node.region.unwrap().as_str(), "westeurope");
+    assert_eq!(node.id.as_str(), "edge-7");
+}

@@ -1,0 +1,3 @@
+//! What the binary's rooms promise, from the outside.
+
+mod config;
