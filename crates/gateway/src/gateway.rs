@@ -95,6 +95,20 @@ pub enum NoExplanation {
     UnknownTenant,
 }
 
+/// Whether a gateway could serve by `plan`: its keys, certificates and limits can be used. Opens
+/// nothing.
+///
+/// # Errors
+/// What [`Gateway::start`] would say, addresses aside.
+pub fn check(plan: &Plan) -> Result<(), Error> {
+    Identifier::new(plan.identity())?;
+    for listener in plan.listeners() {
+        crate::listen::check(listener)?;
+    }
+    Admission::new(Arc::new(plan.clone()), Clock::start())?;
+    Ok(())
+}
+
 impl Gateway {
     /// Opens the plan's traffic listeners.
     ///

@@ -40,6 +40,6 @@ mod serve;
 pub use error::Error;
 pub use fault::Fault;
 pub use forward::upstream::UpstreamView;
-pub use gateway::{Gateway, NoExplanation, Question, ServiceView};
+pub use gateway::{Gateway, NoExplanation, Question, ServiceView, check};
 pub use identify::{Identified, Identifier};
 pub use listen::{Listening, Peer};

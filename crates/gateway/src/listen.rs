@@ -170,6 +170,15 @@ impl Drop for Listening {
     }
 }
 
+/// Whether a listener's certificates can be used.
+pub(crate) fn check(listener: &Listener) -> Result<(), Error> {
+    let tls = listener
+        .tls
+        .as_ref()
+        .map(|tls| tls::acceptor(&listener.name, tls));
+    tls.transpose().map(drop)
+}
+
 fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = std::net::TcpListener::bind(address)?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,9 @@
-//! The rooms of the binary: configuration and the node's data.
+//! The binary's rooms: configuration, the node and its data, the admin API, the command line.
+//!
+//! Everything that decides lives in other crates; here it is wired together.
 
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod data;
+pub mod node;

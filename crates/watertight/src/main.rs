@@ -1,3 +1,7 @@
-//! x
+//! The command `watertight`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    watertight::cli::run()
+}

@@ -1,0 +1,102 @@
+//! The command line: data on standard output, talk on standard error.
+
+mod check;
+mod demo;
+mod up;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Watertight keeps one tenant's bad day from becoming everyone's.
+#[derive(Debug, Parser)]
+#[command(name = "watertight", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node.
+    Up(up::Arguments),
+    /// Show what walls do: calm, storm without walls, storm with walls, in under 45 s.
+    Demo(demo::Arguments),
+    /// Check a configuration: exit 0, 1 (`up` would refuse it), 2 (no such file, or not TOML).
+    Check(check::Arguments),
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Where a configuration is, unless `--config` says so.
+const CONFIG_DEFAULT: &str = "watertight.toml";
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints data.
+#[expect(clippy::print_stdout, reason = "data goes to standard output")]
+fn print(data: &str) {
+    println!("{}", data.trim_end());
+}
+
+/// Prints talk.
+#[expect(clippy::print_stderr, reason = "talk goes to standard error")]
+fn say(talk: &str) {
+    eprintln!("{talk}");
+}
+
+fn complain(error: &str) {
+    say(&format!("error: {error}"));
+}
+
+/// Whether standard error shows colours: a terminal, and `NO_COLOR` is not set.
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The file that `--config` names, or the default one.
+fn config_path(given: Option<&PathBuf>) -> PathBuf {
+    given.cloned().unwrap_or_else(|| CONFIG_DEFAULT.into())
+}
+
+/// Logs go to standard error, as text for a terminal and as JSON otherwise.
+fn start_log() {
+    use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
+    let level = environment("WATERTIGHT_LOG")
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let layer = if std::io::stderr().is_terminal() {
+        layer.with_ansi(colour()).boxed()
+    } else {
+        layer.json().flatten_event(true).with_ansi(false).boxed()
+    };
+    // A second logger would be a second start; the first one stays.
+    let _ = tracing_subscriber::registry()
+        .with(layer.with_filter(level))
+        .try_init();
+}

@@ -1,0 +1,209 @@
+//! `watertight demo`: the shop, calm, in a storm without walls, and in a storm with walls.
+//!
+//! A real node stands in front of a real shop, on free ports. Taking the walls out and raising them
+//! again is a reload of its configuration, like any other.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use watertight_plan::Plan;
+use watertight_proof::{
+    Error, FrontDoor, Phase, Progress, Report, Scenario, Shop, Walls, report,
+    scenario::{Stage, Step},
+    shop::{Listen, configuration},
+    verdict,
+};
+
+use super::{
+    Output, print, say,
+    up::{control_runtime, raise_open_files},
+};
+use crate::{admin::Admin, config, node::Node};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Write the report, one self-contained HTML page, to this file.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// How the figures are printed.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// Stop when the figures are printed, instead of keeping node and shop running.
+    #[arg(long)]
+    exit: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    raise_open_files();
+    control_runtime()?.block_on(demo(arguments))
+}
+
+async fn demo(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let shop = Shop::start()?;
+    let listen = Listen {
+        traffic: free_address()?,
+        admin: free_address()?,
+    };
+    let text = |walls| configuration(shop.addresses(), walls, listen);
+    let door = Door::open(&text(Walls::Up), &text(Walls::Out))?;
+    let bar = Bar::new();
+    let report = Scenario::default().run(&shop, &door, &bar).await?;
+    bar.0.finish_and_clear();
+    match arguments.output {
+        Output::Json => print(&report.json()),
+        Output::Table => print(&report::table(&report)),
+    }
+    if let Some(path) = &arguments.report {
+        let page = report::html(&report);
+        std::fs::write(path, page)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        say(&format!("the report is in {}", path.display()));
+    }
+    if !arguments.exit {
+        keep_running(&listen).await?;
+    }
+    Ok(exit_code(&report))
+}
+
+/// 1 when the walls did not hold, so that a pipeline notices.
+fn exit_code(report: &Report) -> ExitCode {
+    if verdict::broken(report).is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn keep_running(listen: &Listen) -> anyhow::Result<()> {
+    say(&format!(
+        "\nNode and shop keep running, walls up. Try:\n  \
+         curl -i -H 'x-tenant-id: acme' http://{traffic}/checkout\n  \
+         watertight top --node http://{admin}\n  \
+         watertight explain --tenant acme --path /checkout --node http://{admin}\n\
+         Press Ctrl-C to stop.",
+        traffic = listen.traffic,
+        admin = listen.admin,
+    ));
+    tokio::signal::ctrl_c()
+        .await
+        .context("signals cannot be received")
+}
+
+/// A port that nobody uses at the moment.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
+    Ok(listener.local_addr()?)
+}
+
+/// The node under proof, with the two plans that it is switched between.
+struct Door {
+    node: Arc<Node>,
+    traffic: SocketAddr,
+    up: Plan,
+    out: Plan,
+    _admin: Admin,
+}
+
+impl Door {
+    fn open(up: &str, out: &str) -> anyhow::Result<Self> {
+        let plan = |text| {
+            Ok::<_, anyhow::Error>(
+                config::parse("shop.toml", text, Path::new("."), &|_| None)?.plan,
+            )
+        };
+        let (up, out) = (plan(up)?, plan(out)?);
+        let node = Node::start(up.clone(), Vec::new(), None)?;
+        let admin = Admin::open(&node)?;
+        let traffic = node
+            .gateway()
+            .address("traffic")
+            .context("the front door is not open")?;
+        Ok(Self {
+            node,
+            traffic,
+            up,
+            out,
+            _admin: admin,
+        })
+    }
+}
+
+impl FrontDoor for Door {
+    fn address(&self) -> SocketAddr {
+        self.traffic
+    }
+
+    async fn set_walls(&self, walls: Walls) -> Result<(), Error> {
+        let plan = match walls {
+            Walls::Up => &self.up,
+            Walls::Out => &self.out,
+        };
+        self.node
+            .replace(plan.clone())
+            .map_err(|error| Error::FrontDoor(Box::new(error)))?;
+        Ok(())
+    }
+
+    fn seat_seconds(&self, service: &str) -> f64 {
+        let pools = self.node.gateway().admission().pools();
+        let slots = pools
+            .iter()
+            .flat_map(|pool| &pool.compartments)
+            .flat_map(|part| &part.slots);
+        let seats = slots.filter(|slot| slot.service.as_str() == service);
+        seats.map(|slot| slot.seat_time.as_secs_f64()).sum()
+    }
+
+    fn seats_open(&self, services: &[&str]) -> u32 {
+        let pools = self.node.gateway().admission().pools();
+        let slots = pools
+            .iter()
+            .flat_map(|pool| &pool.compartments)
+            .flat_map(|part| &part.slots);
+        let open = slots.filter(|slot| services.contains(&slot.service.as_str()));
+        open.map(|slot| slot.cap).sum()
+    }
+}
+
+/// A bar on standard error, drawn only for a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(100);
+        let style = ProgressStyle::with_template("{msg:32} [{bar:40}] {percent:>3} %  {elapsed}");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self(bar)
+    }
+}
+
+impl Progress for Bar {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 100"
+    )]
+    fn at(&self, step: Step) {
+        let what = match step.phase {
+            Phase::Calm => "calm",
+            Phase::StormUnguarded => "storm, without walls",
+            Phase::StormGuarded => "storm, with walls",
+        };
+        let stage = match step.stage {
+            Stage::Preparing => " (warming up)",
+            Stage::Measuring { .. } => "",
+            Stage::Settling => " (settling)",
+        };
+        self.0.set_message(format!("{what}{stage}"));
+        self.0.set_position(step.overall_pct() as u64);
+    }
+}

@@ -1,0 +1,106 @@
+//! `watertight up`: run the node until it is told to stop.
+//!
+//! SIGHUP reloads the configuration. SIGTERM and SIGINT drain: the node stops accepting and is no
+//! longer ready, requests finish for as long as `node.drain_timeout` allows, and the exit is 0. A
+//! second signal cuts what is left.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{colour, config_path, environment, say, start_log};
+use crate::{
+    admin::Admin,
+    config::{self, Loaded},
+    node::Node,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let path = config_path(arguments.config.as_ref());
+    let loaded = match config::load(&path, &environment) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            say(&failure.render(colour()));
+            return Ok(ExitCode::from(failure.exit_code()));
+        }
+    };
+    start_log();
+    raise_open_files();
+    let runtime = control_runtime()?;
+    runtime.block_on(serve(loaded, path))
+}
+
+/// The threads of whatever is not a request: signals, the admin listener, reloads.
+pub(super) fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("threads cannot be started")
+}
+
+/// Each connection takes a file descriptor; the soft limit of most systems is far too low.
+pub(super) fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
+    let Loaded { plan, notes } = loaded;
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
+    let node = Node::start(plan, notes, Some(path))?;
+    let admin = Admin::open(&node)?;
+    let plan = node.plan();
+    for listener in plan.listeners() {
+        let address = node
+            .gateway()
+            .address(&listener.name)
+            .or_else(|| admin.address(listener));
+        if let Some(address) = address {
+            tracing::info!(listener = %listener.name, %address, "open");
+        }
+    }
+    run_until_stopped(&node).await?;
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    tokio::select! {
+        cut = node.drain() => tracing::info!(cut, "stopped"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+        _ = terminate.recv() => tracing::warn!("stopped at once"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_until_stopped(node: &Arc<Node>) -> anyhow::Result<()> {
+    let mut hang_up: Signal = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            _ = hang_up.recv() => {
+                let node = Arc::clone(node);
+                // What became of it is logged and counted by the node.
+                let _ = tokio::task::spawn_blocking(move || node.reload()).await;
+            }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    tracing::info!("draining");
+    Ok(())
+}

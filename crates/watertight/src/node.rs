@@ -1,0 +1,294 @@
+//! A node: the front door, its configuration, and what it says of itself.
+//!
+//! A reload reads the file again, checks it whole, and swaps it whole. Whatever is wrong leaves the
+//! old configuration in force, and shows: in the log, in `watertight_config_rejected_total`, and
+//! in the node's status until a later reload succeeds. What a running node cannot change (its
+//! name, its region, its data directory, its admin listener) is refused the same way.
+
+mod process;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use watertight_gateway::Gateway;
+use watertight_layers::Clock;
+use watertight_plan::{Listener, ListenerKind, Plan};
+
+use crate::{
+    config::{self, Failure, Note},
+    data::DataDir,
+};
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    gateway: Gateway,
+    registry: Registry,
+    /// The file that a reload reads; none when the configuration was given as text.
+    file: Option<PathBuf>,
+    started: SystemTime,
+    clock: Clock,
+    config: Mutex<ConfigStatus>,
+    generation: Gauge<u64, AtomicU64>,
+    rejected: Counter,
+    draining: AtomicBool,
+    _data: Option<DataDir>,
+}
+
+/// Which configuration is in force, and what became of the last attempt to change it.
+#[derive(Clone, Debug)]
+pub struct ConfigStatus {
+    /// Counts the configurations that were in force, from 1.
+    pub generation: u64,
+    /// When the one in force was loaded.
+    pub loaded: SystemTime,
+    /// Things about it that are said aloud.
+    pub notes: Vec<Note>,
+    /// The last reload, if it was rejected.
+    pub rejected: Option<Rejected>,
+}
+
+/// A reload that was rejected.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// When.
+    pub at: SystemTime,
+    /// Why, as `watertight check` would print it.
+    pub why: String,
+}
+
+/// Why a node does not start, or does not take a configuration over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] Failure),
+    /// The data directory cannot be held.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// The front door cannot be opened, or cannot take the plan over.
+    #[error(transparent)]
+    Gateway(#[from] watertight_gateway::Error),
+    /// The configuration was not read from a file, so there is nothing to read again.
+    #[error("this node's configuration was not read from a file")]
+    NoFile,
+    /// Something changed that only a restart can change.
+    #[error("{what} changed, which takes a restart of the node")]
+    Restart {
+        /// What changed.
+        what: &'static str,
+    },
+}
+
+impl Node {
+    /// Starts a node by a plan that was read from `file`, if it was.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the data directory or an address cannot be had.
+    pub fn start(
+        plan: Plan,
+        notes: Vec<Note>,
+        file: Option<PathBuf>,
+    ) -> Result<Arc<Self>, NodeError> {
+        let clock = Clock::start();
+        let data = plan.node().data.as_deref();
+        let data = data
+            .map(|path| DataDir::open(path, &plan.node().id))
+            .transpose()?;
+        let gateway = Gateway::start(Arc::new(plan), clock)?;
+        let plan = gateway.plan();
+        let region = plan
+            .node()
+            .region
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let labels = [("node", plan.node().id.to_string()), ("region", region)];
+        let labels = labels.map(|(name, value)| (name.into(), value.into()));
+        let mut registry = Registry::with_labels(labels.into_iter());
+        gateway.register(&mut registry);
+        let node = Self {
+            gateway,
+            file,
+            started: now(),
+            clock,
+            config: Mutex::new(ConfigStatus {
+                generation: 1,
+                loaded: now(),
+                notes,
+                rejected: None,
+            }),
+            generation: Gauge::default(),
+            rejected: Counter::default(),
+            draining: AtomicBool::new(false),
+            _data: data,
+            registry,
+        };
+        Ok(Arc::new(node.with_metrics()))
+    }
+
+    /// The front door.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.gateway.plan()
+    }
+
+    /// The file that a reload reads.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
+    /// Which configuration is in force.
+    pub fn config(&self) -> ConfigStatus {
+        self.status().clone()
+    }
+
+    /// When the node started.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How long the node has been running.
+    pub fn uptime(&self) -> Duration {
+        self.clock.now() - watertight_base::Tick::ZERO
+    }
+
+    /// Whether the node is stopping, and so not ready for new work.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// All metrics, in the OpenMetrics text format.
+    pub fn metrics(&self) -> String {
+        let mut text = String::new();
+        // Infallible: writing to a String.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Reads the file again and serves by it. Returns the generation now in force.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the file is wrong; the old configuration is then still in force.
+    pub fn reload(&self) -> Result<u64, NodeError> {
+        let file = self.file.as_ref().ok_or(NodeError::NoFile);
+        let loaded =
+            file.and_then(|file| Ok(config::load(file, &|name| std::env::var(name).ok())?));
+        self.settle(loaded.and_then(|loaded| self.swap(loaded.plan, loaded.notes)))
+    }
+
+    /// Serves by another plan. Returns the generation now in force.
+    ///
+    /// # Errors
+    /// [`NodeError`] when it cannot be taken over; the old one is then still in force.
+    pub fn replace(&self, plan: Plan) -> Result<u64, NodeError> {
+        self.settle(self.swap(plan, Vec::new()))
+    }
+
+    /// Stops accepting, lets requests finish for as long as the plan allows, and cuts the rest.
+    /// Returns how many connections were cut.
+    pub async fn drain(&self) -> usize {
+        self.draining.store(true, Ordering::Release);
+        self.gateway.drain(self.plan().node().drain_timeout).await
+    }
+
+    fn swap(&self, plan: Plan, notes: Vec<Note>) -> Result<u64, NodeError> {
+        if let Some(what) = needs_restart(&self.plan(), &plan) {
+            return Err(NodeError::Restart { what });
+        }
+        let mut status = self.status();
+        self.gateway.reload(Arc::new(plan))?;
+        status.generation += 1;
+        status.loaded = now();
+        status.notes = notes;
+        status.rejected = None;
+        self.generation.set(status.generation);
+        Ok(status.generation)
+    }
+
+    /// Says what became of a reload.
+    fn settle(&self, result: Result<u64, NodeError>) -> Result<u64, NodeError> {
+        match &result {
+            Ok(generation) => tracing::info!(generation, "the configuration was reloaded"),
+            Err(error) => {
+                self.rejected.inc();
+                let why = error.to_string();
+                tracing::error!(%error, "the reload was rejected; the old configuration is in force");
+                self.status().rejected = Some(Rejected { at: now(), why });
+            }
+        }
+        result
+    }
+
+    fn status(&self) -> MutexGuard<'_, ConfigStatus> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_metrics(mut self) -> Self {
+        self.generation.set(1);
+        self.registry.register(
+            "watertight_config_generation",
+            "Counts the configurations that were in force since the node started",
+            self.generation.clone(),
+        );
+        self.registry.register(
+            "watertight_config_rejected",
+            "Reloads that were rejected because the configuration was wrong",
+            self.rejected.clone(),
+        );
+        let build = Family::<Vec<(&str, &str)>, Gauge>::default();
+        build
+            .get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))])
+            .set(1);
+        self.registry.register(
+            "watertight_build_info",
+            "Always 1; the label tells the version",
+            build,
+        );
+        process::register(&mut self.registry);
+        self
+    }
+}
+
+/// What differs between two plans that only a restart can change.
+fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
+    let admin = |plan: &Plan| -> Option<Listener> {
+        let mut listeners = plan.listeners().iter();
+        listeners
+            .find(|listener| matches!(listener.kind, ListenerKind::Admin(_)))
+            .cloned()
+    };
+    let (before, after) = (old.node(), new.node());
+    if before.id != after.id {
+        Some("node.id")
+    } else if before.region != after.region {
+        Some("node.region")
+    } else if before.data != after.data {
+        Some("node.data")
+    } else if admin(old) != admin(new) {
+        Some("listen.admin")
+    } else {
+        None
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "status tells the time of day")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
