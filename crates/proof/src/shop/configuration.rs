@@ -37,7 +37,7 @@ struct Text<'a> {
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "[node]\nid = \"shop\"\n")?;
+        writeln!(f, "[node]\nid = \"shop\"\n\n[log]\naccess = \"off\"\n")?;
         writeln!(f, "[listen.traffic]\nbind = \"{}\"\n", self.listen.traffic)?;
         writeln!(f, "[listen.admin]\nbind = \"{}\"\n", self.listen.admin)?;
         writeln!(

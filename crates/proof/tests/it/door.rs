@@ -1,6 +1,11 @@
 //! A front door for tests: it finds the service by the path, and its walls are a fixed number of seats for the flooded
 //! services, of which the noisy tenant is refused another when all are taken.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the toy door measures how long its seats are held"
+)]
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
