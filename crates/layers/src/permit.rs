@@ -25,9 +25,9 @@ pub struct Permit {
     pub(crate) service: ServiceId,
     pub(crate) pass: Option<Pass>,
     pub(crate) outcome: Outcome,
-    /// Before `in_flight`: a tenant's next request finds a seat when it finds a place.
+    /// Before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
-    pub(crate) in_flight: InFlight,
+    pub(crate) _in_flight: InFlight,
     pub(crate) quotas: Quotas,
     pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
