@@ -43,3 +43,4 @@ pub use forward::upstream::UpstreamView;
 pub use gateway::{Gateway, NoExplanation, Question, ServiceView, check};
 pub use identify::{Identified, Identifier};
 pub use listen::{Listening, Peer};
+pub use path::{BadPath, normalise};
