@@ -189,7 +189,8 @@ impl Gateway {
         self.listening().get(listener).map(Listening::address)
     }
 
-    /// Opens a listener that is not for traffic; its connections are drained with the others.
+    /// Opens a listener that is not for traffic. Draining leaves it open, so that it can tell of it;
+    /// it closes when it is dropped.
     ///
     /// # Errors
     /// [`Error`] when the address cannot be bound, or certificates cannot be used.
@@ -205,7 +206,7 @@ impl Gateway {
         B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
     {
         let metrics = &self.shared.recorder.metrics;
-        let listening = Listening::open(listener, None, on, metrics, &self.stop, serve)?;
+        let listening = Listening::open(listener, None, on, metrics, &Stop::new(), serve)?;
         listening.accept();
         Ok(listening)
     }

@@ -1,0 +1,5 @@
+//! The front door over real sockets, in one process.
+
+mod listeners;
+mod serving;
+mod world;
