@@ -82,21 +82,3 @@ fn environment(name: &str) -> Option<String> {
 fn config_path(given: Option<&PathBuf>) -> PathBuf {
     given.cloned().unwrap_or_else(|| CONFIG_DEFAULT.into())
 }
-
-/// Logs go to standard error, as text for a terminal and as JSON otherwise.
-fn start_log() {
-    use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
-    let level = environment("WATERTIGHT_LOG")
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let layer = if std::io::stderr().is_terminal() {
-        layer.with_ansi(colour()).boxed()
-    } else {
-        layer.json().flatten_event(true).with_ansi(false).boxed()
-    };
-    // A second logger would be a second start; the first one stays.
-    let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(level))
-        .try_init();
-}

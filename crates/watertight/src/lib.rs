@@ -6,4 +6,5 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod log;
 pub mod node;
