@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::{
+    body::{Body, Incoming},
+    upgrade::OnUpgrade,
+};
 use tokio::{sync::oneshot, task::AbortHandle};
 use watertight_base::{Reason, Tick, Tier};
 use watertight_layers::{Refusal, What, Who};
@@ -23,7 +26,7 @@ use crate::{
         upstream::Lease,
     },
     gateway::{Current, Shared},
-    in_flight::InFlight,
+    in_flight::{Gathered, InFlight},
     listen::Peer,
     path,
     record::Record,
@@ -317,15 +320,23 @@ async fn answer(
         }
         return;
     }
-    let (head, body) = response.into_parts();
-    if hyper::body::Body::is_end_stream(&body) {
-        let _ = reply.send(Response::from_parts(head, ResponseBody::empty()));
-        return in_flight.finish().await;
-    }
-    let size = hyper::body::Body::size_hint(&body);
+    let (head, mut body) = response.into_parts();
+    let size = body.size_hint();
+    let begun = match in_flight.gather(&mut body).await {
+        Gathered::Whole(frames) => {
+            let _ = reply.send(Response::from_parts(head, frames.into()));
+            return in_flight.finish().await;
+        }
+        Gathered::Broken => {
+            in_flight.answered(&Err(Fault::UpstreamReset));
+            let _ = reply.send(Fault::UpstreamReset.into_response());
+            return;
+        }
+        Gathered::Begun(frames) => frames,
+    };
     let (sender, relayed) = relay(service.response_buffer_bytes, size);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
-        in_flight.stream(body, sender, silence_max).await;
+        in_flight.stream(begun, body, sender, silence_max).await;
     }
 }
 
