@@ -25,6 +25,7 @@ mod access_log;
 mod body;
 mod collector;
 mod error;
+mod explain;
 mod fault;
 mod forward;
 mod gateway;
@@ -38,8 +39,9 @@ mod runtimes;
 mod serve;
 
 pub use error::Error;
+pub use explain::{NoExplanation, Question, explain};
 pub use fault::Fault;
 pub use forward::upstream::UpstreamView;
-pub use gateway::{Gateway, NoExplanation, Question, ServiceView, check};
+pub use gateway::{Gateway, ServiceView, check};
 pub use identify::{Identified, Identifier};
 pub use listen::{Listening, Peer};
