@@ -29,7 +29,7 @@ use watertight_plan::{Listener, ListenerKind};
 use self::guard::Guard;
 use crate::node::{Node, NodeError};
 
-pub use self::openapi::document as openapi;
+pub use self::{openapi::document as openapi, problem::Problem};
 
 /// The longest request body, in bytes: 64 KiB. Nothing that is asked needs more.
 const BODY_BYTES_MAX: usize = 64 * 1024;
