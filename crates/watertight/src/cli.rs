@@ -1,10 +1,13 @@
 //! The command line: data on standard output, talk on standard error.
 
 mod access;
+mod catalogue;
 mod check;
 mod demo;
 mod explain;
+mod openmetrics;
 mod status;
+mod top;
 mod up;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -29,8 +32,13 @@ enum Command {
     Check(check::Arguments),
     /// Show a running node on one screen.
     Status(status::Arguments),
+    /// Watch a running node.
+    Top(top::Arguments),
     /// Say which limits apply to a request, and what would become of it. Takes nothing.
     Explain(explain::Arguments),
+    /// Print what the documentation is made of.
+    #[command(hide = true)]
+    Catalogue(catalogue::Arguments),
 }
 
 /// How data is printed.
@@ -54,6 +62,8 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     result.unwrap_or_else(|error| {
