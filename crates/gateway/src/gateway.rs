@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
-use watertight_base::{ServiceId, TenantId};
+use watertight_base::ServiceId;
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
@@ -20,6 +20,7 @@ use crate::{
     Error,
     access_log::AccessLog,
     collector::Collected,
+    explain::{NoExplanation, Question, service_of},
     forward::{
         Upstreams,
         upstream::{Upstream, UpstreamView},
@@ -27,7 +28,6 @@ use crate::{
     identify::Identifier,
     listen::{Listening, Peer, Stop},
     metrics::Metrics,
-    path,
     record::Recorder,
     runtimes::Runtimes,
     serve::Door,
@@ -69,30 +69,6 @@ pub struct ServiceView {
     pub service: Arc<Service>,
     /// Its upstreams.
     pub upstreams: Vec<UpstreamView>,
-}
-
-/// A request that nobody makes: what would become of it?
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Who would ask.
-    pub tenant: TenantId,
-    /// The path that it would ask for.
-    pub path: String,
-}
-
-/// Why a question has no explanation.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoExplanation {
-    /// The path has no normal form, and would be refused (400).
-    #[error("the path has no normal form; the request would be answered 400")]
-    BadPath,
-    /// No service has the path (404).
-    #[error("no service has this path; the request would be answered 404")]
-    NoService,
-    /// The tenant is not listed and would be refused (403).
-    #[error("nobody listed this tenant; the request would be answered 403")]
-    UnknownTenant,
 }
 
 /// Whether a gateway could serve by `plan`: its keys, certificates and limits can be used. Opens
@@ -189,8 +165,8 @@ impl Gateway {
         self.listening().get(listener).map(Listening::address)
     }
 
-    /// Opens a listener that is not for traffic. Draining leaves it open, so that it can tell of it;
-    /// it closes when it is dropped.
+    /// Opens a listener that is not for traffic. It stays open while the front door drains, so that
+    /// the node can say that it does, and nobody waits for its connections.
     ///
     /// # Errors
     /// [`Error`] when the address cannot be bound, or certificates cannot be used.
@@ -234,10 +210,10 @@ impl Gateway {
         question: &Question,
     ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
         let current = self.shared.current.load();
-        let path = path::normalise(&question.path).map_err(|_| NoExplanation::BadPath)?;
-        let service = current.plan.routes().service_of(&path);
-        let upstreams = service
-            .and_then(|id| current.services.get(id))
+        let service = service_of(&current.plan, question)?;
+        let upstreams = current
+            .services
+            .get(service)
             .ok_or(NoExplanation::NoService)?;
         let admission = &self.shared.admission;
         let who = admission
