@@ -1,7 +1,7 @@
 //! The front door as a whole: what it runs on, what it serves by, how it changes and how it stops.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -12,7 +12,6 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
-use watertight_base::ServiceId;
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
@@ -21,16 +20,13 @@ use crate::{
     access_log::AccessLog,
     collector::Collected,
     explain::{NoExplanation, Question, service_of},
-    forward::{
-        Upstreams,
-        upstream::{Upstream, UpstreamView},
-    },
     identify::Identifier,
     listen::{Listening, Peer, Stop},
     metrics::Metrics,
     record::Recorder,
     runtimes::Runtimes,
     serve::Door,
+    shared::{Current, ServiceView, Shared},
 };
 
 /// How often idle upstream connections are looked through.
@@ -42,33 +38,6 @@ pub struct Gateway {
     shared: Arc<Shared>,
     listening: Mutex<BTreeMap<String, Listening>>,
     stop: Stop,
-}
-
-/// What every listener and every request share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) admission: Admission,
-    pub(crate) current: ArcSwap<Current>,
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) runtimes: Runtimes,
-}
-
-/// What a reload swaps whole.
-#[derive(Debug)]
-pub(crate) struct Current {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) identifier: Identifier,
-    pub(crate) services: HashMap<ServiceId, Arc<Upstreams>>,
-}
-
-/// A service, its upstreams and their breakers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServiceView {
-    /// The service.
-    pub service: Arc<Service>,
-    /// Its upstreams.
-    pub upstreams: Vec<UpstreamView>,
 }
 
 /// Whether a gateway could serve by `plan`: its keys, certificates and limits can be used. Opens
@@ -314,55 +283,6 @@ impl Gateway {
                 }
             }
         });
-    }
-}
-
-impl Shared {
-    pub(crate) fn services(&self) -> Vec<ServiceView> {
-        let current = self.current.load();
-        let services = current.plan.services().keys();
-        services
-            .filter_map(|id| current.services.get(id))
-            .map(|upstreams| ServiceView {
-                service: Arc::clone(&upstreams.service),
-                upstreams: upstreams
-                    .all
-                    .iter()
-                    .map(|upstream| upstream.view(&upstreams.service.breaker))
-                    .collect(),
-            })
-            .collect()
-    }
-}
-
-impl Current {
-    fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
-        let services = plan.services().iter().map(|(id, service)| {
-            let kept = old.and_then(|old| old.services.get(id));
-            (id.clone(), Arc::new(upstreams(service, kept, clock)))
-        });
-        Ok(Self {
-            identifier: Identifier::new(plan.identity())?,
-            services: services.collect(),
-            plan: Arc::clone(plan),
-        })
-    }
-}
-
-/// The upstreams of a service, with the state of those that were there before.
-fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock) -> Upstreams {
-    let all = service.upstreams.iter().map(|address| {
-        let kept = old.and_then(|old| {
-            old.all
-                .iter()
-                .find(|upstream| upstream.fits(address, service))
-                .cloned()
-        });
-        kept.unwrap_or_else(|| Arc::new(Upstream::new(address.clone(), service, clock)))
-    });
-    Upstreams {
-        service: Arc::clone(service),
-        all: all.collect(),
     }
 }
 

@@ -37,12 +37,14 @@ mod path;
 mod record;
 mod runtimes;
 mod serve;
+mod shared;
 
 pub use error::Error;
 pub use explain::{NoExplanation, Question, explain};
 pub use fault::Fault;
 pub use forward::upstream::UpstreamView;
-pub use gateway::{Gateway, ServiceView, check};
+pub use gateway::{Gateway, check};
 pub use identify::{Identified, Identifier};
 pub use listen::{Listening, Peer};
 pub use path::{BadPath, normalise};
+pub use shared::ServiceView;

@@ -25,11 +25,11 @@ use crate::{
         headers::{self, REQUEST_ID},
         upstream::Lease,
     },
-    gateway::{Current, Shared},
     in_flight::{Gathered, InFlight},
     listen::Peer,
     path,
     record::Record,
+    shared::{Current, Shared},
 };
 
 /// A traffic listener's way in.
