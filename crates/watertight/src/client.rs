@@ -187,7 +187,12 @@ impl Client {
             return Ok(body);
         }
         let node = self.node.clone();
-        match serde_json::from_slice::<Problem>(&body) {
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if answer.get("reason").is_some() {
+            // Only a front door gives reasons: it is asked for a tenant's sake.
+            return Err(self.not_a_node("it is a front door".to_owned()));
+        }
+        match serde_json::from_value::<Problem>(answer) {
             Ok(problem) if problem.status == status && status == StatusCode::UNAUTHORIZED => {
                 Err(ClientError::Unauthorized { node })
             }

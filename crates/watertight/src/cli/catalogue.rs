@@ -151,7 +151,7 @@ fn markdown(families: &[Family<'_>]) -> String {
             family.name,
             family.kind,
             labels.join(", "),
-            family.help.replace('|', "\\|"),
+            family.help.trim_end_matches('.').replace('|', "\\|"),
         );
     }
     text

@@ -9,7 +9,11 @@ mod line;
 mod screen;
 mod snapshot;
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{
+    io::{IsTerminal, Write, stdout},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Args;
 use watertight_layers::Clock;
@@ -17,7 +21,7 @@ use watertight_layers::Clock;
 use self::{frame::frame, screen::Screen, snapshot::Snapshot};
 use super::{
     access::{NodeArguments, runtime},
-    environment, print,
+    environment,
 };
 use crate::client::{Client, ClientError};
 
@@ -42,7 +46,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(3_600);
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let client = arguments.node.client()?;
     let clock = Clock::start();
-    if arguments.once || !std::io::stdout().is_terminal() {
+    if arguments.once || !stdout().is_terminal() {
         runtime()?.block_on(plain(&client, clock, arguments))?;
     } else {
         live(client, clock, arguments.interval)?;
@@ -67,12 +71,15 @@ async fn plain(client: &Client, clock: Clock, arguments: &Arguments) -> Result<(
         every.tick().await;
         let now = Snapshot::take(client, clock).await?;
         let lines = frame(before.as_ref().unwrap_or(&now), &now, width, PLAIN_HEIGHT);
-        let lines: Vec<String> = lines.iter().map(line::Line::plain).collect();
-        print(&lines.join("\n"));
-        if arguments.once {
+        let mut text: String = lines.iter().map(|line| line.plain() + "\n").collect();
+        if !arguments.once {
+            text.push('\n');
+        }
+        let is_read = stdout().lock().write_all(text.as_bytes()).is_ok();
+        // A reader that went away, as `head` does, wants no more.
+        if arguments.once || !is_read {
             return Ok(());
         }
-        print("");
         before = Some(now);
     }
 }

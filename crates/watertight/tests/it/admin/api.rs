@@ -1,5 +1,10 @@
 //! What the routes answer.
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use super::{LISTEN, Running, SHOP, ask};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,9 +160,10 @@ async fn a_node_is_ready_until_it_drains_and_alive_all_along() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_admin_connection_does_not_hold_a_drain_up() {
     let running = Running::shop();
-    let held = tokio::net::TcpStream::connect(running.admin())
-        .await
-        .unwrap();
+    let mut held = TcpStream::connect(running.admin()).await.unwrap();
+    let head = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    held.write_all(head.as_bytes()).await.unwrap();
+    held.read_exact(&mut [0; 12]).await.unwrap();
     // It returns long before `drain_timeout`, and cuts nothing.
     assert_eq!(running.node.drain().await, 0);
     drop(held);

@@ -1,11 +1,19 @@
 //! What is counted, under which names, and how many labels it takes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Running;
 
+/// What takes so long will not happen.
+const HANGS: Duration = Duration::from_secs(60);
+
 /// `/metrics`, once so many requests were counted: the last byte of an answer comes before that.
 async fn metrics_after(running: &Running, requests: usize) -> String {
+    let counted = tokio::time::timeout(HANGS, counted(running, requests)).await;
+    counted.expect("the requests are counted")
+}
+
+async fn counted(running: &Running, requests: usize) -> String {
     loop {
         let metrics = running.get("/metrics").await.body;
         let counted = metrics

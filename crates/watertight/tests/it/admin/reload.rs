@@ -72,7 +72,7 @@ async fn the_effective_configuration_has_no_secrets() {
     let running = Running::of(&format!("{LISTEN}{SHOP}{keys}"), None);
     let answer = running.get("/v1/config").await;
     let config = answer.json();
-    assert!(!answer.body.contains("secret"));
+    assert!(!answer.body.contains(secret), "{}", answer.body);
     assert_eq!(config["plan"]["identity"]["api_keys"]["mobile"], "acme");
     assert_eq!(
         config["plan"]["plans"]["standard"]["throttle"]["hourly"]["limit"],
