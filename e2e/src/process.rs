@@ -126,7 +126,10 @@ impl Lines {
 
     /// How many contain `text`.
     pub fn count(&self, text: &str) -> usize {
-        self.lock().iter().filter(|line| line.contains(text)).count()
+        self.lock()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
     }
 
     /// Waits for the first line of which `look` makes something.

@@ -43,8 +43,12 @@ impl Raw {
     pub fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&to, SOON).expect("a connection");
         stream.set_nodelay(true).expect("a socket option");
-        stream.set_read_timeout(Some(SOON)).expect("a socket option");
-        stream.set_write_timeout(Some(SOON)).expect("a socket option");
+        stream
+            .set_read_timeout(Some(SOON))
+            .expect("a socket option");
+        stream
+            .set_write_timeout(Some(SOON))
+            .expect("a socket option");
         Self {
             stream,
             read: Vec::new(),
@@ -135,7 +139,11 @@ impl Raw {
 pub fn exchange(to: SocketAddr, request: impl AsRef<[u8]>) -> RawReply {
     let mut raw = Raw::connect(to);
     raw.send(request);
-    assert!(raw.closes(SOON), "the connection stays open: {:?}", raw.rest());
+    assert!(
+        raw.closes(SOON),
+        "the connection stays open: {:?}",
+        raw.rest()
+    );
     let parsed = parse(raw.rest());
     parsed.map_or(
         RawReply {

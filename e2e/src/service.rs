@@ -89,7 +89,10 @@ fn described(head: &Parts, length: u64) -> Value {
     for name in head.headers.keys() {
         let values = head.headers.get_all(name).iter();
         let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        headers.insert(name.to_string(), values.collect::<Vec<_>>().join(" | ").into());
+        headers.insert(
+            name.to_string(),
+            values.collect::<Vec<_>>().join(" | ").into(),
+        );
     }
     json!({
         "method": head.method.as_str(),
@@ -118,14 +121,21 @@ async fn trailers(request: Request<Incoming>) -> Result<Response<Answer>, Broken
     let mut trailers = HeaderMap::new();
     for (name, value) in &given {
         let seen = format!("seen-{name}");
-        trailers.insert(seen.parse::<header::HeaderName>().map_err(|_| Broken)?, value.clone());
+        trailers.insert(
+            seen.parse::<header::HeaderName>().map_err(|_| Broken)?,
+            value.clone(),
+        );
     }
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     Ok(Response::new(body::with_trailers("body", trailers)))
 }
 
 fn upgrade(account: &Arc<Account>, mut request: Request<Incoming>) -> Response<Answer> {
-    if request.headers().get(header::UPGRADE).is_none_or(|to| to != "echo") {
+    if request
+        .headers()
+        .get(header::UPGRADE)
+        .is_none_or(|to| to != "echo")
+    {
         let mut response = Response::new(body::whole("Upgrade: echo, please"));
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
         return response;

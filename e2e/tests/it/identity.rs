@@ -19,7 +19,11 @@ fn get(node: &Node, path: &str, headers: &str) -> (u16, Value) {
 }
 
 fn send(node: &Node, path: &str, headers: &str) -> RawReply {
-    let host = if headers.contains("host:") { "" } else { "host: a\r\n" };
+    let host = if headers.contains("host:") {
+        ""
+    } else {
+        "host: a\r\n"
+    };
     let request = format!("GET {path} HTTP/1.1\r\n{host}{headers}connection: close\r\n\r\n");
     raw::exchange(node.traffic(), request)
 }
@@ -35,7 +39,10 @@ fn a_tenant_header_from_a_stranger_is_not_seen() {
     let node = Node::start(&config);
     let reply = send(&node, "/x", "x-tenant-id: acme\r\n");
     assert_eq!(reply.status, 401, "{}", reply.head);
-    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
     assert!(reply.header("www-authenticate").is_some());
     let problem: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(problem["reason"], "no-tenant");
@@ -67,7 +74,11 @@ fn an_api_key_names_its_tenant_and_stays_at_the_door() {
         assert_eq!(echo["headers"].get("x-api-key"), None);
     }
     let forged = "x-api-key: acme-key-0123456780\r\nx-tenant-id: acme\r\n";
-    assert_eq!(get(&node, "/x", forged).0, 401, "no falling back to hearsay");
+    assert_eq!(
+        get(&node, "/x", forged).0,
+        401,
+        "no falling back to hearsay"
+    );
     let conflict = "x-api-key: acme-key-0123456789\r\nx-tenant-id: globex\r\n";
     assert_eq!(get(&node, "/x", conflict).0, 403);
 }
@@ -92,7 +103,10 @@ fn a_tenant_in_the_host_is_found_over_both_versions() {
     );
     let node = Node::start(&config);
     let (status, echo) = get(&node, "/x", "host: Acme.Shop.Example:8080\r\n");
-    assert_eq!((status, &echo["headers"]["x-tenant-id"]), (200, &"acme".into()));
+    assert_eq!(
+        (status, &echo["headers"]["x-tenant-id"]),
+        (200, &"acme".into())
+    );
     assert_eq!(get(&node, "/x", "host: shop.example\r\n").0, 401);
     assert_eq!(get(&node, "/x", "host: a.b.shop.example\r\n").0, 401);
     let conflict = "host: acme.shop.example\r\nx-tenant-id: globex\r\n";
@@ -154,19 +168,38 @@ fn a_token_is_proof_only_when_it_is_signed_fresh_and_meant_for_us() {
     let good = r#"{"tenant": "acme", "iss": "login", "aud": "shop"}"#;
     let with = |token: &str| get(&node, "/x", &format!("authorization: Bearer {token}\r\n"));
     let (status, echo) = with(&token("HS256", good, SECRET));
-    assert_eq!((status, &echo["headers"]["x-tenant-id"]), (200, &"acme".into()));
+    assert_eq!(
+        (status, &echo["headers"]["x-tenant-id"]),
+        (200, &"acme".into())
+    );
     for (what, token) in [
-        ("another secret", token("HS256", good, "another secret of thirty-two bytes")),
+        (
+            "another secret",
+            token("HS256", good, "another secret of thirty-two bytes"),
+        ),
         ("no signature", token("none", good, SECRET)),
         ("another algorithm", token("HS512", good, SECRET)),
-        ("expired", token("HS256", &good.replace('}', r#", "exp": -600}"#), SECRET)),
-        ("another issuer", token("HS256", &good.replace("login", "evil"), SECRET)),
-        ("another audience", token("HS256", &good.replace("\"shop\"", "\"bank\""), SECRET)),
+        (
+            "expired",
+            token("HS256", &good.replace('}', r#", "exp": -600}"#), SECRET),
+        ),
+        (
+            "another issuer",
+            token("HS256", &good.replace("login", "evil"), SECRET),
+        ),
+        (
+            "another audience",
+            token("HS256", &good.replace("\"shop\"", "\"bank\""), SECRET),
+        ),
         ("rubbish", "a.b.c".to_owned()),
     ] {
         assert_eq!(with(&token).0, 401, "{what}");
         let fallback = format!("authorization: Bearer {token}\r\nx-tenant-id: acme\r\n");
-        assert_eq!(get(&node, "/x", &fallback).0, 401, "{what}: a weaker source");
+        assert_eq!(
+            get(&node, "/x", &fallback).0,
+            401,
+            "{what}: a weaker source"
+        );
     }
     assert_eq!(get(&node, "/x", "x-tenant-id: acme\r\n").0, 200);
 }

@@ -2,7 +2,7 @@
 
 use watertight_e2e::{node::Node, raw::Raw, upstream::Upstream, wait::SOON};
 
-use crate::settings::{one, one_seat, seat_is_back, seat_is_held};
+use crate::settings::{listener, one, one_seat, seat_is_back, seat_is_held};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\
                        connection: upgrade\r\nupgrade: echo\r\n\r\n";
@@ -42,7 +42,8 @@ fn an_upgraded_connection_echoes_and_holds_its_seat_until_the_client_closes() {
 #[test]
 fn an_upgraded_connection_ends_with_its_upstream() {
     let mut upstream = Upstream::start();
-    let node = Node::start(&one_seat(&upstream.http(), ""));
+    let config = one_seat(&upstream.http(), "");
+    let node = Node::start(&format!("{config}{}", listener("idle_timeout = \"1s\"")));
     let mut raw = open(&node);
     echoes(&mut raw, b"hello");
     upstream.kill();
@@ -59,7 +60,11 @@ fn a_service_that_does_not_upgrade_answers_as_usual() {
     raw.send(UPGRADE.replace("upgrade: echo", "upgrade: other"));
     assert_eq!(raw.reply().status, 426);
     raw.send("GET /next HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n");
-    assert_eq!(raw.reply().status, 200, "the connection is still one of HTTP");
+    assert_eq!(
+        raw.reply().status,
+        200,
+        "the connection is still one of HTTP"
+    );
 }
 
 #[test]
