@@ -23,7 +23,7 @@ use crate::{
         upstream::Lease,
     },
     gateway::{Current, Shared},
-    in_flight::InFlight,
+    in_flight::{InFlight, keep},
     listen::Peer,
     path,
     record::Record,
@@ -320,8 +320,9 @@ async fn answer(
     }
     let (head, body) = response.into_parts();
     if hyper::body::Body::is_end_stream(&body) {
+        let upstream = in_flight.give_back();
         let _ = reply.send(Response::from_parts(head, ResponseBody::empty()));
-        return in_flight.finish().await;
+        return keep(upstream).await;
     }
     let size = hyper::body::Body::size_hint(&body);
     let (sender, relayed) = relay(service.response_buffer_bytes, size);

@@ -12,7 +12,7 @@ use watertight_e2e::{
     upstream::Upstream,
 };
 
-use crate::settings::{one, run};
+use crate::settings::{one, run, with};
 
 fn curl(arguments: &[&str]) -> String {
     let output = programs::run("curl", [&["-sS", "--max-time", "20"], arguments].concat());
@@ -191,7 +191,7 @@ fn the_target_of_a_request_says_which_host_the_service_sees() {
 #[test]
 fn a_head_request_has_no_body_and_keeps_its_connection() {
     let upstream = Upstream::start();
-    let node = Node::start(&one(&upstream.http()));
+    let node = Node::start(&with(&[&upstream.http()], "upstream_connections = 1"));
     let mut raw = raw::Raw::connect(node.traffic());
     for answers in 1..=2 {
         raw.send("HEAD /x HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n");
