@@ -67,10 +67,11 @@ pub(crate) fn seat_is_back(node: &Node) {
     });
 }
 
-/// A port that nobody uses at the moment.
-pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    socket.local_addr().unwrap().port()
+/// An address that nobody uses. It is not on the host that nodes and upstreams take free ports of, so
+/// that none of them gets the same one.
+pub(crate) fn free_address() -> SocketAddr {
+    let socket = std::net::TcpListener::bind(("127.0.0.2", 0)).unwrap();
+    socket.local_addr().unwrap()
 }
 
 /// Runs a test's future to its end, on threads of its own.
