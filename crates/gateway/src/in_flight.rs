@@ -7,7 +7,7 @@
 //! free, so that the database behind never sees more than the seats allow.
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -128,27 +128,51 @@ impl InFlight {
                 Err(_) => return self.record.cut_short(Fault::UpstreamTimeout),
             };
             self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if body.is_end_stream() {
+                return self.pass_last(frame, relay, silence_max).await;
+            }
             match timeout(silence_max, relay.send(frame)).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return self.record.cut_short(Fault::ClientGone),
             }
         }
+        let upstream = self.give_back();
         relay.end();
-        self.finish().await;
+        keep(upstream).await;
     }
 
-    /// Gives everything back after the last byte; the connection is kept.
-    pub(crate) async fn finish(self) {
+    /// Passes the last frame on. Whoever has the last byte finds the seat free: the client may send its
+    /// next request at once.
+    async fn pass_last(
+        self,
+        frame: Frame<Bytes>,
+        relay: RelaySender,
+        silence_max: std::time::Duration,
+    ) {
         let Self {
             upstream,
             permit,
-            record,
+            mut record,
             ..
         } = self;
         drop(permit);
-        drop(record);
-        if let Some(lease) = upstream {
-            lease.keep().await;
+        match timeout(silence_max, relay.send(frame)).await {
+            Ok(true) => relay.end(),
+            Ok(false) | Err(_) => record.cut_short(Fault::ClientGone),
         }
+        drop(record);
+        keep(upstream).await;
+    }
+
+    /// Gives everything back after the last byte, except for the connection.
+    pub(crate) fn give_back(self) -> Option<Lease> {
+        self.upstream
+    }
+}
+
+/// Keeps a connection for another request.
+pub(crate) async fn keep(upstream: Option<Lease>) {
+    if let Some(lease) = upstream {
+        lease.keep().await;
     }
 }

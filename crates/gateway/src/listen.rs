@@ -290,17 +290,19 @@ async fn speak<S, F, A, B>(
     let activity = Arc::new(Activity::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| {
-        let busy = activity.begin();
+        let mut busy = activity.begin();
         let answer = (shared.serve)(request, peer);
         async move {
             let response = answer.await;
+            busy.answered();
             Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
         }
     });
     let builder = builder(&shared.limits);
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut overdue = pin!(activity.overdue(&shared.limits));
-    let mut closing = false;
+    let mut leave = pin!(activity.may_leave());
+    let (mut leaving, mut closing) = (false, false);
     let mut grace = pin!(tokio::time::sleep(Duration::MAX));
     loop {
         tokio::select! {
@@ -318,7 +320,8 @@ async fn speak<S, F, A, B>(
                 connection.as_mut().graceful_shutdown();
                 grace.set(tokio::time::sleep(CLOSE_GRACE));
             }
-            _ = phase.wait_for(|phase| *phase == Phase::Closed), if !closing => {
+            _ = phase.wait_for(|phase| *phase == Phase::Closed), if !leaving => leaving = true,
+            () = leave.as_mut(), if leaving && !closing => {
                 closing = true;
                 connection.as_mut().graceful_shutdown();
             }

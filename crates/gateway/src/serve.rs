@@ -25,7 +25,7 @@ use crate::{
         headers::{self, REQUEST_ID},
         upstream::Lease,
     },
-    in_flight::{Gathered, InFlight},
+    in_flight::{Gathered, InFlight, keep},
     listen::Peer,
     path,
     record::Record,
@@ -127,6 +127,7 @@ impl Door {
         let (mut head, body) = request.into_parts();
         let request_id = headers::request_id(&head, current.identifier.is_trusted(peer.address));
         record.request_id = Some(request_id.clone());
+        headers::settle_host(&mut head)?;
         let given = head.uri.path().to_owned();
         let normal = path::normalise(&given).map_err(|_| Fault::BadRequest)?;
         record.path = normal.clone().into_owned();
@@ -316,7 +317,7 @@ async fn answer(
         let _ = reply.send(response.map(|_| ResponseBody::empty()));
         if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
             // Either end may break off; the tunnel is then over, which is no error of ours.
-            let _ = tunnel(client, upstream).await;
+            let _ = tunnel(client, upstream, silence_max).await;
         }
         return;
     }
@@ -324,8 +325,9 @@ async fn answer(
     let size = body.size_hint();
     let begun = match in_flight.gather(&mut body).await {
         Gathered::Whole(frames) => {
+            let upstream = in_flight.give_back();
             let _ = reply.send(Response::from_parts(head, frames.into()));
-            return in_flight.finish().await;
+            return keep(upstream).await;
         }
         Gathered::Broken => {
             in_flight.answered(&Err(Fault::UpstreamReset));
@@ -356,13 +358,20 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// The protocol that `Connection: upgrade` asks for.
+/// The protocol that `Connection: upgrade` asks for. Never HTTP/2: requests inside of it would pass
+/// without being admitted, and who upgrades to it has to do with HTTP/1.1 (RFC 9113, section 3.1).
 fn wanted_upgrade(headers: &HeaderMap) -> Option<header::HeaderValue> {
     let connection = headers.get(header::CONNECTION)?.to_str().ok()?;
     let upgrades = connection
         .split(',')
         .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
-    upgrades
-        .then(|| headers.get(header::UPGRADE).cloned())
-        .flatten()
+    let protocol = headers.get(header::UPGRADE).filter(|_| upgrades)?;
+    let named = protocol.to_str().ok()?.split(',');
+    let is_http = named.map(str::trim).any(|name| {
+        let name = name.split_once('/').map_or(name, |(name, _)| name);
+        ["h2c", "h2", "http"]
+            .iter()
+            .any(|http| name.eq_ignore_ascii_case(http))
+    });
+    (!is_http).then(|| protocol.clone())
 }

@@ -5,13 +5,21 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn, upgrade::Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{
+        AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
+    },
+    net::TcpStream,
+    sync::watch,
+};
 use watertight_plan::{Protocol, Upstream};
 
 use crate::body::RequestBody;
 
 /// The most that is read ahead of an HTTP/1.1 answer's reader, in bytes.
 const READ_AHEAD_BYTES: usize = 128 * 1024;
+/// The most that is under way in each direction of a tunnel, in bytes.
+const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
 
 /// A connection that can carry a request.
 #[derive(Debug)]
@@ -107,7 +115,54 @@ impl Connection {
     }
 }
 
-/// Carries bytes both ways between two upgraded connections until both ends are done.
-pub(crate) async fn tunnel(client: Upgraded, upstream: Upgraded) -> std::io::Result<(u64, u64)> {
-    tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await
+/// Carries bytes both ways between two upgraded connections until both ends are done. When one is, the
+/// other may still send, and be silent for `silence_max`: an end that never closes must not keep the
+/// seat of one that did.
+pub(crate) async fn tunnel(
+    client: Upgraded,
+    upstream: Upgraded,
+    silence_max: Duration,
+) -> std::io::Result<()> {
+    let (from_client, to_client) = split(TokioIo::new(client));
+    let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
+    let (up_ends, up_ended) = watch::channel(false);
+    let (down_ends, down_ended) = watch::channel(false);
+    tokio::try_join!(
+        carry(from_client, to_upstream, up_ends, down_ended, silence_max),
+        carry(from_upstream, to_client, down_ends, up_ended, silence_max),
+    )?;
+    Ok(())
+}
+
+/// Carries bytes one way until their end, or until they stop when the other way has ended.
+async fn carry<S: AsyncRead + AsyncWrite>(
+    mut from: ReadHalf<S>,
+    mut to: WriteHalf<S>,
+    ends: watch::Sender<bool>,
+    mut other_ended: watch::Receiver<bool>,
+    silence_max: Duration,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; TUNNEL_BUFFER_BYTES];
+    loop {
+        let carried = async {
+            let count = from.read(&mut buffer).await?;
+            to.write_all(&buffer[..count]).await?;
+            Ok::<_, std::io::Error>(count)
+        };
+        let overdue = async {
+            // The sender is dropped only after it has said so.
+            let _ = other_ended.wait_for(|ended| *ended).await;
+            tokio::time::sleep(silence_max).await;
+        };
+        let count = tokio::select! {
+            count = carried => count?,
+            () = overdue => 0,
+        };
+        if count == 0 {
+            break;
+        }
+    }
+    let result = to.shutdown().await;
+    ends.send_replace(true);
+    result
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use watertight_base::TenantId;
 
 use crate::{
+    fault::Fault,
     identify::{API_KEY, Identifier},
     listen::Peer,
 };
@@ -41,6 +42,29 @@ pub(crate) fn request_id(head: &Parts, is_trusted: bool) -> HeaderValue {
     })
 }
 
+/// Settles which host a request is for, so that nobody behind can take it for another: the target's
+/// authority replaces the field `Host` (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1).
+///
+/// # Errors
+/// When it names two, or over HTTP/1.1 none.
+pub(crate) fn settle_host(head: &mut Parts) -> Result<(), Fault> {
+    let given = head.headers.get_all(header::HOST).iter().count();
+    let Some(authority) = head.uri.authority() else {
+        let is_named = given == 1 || (given == 0 && head.version != Version::HTTP_11);
+        return is_named.then_some(()).ok_or(Fault::BadRequest);
+    };
+    if given > 1 {
+        return Err(Fault::BadRequest);
+    }
+    let authority = authority.as_str();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let host = HeaderValue::try_from(host).map_err(|_| Fault::BadRequest)?;
+    head.headers.insert(header::HOST, host);
+    Ok(())
+}
+
 /// Makes a client's head fit for the service. The URI is the caller's to set.
 pub(crate) fn towards_upstream(
     head: &mut Parts,
@@ -53,14 +77,8 @@ pub(crate) fn towards_upstream(
         .headers
         .get(header::TE)
         .is_some_and(|value| value.to_str().is_ok_and(|value| value.contains("trailers")));
-    if head.version == Version::HTTP_2 && !head.headers.contains_key(header::HOST) {
-        let authority = head
-            .uri
-            .authority()
-            .and_then(|host| host.as_str().try_into().ok());
-        if let Some(host) = authority {
-            head.headers.insert(header::HOST, host);
-        }
+    if head.version == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
     }
     strip_hop_by_hop(&mut head.headers);
     head.headers.remove(header::EXPECT);
@@ -91,6 +109,20 @@ pub(crate) fn towards_upstream(
     }
     head.headers
         .append(header::VIA, HeaderValue::from_static("1.1 watertight"));
+}
+
+/// HTTP/2 may send a cookie in pieces, which HTTP/1.1 may not (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, cookie);
+    }
 }
 
 fn add_forwarding(headers: &mut HeaderMap, peer: Peer) {
@@ -177,6 +209,39 @@ mod tests {
         assert_eq!(headers["te"], "trailers");
         assert_eq!(headers["accept"], "*/*");
         assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+    }
+
+    #[test]
+    fn a_request_is_for_one_host() {
+        let settled = |uri: &str, hosts: &[&str], version| {
+            let mut request = Request::builder().uri(uri).version(version);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let mut head = request.body(()).unwrap().into_parts().0;
+            let result = settle_host(&mut head);
+            result.map(|()| head.headers.get("host").cloned())
+        };
+        let (one, two) = (Version::HTTP_11, Version::HTTP_2);
+        let host = |name| Ok(Some(HeaderValue::from_static(name)));
+        assert_eq!(settled("/x", &["a"], one), host("a"));
+        assert_eq!(settled("/x", &[], one), Err(Fault::BadRequest));
+        assert_eq!(settled("/x", &["a", "b"], one), Err(Fault::BadRequest));
+        assert_eq!(settled("/x", &[], Version::HTTP_10), Ok(None));
+        assert_eq!(settled("http://u:p@b:81/x", &["a"], one), host("b:81"));
+        assert_eq!(settled("http://b/x", &[], two), host("b"));
+        assert_eq!(settled("http://b/x", &["a"], two), host("b"));
+    }
+
+    #[test]
+    fn a_cookie_that_came_in_pieces_is_made_whole() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2"] {
+            headers.append("cookie", HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all("cookie").iter().count(), 1);
+        assert_eq!(headers["cookie"], "a=1; b=2");
     }
 
     #[test]

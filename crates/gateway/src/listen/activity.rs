@@ -4,6 +4,10 @@
 //! there within `header_timeout`; bytes that trickle in do not prolong it. A connection on which
 //! nothing moves for `idle_timeout` is closed. Silence within a body is the body's affair.
 //!
+//! A connection that is to be left, because its listener is gone, is left where its client sees it
+//! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
+//! close between two requests could cross the second one on its way.
+//!
 //! The clock is not read for every byte: reads and writes only leave a mark, and a timer looks for
 //! it several times within the time allowed.
 
@@ -18,12 +22,17 @@ use std::{
 };
 
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
 use watertight_plan::ListenLimits;
 
 /// Looks within the shorter of the two times.
 const LOOKS: u32 = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
+/// How long a connection that is to be left is silent before it is.
+const LEAVE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a connection does.
 #[derive(Debug, Default)]
@@ -34,24 +43,62 @@ pub(super) struct Activity {
     has_begun: AtomicBool,
     is_http2: AtomicBool,
     requests: AtomicUsize,
+    /// Requests whose answers have not begun.
+    unanswered: AtomicUsize,
+    begun: Notify,
 }
 
 /// A request under way.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Activity>);
+pub(super) struct Busy {
+    activity: Arc<Activity>,
+    is_answered: bool,
+}
+
+impl Busy {
+    /// The head of its answer is known.
+    pub(super) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.is_answered, true) {
+            self.activity.unanswered.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.head_begun.store(false, Ordering::Relaxed);
-        self.0.moved.store(true, Ordering::Relaxed);
-        self.0.requests.fetch_sub(1, Ordering::Release);
+        self.answered();
+        let activity = &self.activity;
+        activity.head_begun.store(false, Ordering::Relaxed);
+        activity.moved.store(true, Ordering::Relaxed);
+        activity.requests.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Acquire);
-        Busy(Arc::clone(self))
+        self.unanswered.fetch_add(1, Ordering::Acquire);
+        self.begun.notify_waiters();
+        Busy {
+            activity: Arc::clone(self),
+            is_answered: false,
+        }
+    }
+
+    /// Until the client can be asked to leave without losing a request: HTTP/2 has words for it,
+    /// HTTP/1.1 only the head of an answer, or silence.
+    pub(super) async fn may_leave(&self) {
+        let mut silent = 0;
+        while silent < LOOKS && !self.is_http2.load(Ordering::Relaxed) {
+            let mut begun = std::pin::pin!(self.begun.notified());
+            begun.as_mut().enable();
+            if self.unanswered.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            let look = tokio::time::timeout(LEAVE_AFTER / LOOKS, begun).await;
+            let is_silent = look.is_err() && self.requests.load(Ordering::Acquire) == 0;
+            silent = if is_silent { silent + 1 } else { 0 };
+        }
     }
 
     /// Until the connection has been silent, or dawdled, for too long.
@@ -233,6 +280,44 @@ mod tests {
         let silent = Arc::new(Activity::default());
         assert!(!is_overdue_within(&silent, 59).await);
         assert!(is_overdue_within(&silent, 62).await);
+    }
+
+    async fn may_leave_within(activity: &Activity, millis: u64) -> bool {
+        let leave = activity.may_leave();
+        tokio::time::timeout(Duration::from_millis(millis), leave)
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_left_with_an_answer_or_after_a_silence() {
+        let activity = Arc::new(Activity::default());
+        assert!(
+            !may_leave_within(&activity, 900).await,
+            "silent, but not yet long"
+        );
+        assert!(may_leave_within(&activity, 1_100).await);
+        let mut busy = activity.begin();
+        assert!(
+            may_leave_within(&activity, 0).await,
+            "the answer can say so"
+        );
+        busy.answered();
+        assert!(
+            !may_leave_within(&activity, 5_000).await,
+            "the answer did not say so"
+        );
+        drop(busy);
+        assert!(!may_leave_within(&activity, 900).await);
+        let another = async {
+            tokio::task::yield_now().await;
+            let _busy = activity.begin();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = activity.may_leave() => {}
+            () = another => {}
+        }
     }
 
     #[tokio::test(start_paused = true)]

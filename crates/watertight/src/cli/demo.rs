@@ -72,9 +72,13 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(exit_code(&report))
 }
 
-/// 1 when the walls did not hold, so that a pipeline notices.
+/// 1 when the walls did not hold, so that a pipeline notices; what broke is said.
 fn exit_code(report: &Report) -> ExitCode {
-    if verdict::broken(report).is_empty() {
+    let broken = verdict::broken(report);
+    for promise in &broken {
+        say(&format!("broken promise: {promise}"));
+    }
+    if broken.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -62,6 +62,8 @@ pub(super) fn raise_open_files() {
 
 async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
     let Loaded { plan, notes } = loaded;
+    // From here on a signal is heard: whoever sees the node open may send one.
+    let mut signals = Signals::listen()?;
     for note in &notes {
         tracing::warn!("{note}");
     }
@@ -77,34 +79,43 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
             tracing::info!(listener = %listener.name, %address, "open");
         }
     }
-    run_until_stopped(&node).await?;
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    run_until_stopped(&node, &mut signals).await;
     tokio::select! {
         cut = node.drain() => tracing::info!(cut, "stopped"),
-        _ = interrupt.recv() => tracing::warn!("stopped at once"),
-        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        _ = signals.interrupt.recv() => tracing::warn!("stopped at once"),
+        _ = signals.terminate.recv() => tracing::warn!("stopped at once"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_until_stopped(node: &Arc<Node>) -> anyhow::Result<()> {
-    let mut hang_up: Signal = signal(SignalKind::hangup())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+/// The signals that a node obeys.
+struct Signals {
+    hang_up: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+async fn run_until_stopped(node: &Arc<Node>, signals: &mut Signals) {
     loop {
         tokio::select! {
-            _ = hang_up.recv() => {
+            _ = signals.hang_up.recv() => {
                 let node = Arc::clone(node);
                 // What became of it is logged and counted by the node.
                 let _ = tokio::task::spawn_blocking(move || node.reload()).await;
             }
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.terminate.recv() => break,
         }
     }
     tracing::info!("draining");
-    Ok(())
 }

@@ -1,0 +1,27 @@
+//! What the node promises, tried on real processes over loopback.
+//!
+//! Tests share the machine, two at a time on two cores; those that measure have it for themselves
+//! (`machine::alone`), so that any number of test threads gives the same figures.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and prints what it measured"
+)]
+
+mod cli;
+mod demo;
+mod drain;
+mod footprint;
+mod identity;
+mod limits;
+mod metrics;
+mod outage;
+mod proxy;
+mod reload;
+mod settings;
+mod smuggling;
+mod streaming;
+mod timeouts;
+mod upgrade;
+mod walls;
