@@ -1,1 +1,54 @@
-//! x
+//! Figures: what we measure lives in `benches/`, how we measure lives here.
+//!
+//! CPU time of the thread, not time on the wall: a busy machine then costs spread, not truth. All
+//! cases of a table take turns within each round, so that whatever disturbs one disturbs all; the
+//! median of the rounds is reported, with the quartiles around it.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// A case: its name, and what does the given number of operations.
+pub type Case<'a> = (&'a str, Box<dyn FnMut(u32) + 'a>);
+
+/// Runs the cases in turns and prints ns of CPU time per operation, and the ratio to the last case.
+///
+/// Without `--bench` among the arguments, as under `cargo test`, it only sees that they run.
+pub fn compare(title: &str, cases: &mut [Case<'_>]) {
+    let (rounds, operations) = match std::env::args().any(|argument| argument == "--bench") {
+        true => (31, 100_000),
+        false => (1, 100),
+    };
+    let mut samples = vec![Vec::new(); cases.len()];
+    for _ in 0..rounds {
+        for ((_, run), samples) in cases.iter_mut().zip(&mut samples) {
+            let start = cpu_ns();
+            run(operations);
+            samples.push((cpu_ns() - start) / f64::from(operations));
+        }
+    }
+    for samples in &mut samples {
+        samples.sort_by(f64::total_cmp);
+    }
+    let of_last = samples.last().map_or(f64::NAN, |last| quantile(last, 2));
+    println!(
+        "\n{title}\n{:44} {:>9}   quartiles        ratio",
+        "", "ns CPU"
+    );
+    for ((name, _), samples) in cases.iter().zip(&samples) {
+        let [low, median, high] = [1, 2, 3].map(|quarter| quantile(samples, quarter));
+        let ratio = median / of_last;
+        println!("{name:44} {median:9.1}   {low:.1} to {high:.1}   {ratio:6.2}");
+    }
+}
+
+/// CPU time that this thread has had, in nanoseconds.
+fn cpu_ns() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// The value so many quarters up in what is sorted.
+fn quantile(sorted: &[f64], quarters: usize) -> f64 {
+    sorted[(sorted.len() - 1) * quarters / 4]
+}

@@ -1,1 +1,146 @@
-//! x
+//! Fuzz targets for every parser that reads bytes from outside.
+//!
+//! A target takes any bytes and panics when a law is broken. `cargo fuzz run --features libfuzzer
+//! TARGET` searches with coverage; the plain tests run each target over mutations of its seeds, for
+//! as long as `WATERTIGHT_FUZZ_SECONDS` says, so that no change lands without a look.
+
+mod mutate;
+
+use std::{borrow::Cow, net::IpAddr, path::Path};
+
+use http::Request;
+use watertight::config;
+use watertight_base::{CompartmentId, NodeId, ServiceId, TenantId};
+use watertight_gateway::{Identifier, normalise};
+use watertight_guard::pool::Class;
+use watertight_plan::{ApiKey, HostPattern, Identity, Jwt, Secret, Source};
+
+pub use mutate::mutations;
+
+/// Names: what is accepted is printable, has no separators, and reads back as itself.
+pub fn names(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Ok(tenant) = text.parse::<TenantId>() {
+        assert!(tenant.as_str().len() <= TenantId::MAX_LENGTH);
+        assert!(tenant.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(
+            !tenant
+                .as_str()
+                .contains(['/', '"', '\\', '{', '}', ',', ';', '='])
+        );
+        assert_eq!(tenant.to_string(), text);
+    }
+    let accepted = [
+        text.parse::<ServiceId>().is_ok(),
+        text.parse::<CompartmentId>().is_ok(),
+        text.parse::<NodeId>().is_ok(),
+    ];
+    assert!(
+        accepted.iter().all(|one| *one == accepted[0]),
+        "kinds of names differ on {text:?}"
+    );
+}
+
+/// Paths: the normal form is normal, and is reached in one step.
+pub fn path(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(normal) = normalise(text) else { return };
+    assert_eq!(normalise(&normal), Ok(Cow::Borrowed(&*normal)), "{text:?}");
+    assert!(normal.starts_with('/'));
+    assert!(!normal.contains("//") && !normal.contains(['\\', '\0']));
+    assert!(
+        normal
+            .split('/')
+            .all(|segment| !matches!(segment, "." | "..")),
+        "{text:?}"
+    );
+}
+
+/// Identity: any head is answered, and what a stranger says in a header names nobody.
+pub fn identity(bytes: &[u8]) {
+    let mut fields = bytes.split(|byte| *byte == b'\n');
+    let mut request = Request::builder();
+    if let Some(uri) = fields.next().and_then(|uri| std::str::from_utf8(uri).ok()) {
+        request = request.uri(uri);
+    }
+    for field in fields {
+        let colon = field
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(field.len());
+        let (name, value) = field.split_at(colon);
+        request = request.header(name, value.get(1..).unwrap_or_default());
+    }
+    let Ok(request) = request.body(()) else {
+        return;
+    };
+    let head = request.into_parts().0;
+    let Ok(normal) = normalise(head.uri.path()) else {
+        return;
+    };
+    let friend = IpAddr::from([127, 0, 0, 1]);
+    let stranger = IpAddr::from([203, 0, 113, 9]);
+    let Ok(identifier) = Identifier::new(&all_sources()) else {
+        unreachable!("it is ours")
+    };
+    // Whatever it says, it says without a panic.
+    let _ = identifier.identify(&head, &normal, friend);
+    let Ok(headers_only) = Identifier::new(&Identity::default()) else {
+        unreachable!("it is ours")
+    };
+    assert!(headers_only.identify(&head, &normal, stranger).is_err());
+}
+
+fn all_sources() -> Identity {
+    let Ok(tenant) = "acme".parse() else {
+        unreachable!("a name")
+    };
+    Identity {
+        sources: vec![
+            Source::Jwt {
+                claim: "tenant".into(),
+            },
+            Source::ApiKey,
+            Source::Header {
+                name: "x-tenant-id".into(),
+            },
+            Source::Host(HostPattern {
+                prefix: "t-".into(),
+                suffix: ".shop.example".into(),
+            }),
+            Source::Path {
+                prefix: "/t/".into(),
+            },
+        ],
+        api_keys: vec![ApiKey {
+            name: "key".into(),
+            keys: vec![Secret::new(*b"a key of some bytes")],
+            tenant,
+            class: Class::Ordinary,
+        }],
+        jwt: Some(Jwt {
+            keys: Secret::new(*b"a secret of thirty-two bytes or so"),
+            issuer: None,
+            audience: None,
+        }),
+        ..Identity::default()
+    }
+}
+
+/// Configurations: any text is answered, and what is wrong with it lies inside it.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let nothing = |_: &str| None;
+    if let Err(failure) = config::parse("fuzz.toml", text, Path::new("/nowhere"), &nothing) {
+        assert!(!failure.render(false).is_empty());
+        for problem in failure.problems() {
+            assert!(problem.span.end <= text.len() && problem.span.start <= problem.span.end);
+        }
+    }
+}

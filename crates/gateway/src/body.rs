@@ -9,6 +9,7 @@
 //! look complete: without [`Item::End`] the reader sees an error and its connection is closed.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{
         Arc,
@@ -181,7 +182,7 @@ pub(crate) struct ResponseBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Whole(Option<Bytes>),
+    Whole(VecDeque<Frame<Bytes>>),
     Relay {
         items: mpsc::UnboundedReceiver<Item>,
         room: Arc<Semaphore>,
@@ -247,13 +248,20 @@ fn weight(frame: &Frame<Bytes>, capacity: usize) -> u32 {
 impl ResponseBody {
     /// A body of no bytes.
     pub(crate) fn empty() -> Self {
-        Self(Kind::Whole(None))
+        Self(Kind::Whole(VecDeque::new()))
     }
 }
 
 impl From<Vec<u8>> for ResponseBody {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Kind::Whole((!bytes.is_empty()).then(|| Bytes::from(bytes))))
+        Self::from(vec![Frame::data(bytes.into())])
+    }
+}
+
+/// Frames that are all there is.
+impl From<Vec<Frame<Bytes>>> for ResponseBody {
+    fn from(frames: Vec<Frame<Bytes>>) -> Self {
+        Self(Kind::Whole(frames.into()))
     }
 }
 
@@ -266,7 +274,7 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Whole(frames) => Poll::Ready(frames.pop_front().map(Ok)),
             Kind::Relay { ended: true, .. } => Poll::Ready(None),
             Kind::Relay {
                 items,
@@ -293,15 +301,18 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Whole(frames) => frames.is_empty(),
             Kind::Relay { ended, .. } => *ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            Kind::Whole(frames) => {
+                let lengths = frames
+                    .iter()
+                    .filter_map(|frame| Some(frame.data_ref()?.len()));
+                SizeHint::with_exact(lengths.sum::<usize>() as u64)
             }
             Kind::Relay { size, .. } => *size,
         }

@@ -13,7 +13,7 @@ use watertight_guard::{
     pool::{CompartmentView, PoolView},
 };
 
-use crate::gateway::{ServiceView, Shared};
+use crate::shared::{ServiceView, Shared};
 
 /// Reads views when it is asked.
 #[derive(Debug)]

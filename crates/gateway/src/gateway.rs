@@ -1,7 +1,7 @@
 //! The front door as a whole: what it runs on, what it serves by, how it changes and how it stops.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -12,7 +12,6 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
-use watertight_base::{ServiceId, TenantId};
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
@@ -20,17 +19,14 @@ use crate::{
     Error,
     access_log::AccessLog,
     collector::Collected,
-    forward::{
-        Upstreams,
-        upstream::{Upstream, UpstreamView},
-    },
+    explain::{NoExplanation, Question, service_of},
     identify::Identifier,
     listen::{Listening, Peer, Stop},
     metrics::Metrics,
-    path,
     record::Recorder,
     runtimes::Runtimes,
     serve::Door,
+    shared::{Current, ServiceView, Shared},
 };
 
 /// How often idle upstream connections are looked through.
@@ -42,57 +38,6 @@ pub struct Gateway {
     shared: Arc<Shared>,
     listening: Mutex<BTreeMap<String, Listening>>,
     stop: Stop,
-}
-
-/// What every listener and every request share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) admission: Admission,
-    pub(crate) current: ArcSwap<Current>,
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) runtimes: Runtimes,
-}
-
-/// What a reload swaps whole.
-#[derive(Debug)]
-pub(crate) struct Current {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) identifier: Identifier,
-    pub(crate) services: HashMap<ServiceId, Arc<Upstreams>>,
-}
-
-/// A service, its upstreams and their breakers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServiceView {
-    /// The service.
-    pub service: Arc<Service>,
-    /// Its upstreams.
-    pub upstreams: Vec<UpstreamView>,
-}
-
-/// A request that nobody makes: what would become of it?
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Who would ask.
-    pub tenant: TenantId,
-    /// The path that it would ask for.
-    pub path: String,
-}
-
-/// Why a question has no explanation.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoExplanation {
-    /// The path has no normal form, and would be refused (400).
-    #[error("the path has no normal form; the request would be answered 400")]
-    BadPath,
-    /// No service has the path (404).
-    #[error("no service has this path; the request would be answered 404")]
-    NoService,
-    /// The tenant is not listed and would be refused (403).
-    #[error("nobody listed this tenant; the request would be answered 403")]
-    UnknownTenant,
 }
 
 /// Whether a gateway could serve by `plan`: its keys, certificates and limits can be used. Opens
@@ -189,7 +134,8 @@ impl Gateway {
         self.listening().get(listener).map(Listening::address)
     }
 
-    /// Opens a listener that is not for traffic; its connections are drained with the others.
+    /// Opens a listener that is not for traffic. It stays open while the front door drains, so that
+    /// the node can say that it does, and nobody waits for its connections.
     ///
     /// # Errors
     /// [`Error`] when the address cannot be bound, or certificates cannot be used.
@@ -205,7 +151,7 @@ impl Gateway {
         B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
     {
         let metrics = &self.shared.recorder.metrics;
-        let listening = Listening::open(listener, None, on, metrics, &self.stop, serve)?;
+        let listening = Listening::open(listener, None, on, metrics, &Stop::new(), serve)?;
         listening.accept();
         Ok(listening)
     }
@@ -233,10 +179,10 @@ impl Gateway {
         question: &Question,
     ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
         let current = self.shared.current.load();
-        let path = path::normalise(&question.path).map_err(|_| NoExplanation::BadPath)?;
-        let service = current.plan.routes().service_of(&path);
-        let upstreams = service
-            .and_then(|id| current.services.get(id))
+        let service = service_of(&current.plan, question)?;
+        let upstreams = current
+            .services
+            .get(service)
             .ok_or(NoExplanation::NoService)?;
         let admission = &self.shared.admission;
         let who = admission
@@ -337,55 +283,6 @@ impl Gateway {
                 }
             }
         });
-    }
-}
-
-impl Shared {
-    pub(crate) fn services(&self) -> Vec<ServiceView> {
-        let current = self.current.load();
-        let services = current.plan.services().keys();
-        services
-            .filter_map(|id| current.services.get(id))
-            .map(|upstreams| ServiceView {
-                service: Arc::clone(&upstreams.service),
-                upstreams: upstreams
-                    .all
-                    .iter()
-                    .map(|upstream| upstream.view(&upstreams.service.breaker))
-                    .collect(),
-            })
-            .collect()
-    }
-}
-
-impl Current {
-    fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
-        let services = plan.services().iter().map(|(id, service)| {
-            let kept = old.and_then(|old| old.services.get(id));
-            (id.clone(), Arc::new(upstreams(service, kept, clock)))
-        });
-        Ok(Self {
-            identifier: Identifier::new(plan.identity())?,
-            services: services.collect(),
-            plan: Arc::clone(plan),
-        })
-    }
-}
-
-/// The upstreams of a service, with the state of those that were there before.
-fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock) -> Upstreams {
-    let all = service.upstreams.iter().map(|address| {
-        let kept = old.and_then(|old| {
-            old.all
-                .iter()
-                .find(|upstream| upstream.fits(address, service))
-                .cloned()
-        });
-        kept.unwrap_or_else(|| Arc::new(Upstream::new(address.clone(), service, clock)))
-    });
-    Upstreams {
-        service: Arc::clone(service),
-        all: all.collect(),
     }
 }
 

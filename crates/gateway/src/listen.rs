@@ -124,7 +124,10 @@ impl Listening {
             serve,
         });
         let acceptor = socket.try_clone().map_err(failed)?;
+        // A drain is over when nobody accepts any more, either.
+        let live = stop.live();
         handle.spawn(async move {
+            let _live = live;
             if let Err(error) = accept(acceptor, &shared, phase).await {
                 tracing::error!(listener = %shared.name, %error, "the listener failed");
             }

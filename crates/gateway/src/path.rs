@@ -6,13 +6,19 @@
 
 use std::borrow::Cow;
 
-/// A path that has no normal form: relative, above the root, or with a broken escape.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct BadPath;
+/// A path that has no normal form: relative, above the root, with a broken escape, a backslash, a
+/// space or a control character.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the path has no normal form")]
+pub struct BadPath;
 
 /// The normal form of `path`.
-pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
-    if !path.starts_with('/') {
+///
+/// # Errors
+/// [`BadPath`], when there is none.
+pub fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    let unprintable = |byte: u8| byte <= b' ' || byte == 0x7f;
+    if !path.starts_with('/') || path.bytes().any(unprintable) {
         return Err(BadPath);
     }
     if !path.contains(['%', '\\']) && !path.contains("//") && !path.contains("/.") {
@@ -112,6 +118,8 @@ mod tests {
             "/%+1",
             "/a\\b",
             "/%00",
+            "/a b",
+            "/\0",
         ] {
             assert_eq!(normalise(path), Err(BadPath), "{path}");
         }

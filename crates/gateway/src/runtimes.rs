@@ -3,6 +3,9 @@
 //! A connection is accepted and its head read on the front runtime; the request runs on its tier's.
 //! A tier-3 request that burns its threads leaves the threads of tier 1 alone. A listener that is
 //! given a tier has a front runtime of its own.
+//!
+//! Each runtime has half as many threads as there are cores: front and tier work hand in hand, so
+//! one busy tier can use the whole machine, and threads that only look for work are few.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,9 +28,10 @@ pub(crate) struct Threads(Option<Runtime>, Handle);
 impl Runtimes {
     pub(crate) fn start() -> Result<Self, Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let tier = |tier: Tier| Threads::start(&format!("tier{tier}"), cores);
+        let threads = cores.div_ceil(2);
+        let tier = |tier: Tier| Threads::start(&format!("tier{tier}"), threads);
         Ok(Self {
-            front: Threads::start("front", cores)?,
+            front: Threads::start("front", threads)?,
             tiers: [tier(Tier::One)?, tier(Tier::Two)?, tier(Tier::Three)?],
         })
     }

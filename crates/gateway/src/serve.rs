@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::{
+    body::{Body, Incoming},
+    upgrade::OnUpgrade,
+};
 use tokio::{sync::oneshot, task::AbortHandle};
 use watertight_base::{Reason, Tick, Tier};
 use watertight_layers::{Refusal, What, Who};
@@ -22,11 +25,11 @@ use crate::{
         headers::{self, REQUEST_ID},
         upstream::Lease,
     },
-    gateway::{Current, Shared},
-    in_flight::{InFlight, keep},
+    in_flight::{Gathered, InFlight, keep},
     listen::Peer,
     path,
     record::Record,
+    shared::{Current, Shared},
 };
 
 /// A traffic listener's way in.
@@ -318,16 +321,24 @@ async fn answer(
         }
         return;
     }
-    let (head, body) = response.into_parts();
-    if hyper::body::Body::is_end_stream(&body) {
-        let upstream = in_flight.give_back();
-        let _ = reply.send(Response::from_parts(head, ResponseBody::empty()));
-        return keep(upstream).await;
-    }
-    let size = hyper::body::Body::size_hint(&body);
+    let (head, mut body) = response.into_parts();
+    let size = body.size_hint();
+    let begun = match in_flight.gather(&mut body).await {
+        Gathered::Whole(frames) => {
+            let upstream = in_flight.give_back();
+            let _ = reply.send(Response::from_parts(head, frames.into()));
+            return keep(upstream).await;
+        }
+        Gathered::Broken => {
+            in_flight.answered(&Err(Fault::UpstreamReset));
+            let _ = reply.send(Fault::UpstreamReset.into_response());
+            return;
+        }
+        Gathered::Begun(frames) => frames,
+    };
     let (sender, relayed) = relay(service.response_buffer_bytes, size);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
-        in_flight.stream(body, sender, silence_max).await;
+        in_flight.stream(begun, body, sender, silence_max).await;
     }
 }
 

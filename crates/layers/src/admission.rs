@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) current: ArcSwap<Current>,
     pub(crate) seats: Arc<Seats>,
     breakers: Mutex<Table>,
+    /// Held during a reload: of two at once, one wins with plan and layout.
+    reloading: Mutex<()>,
     metrics: Metrics,
 }
 
@@ -83,6 +85,7 @@ impl Admission {
             seats: Seats::new(plan.layout().clone(), clock),
             current: ArcSwap::from_pointee(Current { plan, tenants }),
             breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
+            reloading: Mutex::default(),
             metrics: Metrics::default(),
         };
         Ok(Self {
@@ -95,6 +98,8 @@ impl Admission {
     /// # Errors
     /// When a limit of the plan cannot be counted. The old plan then stays.
     pub fn reload(&self, plan: Arc<Plan>) -> Result<(), watertight_guard::Error> {
+        let reloading = self.inner.reloading.lock();
+        let _reloading = reloading.unwrap_or_else(PoisonError::into_inner);
         let tenants = self.inner.current.load().tenants.reloaded(&plan)?;
         let layout = plan.layout().clone();
         self.inner
@@ -129,7 +134,9 @@ impl Admission {
     /// The one reason for which the request may not pass.
     pub async fn admit(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
         let result = self.decide(who, what, now).await;
-        self.inner.metrics.count(what.service, &result);
+        let is_known = self.plan().services().contains_key(what.service);
+        let label = is_known.then_some(what.service);
+        self.inner.metrics.count(label, &result);
         result
     }
 
@@ -171,7 +178,7 @@ impl Admission {
         let pass = match self.inner.acquire(&plan, who, what, now) {
             Ok(pass) => pass,
             Err(retry_after) => {
-                return_tokens(who);
+                return_tokens(who, &quotas, Duration::ZERO);
                 return Err(refuse(Reason::BreakerOpen, retry_after, quotas));
             }
         };
@@ -198,8 +205,8 @@ impl Admission {
                 Ok(permit)
             }
             Err(refusal) => {
-                return_tokens(who);
                 let quotas = std::mem::take(&mut permit.quotas);
+                return_tokens(who, &quotas, self.inner.clock.now() - now);
                 Err(refuse(refusal.reason, refusal.retry_after, quotas))
             }
         }
@@ -289,8 +296,12 @@ fn take_tokens(who: &Who, now: Tick) -> (Quotas, Option<Duration>) {
     (Quotas(states), wait)
 }
 
-fn return_tokens(who: &Who) {
-    for ((_, quota), bucket) in who.lane.terms.quotas.iter().zip(&who.lane.buckets) {
-        bucket.give_back(quota, 1);
+/// Gives back the tokens that were taken `waited` ago. A bucket that would be full again by itself
+/// in that time has replaced its token already: to give it back as well would be a second burst.
+fn return_tokens(who: &Who, quotas: &Quotas, waited: Duration) {
+    for (state, bucket) in quotas.iter().zip(&who.lane.buckets) {
+        if waited < state.decision.full_in {
+            bucket.give_back(&state.quota, 1);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What would become of a request, and why; takes nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use watertight_base::{CompartmentId, PlanId, Reason, TenantId, Tick};
 use watertight_guard::{pool::Foresight, throttle::TokenBucket};
@@ -57,7 +57,7 @@ impl Admission {
     /// Says what would become of a request; takes nothing.
     pub fn explain(&self, who: &Who, what: What<'_>, now: Tick) -> Explanation {
         let plan = self.plan();
-        let peek = |((limit, quota), bucket): (&(_, _), &TokenBucket)| QuotaState {
+        let peek = |((limit, quota), bucket): (&(_, _), &Arc<TokenBucket>)| QuotaState {
             limit: Clone::clone(limit),
             quota: *quota,
             decision: bucket.peek(now, quota, 1),

@@ -23,13 +23,14 @@
 //!     .service(Service::new("checkout".parse()?, 1_u64.try_into()?))
 //!     .build()?;
 //! let admission = Admission::new(Arc::new(plan), Clock::start())?;
-//! let who = admission.who(&"acme".parse()?)?;
+//! let who = admission.who(&"acme".parse()?).map_err(|reason| reason.sentence())?;
 //! let checkout = "checkout".parse()?;
 //! let what = What::new(&checkout, Tick::MAX);
-//! let permit = admission.admit(&who, what, admission.clock().now()).await?;
+//! let first = admission.admit(&who, what, admission.clock().now()).await;
+//! assert!(first.is_ok());
 //! let second = admission.admit(&who, what, admission.clock().now()).await;
 //! assert_eq!(second.unwrap_err().reason.http_status(), 429);
-//! drop(permit);
+//! drop(first);
 //! # Ok(())
 //! # }
 //! ```

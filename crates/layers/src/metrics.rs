@@ -24,6 +24,9 @@ struct Change {
     state: &'static str,
 }
 
+/// The label of services that the plan does not know.
+const OTHER: &str = "__other__";
+
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     admissions: Family<Verdict, Counter>,
@@ -31,13 +34,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn count(&self, service: &ServiceId, result: &Result<Permit, Refusal>) {
+    /// A service that the plan does not know counts as `__other__`.
+    pub(crate) fn count(&self, service: Option<&ServiceId>, result: &Result<Permit, Refusal>) {
         let (verdict, reason) = match result {
             Ok(_) => ("admitted", ""),
             Err(refusal) => ("refused", refusal.reason.label()),
         };
         let labels = Verdict {
-            service: service.to_string(),
+            service: service.map_or(OTHER, ServiceId::as_str).to_owned(),
             verdict,
             reason,
         };

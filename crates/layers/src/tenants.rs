@@ -53,7 +53,9 @@ pub(crate) struct Lane {
     pub(crate) terms: Arc<Terms>,
     pub(crate) in_flight: Arc<InFlightCount>,
     /// One for each of the terms' quotas, in their order.
-    pub(crate) buckets: Box<[TokenBucket]>,
+    /// Shared with the lane that a reload makes of this one, so that what requests under way take
+    /// and give back is not lost.
+    pub(crate) buckets: Box<[Arc<TokenBucket>]>,
 }
 
 /// A plan with its limits in the numbers that decisions need.
@@ -92,9 +94,12 @@ impl Tenants {
         for (id, plan) in plan.plans() {
             terms.insert(id, Arc::new(Terms::new(id, plan)?));
         }
-        let listed = plan
-            .tenants()
-            .iter()
+        // In the order of their names: lanes are numbered as they are made, and where two could go
+        // next the number decides, so that one plan makes one order.
+        let mut tenants: Vec<_> = plan.tenants().iter().collect();
+        tenants.sort_unstable_by_key(|(id, _)| *id);
+        let listed = tenants
+            .into_iter()
             .filter_map(|(id, tenant)| {
                 let terms = terms.get(&tenant.plan)?;
                 Some((id.clone(), Lane::kept(self.listed.get(id), terms)))
@@ -152,11 +157,7 @@ impl Lane {
                 key: TenantKey(LAST_KEY.fetch_add(1, Ordering::Relaxed) + 1),
                 terms: Arc::clone(terms),
                 in_flight: Arc::default(),
-                buckets: terms
-                    .quotas
-                    .iter()
-                    .map(|_| TokenBucket::default())
-                    .collect(),
+                buckets: terms.quotas.iter().map(|_| Arc::default()).collect(),
             });
         };
         if old.terms == *terms {
@@ -164,7 +165,7 @@ impl Lane {
         }
         let bucket = |id: &LimitId| {
             let at = old.terms.quotas.iter().position(|(other, _)| other == id);
-            at.map_or_else(TokenBucket::default, |at| old.buckets[at].copy())
+            at.map_or_else(Arc::default, |at| Arc::clone(&old.buckets[at]))
         };
         Arc::new(Self {
             key: old.key,

@@ -2,10 +2,11 @@
 //!
 //! A thin adapter: it asks [`Identify`] who calls what, calls [`Admission::admit`], and keeps the
 //! permit until the last byte of the answer's body was produced, or the body is dropped. A server
-//! error (5xx) or an error of the inner service counts as a failure for the breaker.
+//! error (5xx) or an error of the inner service or of its body counts as a failure for the breaker.
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -131,8 +132,11 @@ where
                 Ok(permit) => permit,
                 Err(refusal) => return Ok(refusal.into_response::<Vec<u8>>().map(refused_body)),
             };
-            std::future::poll_fn(|context| inner.poll_ready(context)).await?;
-            match inner.call(Request::from_parts(head, body)).await {
+            let answer = match poll_fn(|context| inner.poll_ready(context)).await {
+                Ok(()) => inner.call(Request::from_parts(head, body)).await,
+                Err(error) => Err(error),
+            };
+            match answer {
                 Ok(response) => {
                     let failed = response.status().is_server_error();
                     permit.set_outcome(if failed {
@@ -217,6 +221,9 @@ impl<B: Body<Data: From<Vec<u8>>>> Body for AdmissionBody<B> {
             }
             KindProjection::Inner { body, permit } => {
                 let frame = body.poll_frame(context);
+                if let (Poll::Ready(Some(Err(_))), Some(permit)) = (&frame, &mut *permit) {
+                    permit.set_outcome(Outcome::Failure);
+                }
                 if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
                     *permit = None;
                 }

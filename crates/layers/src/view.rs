@@ -1,11 +1,14 @@
 //! What admission looks like to those who watch it. Lists are bounded and paged.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use watertight_base::{PlanId, ServiceId, TenantId};
 use watertight_guard::breaker::State;
 
-use crate::{Admission, tenants::UNLISTED};
+use crate::{
+    Admission,
+    tenants::{Lane, UNLISTED},
+};
 
 /// A tenant and what it uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,14 +65,21 @@ impl Admission {
             .collect();
         page.sort_unstable_by_key(|(id, _)| *id);
         page.truncate(most);
-        page.into_iter()
-            .map(|(id, lane)| TenantView {
-                tenant: id.clone(),
-                plan: lane.terms.id.clone(),
-                in_flight: lane.in_flight.get(),
-                max_in_flight: lane.terms.plan.max_in_flight,
-            })
-            .collect()
+        page.into_iter().map(view).collect()
+    }
+
+    /// Listed tenants that have requests in flight, those with most of them first, at most `most`.
+    pub fn busiest_tenants(&self, most: usize) -> Vec<TenantView> {
+        let current = self.inner.current.load();
+        let mut busy: Vec<_> = current
+            .tenants
+            .listed()
+            .map(view)
+            .filter(|tenant| tenant.in_flight > 0)
+            .collect();
+        busy.sort_unstable_by(|a, b| (b.in_flight, &a.tenant).cmp(&(a.in_flight, &b.tenant)));
+        busy.truncate(most);
+        busy
     }
 
     /// How many tenants there are.
@@ -88,22 +98,37 @@ impl Admission {
     pub fn breakers(&self, most: usize) -> Vec<BreakerView> {
         let current = self.inner.current.load();
         let now = self.inner.clock.now();
-        let breakers = self.inner.breakers();
-        let mut views: Vec<_> = breakers
+        // Requests wait for this lock: names are looked up after it is given back.
+        let watched: Vec<_> = self
+            .inner
+            .breakers()
             .iter()
             .filter_map(|(service, key, breaker)| {
                 let settings = current.plan.services().get(service)?.breaker;
-                let (calls, failures) = breaker.counts(now, &settings);
-                let owner = current.tenants.listed().find(|(_, lane)| lane.key == key);
-                Some(BreakerView {
-                    tenant: owner.map_or_else(|| UNLISTED.to_owned(), |(id, _)| id.to_string()),
-                    service: service.clone(),
-                    state: breaker.state(),
+                let counts = breaker.counts(now, &settings);
+                let open_for = breaker.refuses(now, &settings);
+                Some((service.clone(), key, breaker.state(), counts, open_for))
+            })
+            .collect();
+        let names: HashMap<_, _> = current
+            .tenants
+            .listed()
+            .filter(|_| !watched.is_empty())
+            .map(|(id, lane)| (lane.key, id))
+            .collect();
+        let named = |key| names.get(&key).map_or(UNLISTED, |id| id.as_str());
+        let mut views: Vec<_> = watched
+            .into_iter()
+            .map(
+                |(service, key, state, (calls, failures), open_for)| BreakerView {
+                    tenant: named(key).to_owned(),
+                    service,
+                    state,
                     calls,
                     failures,
-                    open_for: breaker.refuses(now, &settings),
-                })
-            })
+                    open_for,
+                },
+            )
             .collect();
         views.sort_by(|a, b| {
             let rank = |view: &BreakerView| view.state == State::Closed;
@@ -111,5 +136,14 @@ impl Admission {
         });
         views.truncate(most);
         views
+    }
+}
+
+fn view((id, lane): (&TenantId, &Arc<Lane>)) -> TenantView {
+    TenantView {
+        tenant: id.clone(),
+        plan: lane.terms.id.clone(),
+        in_flight: lane.in_flight.get(),
+        max_in_flight: lane.terms.plan.max_in_flight,
     }
 }

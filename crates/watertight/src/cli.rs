@@ -1,7 +1,13 @@
 //! The command line: data on standard output, talk on standard error.
 
+mod access;
+mod catalogue;
 mod check;
 mod demo;
+mod explain;
+mod openmetrics;
+mod status;
+mod top;
 mod up;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
@@ -24,6 +30,15 @@ enum Command {
     Demo(demo::Arguments),
     /// Check a configuration: exit 0, 1 (`up` would refuse it), 2 (no such file, or not TOML).
     Check(check::Arguments),
+    /// Show a running node on one screen.
+    Status(status::Arguments),
+    /// Watch a running node.
+    Top(top::Arguments),
+    /// Say which limits apply to a request, and what would become of it. Takes nothing.
+    Explain(explain::Arguments),
+    /// Print what the documentation is made of.
+    #[command(hide = true)]
+    Catalogue(catalogue::Arguments),
 }
 
 /// How data is printed.
@@ -46,6 +61,10 @@ pub fn run() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Catalogue(arguments) => catalogue::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
@@ -69,6 +88,14 @@ fn complain(error: &str) {
     say(&format!("error: {error}"));
 }
 
+/// An empty table without lines.
+fn columns<const COLUMNS: usize>(header: [&str; COLUMNS]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header);
+    table
+}
+
 /// Whether standard error shows colours: a terminal, and `NO_COLOR` is not set.
 fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
@@ -81,22 +108,4 @@ fn environment(name: &str) -> Option<String> {
 /// The file that `--config` names, or the default one.
 fn config_path(given: Option<&PathBuf>) -> PathBuf {
     given.cloned().unwrap_or_else(|| CONFIG_DEFAULT.into())
-}
-
-/// Logs go to standard error, as text for a terminal and as JSON otherwise.
-fn start_log() {
-    use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
-    let level = environment("WATERTIGHT_LOG")
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let layer = if std::io::stderr().is_terminal() {
-        layer.with_ansi(colour()).boxed()
-    } else {
-        layer.json().flatten_event(true).with_ansi(false).boxed()
-    };
-    // A second logger would be a second start; the first one stays.
-    let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(level))
-        .try_init();
 }

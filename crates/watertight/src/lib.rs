@@ -4,6 +4,8 @@
 
 pub mod admin;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod data;
+pub mod log;
 pub mod node;

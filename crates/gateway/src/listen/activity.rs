@@ -40,6 +40,7 @@ pub(super) struct Activity {
     moved: AtomicBool,
     /// Bytes came since the last request ended.
     head_begun: AtomicBool,
+    has_begun: AtomicBool,
     is_http2: AtomicBool,
     requests: AtomicUsize,
     /// Requests whose answers have not begun.
@@ -130,10 +131,12 @@ impl Activity {
         if bytes.is_empty() {
             return;
         }
-        // The preface of HTTP/2 (RFC 9113, section 3.4) is no method of HTTP/1.1.
-        if !self.moved.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI") {
+        // The preface of HTTP/2 (RFC 9113, section 3.4) is no method of HTTP/1.1. It counts only as
+        // the very first bytes: later ones are a client's to choose.
+        if !self.has_begun.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI") {
             self.is_http2.store(true, Ordering::Relaxed);
         }
+        self.moved.store(true, Ordering::Relaxed);
         if self.requests.load(Ordering::Relaxed) == 0 {
             self.head_begun.store(true, Ordering::Relaxed);
         }
@@ -267,6 +270,12 @@ mod tests {
         activity.has_read(b"GET / HT");
         assert!(!is_overdue_within(&activity, 9).await);
         assert!(is_overdue_within(&activity, 12).await);
+
+        let disguised = Arc::new(Activity::default());
+        disguised.has_read(b"GET / HT");
+        disguised.moved.store(false, Ordering::Relaxed);
+        disguised.has_read(b"PRI * HTTP/2.0");
+        assert!(is_overdue_within(&disguised, 12).await);
 
         let silent = Arc::new(Activity::default());
         assert!(!is_overdue_within(&silent, 59).await);

@@ -123,13 +123,6 @@ impl TokenBucket {
         }
     }
 
-    /// A bucket as full as this one.
-    pub fn copy(&self) -> Self {
-        Self {
-            full_at: AtomicU64::new(self.full_at.load(Ordering::Acquire)),
-        }
-    }
-
     /// Gives back `cost` tokens that were taken for a request that another limit then refused.
     pub fn give_back(&self, quota: &Quota, cost: u64) {
         self.full_at.fetch_sub(quota.nanos(cost), Ordering::AcqRel);

@@ -167,9 +167,10 @@ impl FrontDoor for Door {
 
     fn seats_open(&self, services: &[&str]) -> u32 {
         let pools = self.node.gateway().admission().pools();
-        let slots = pools
-            .iter()
-            .flat_map(|pool| &pool.compartments)
+        let parts = pools.iter().flat_map(|pool| &pool.compartments);
+        // The reserve is not open to tenants.
+        let slots = parts
+            .filter(|part| !part.is_reserve)
             .flat_map(|part| &part.slots);
         let open = slots.filter(|slot| services.contains(&slot.service.as_str()));
         open.map(|slot| slot.cap).sum()

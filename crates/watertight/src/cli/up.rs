@@ -3,6 +3,8 @@
 //! SIGHUP reloads the configuration. SIGTERM and SIGINT drain: the node stops accepting and is no
 //! longer ready, requests finish for as long as `node.drain_timeout` allows, and the exit is 0. A
 //! second signal cuts what is left.
+//!
+//! The address of each listener is logged once it is open; the message is `open`.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -10,10 +12,11 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{colour, config_path, environment, say, start_log};
+use super::{colour, config_path, environment, say};
 use crate::{
     admin::Admin,
     config::{self, Loaded},
+    log,
     node::Node,
 };
 
@@ -33,7 +36,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(failure.exit_code()));
         }
     };
-    start_log();
+    let level = environment("WATERTIGHT_LOG");
+    log::start(loaded.plan.node(), level.as_deref(), colour());
     raise_open_files();
     let runtime = control_runtime()?;
     runtime.block_on(serve(loaded, path))

@@ -1,3 +1,4 @@
 //! What the binary's rooms promise, from the outside.
 
+mod admin;
 mod config;

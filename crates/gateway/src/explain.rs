@@ -1,0 +1,68 @@
+//! What would become of a request that nobody makes.
+//!
+//! It is asked of a running gateway, or of a plan that nothing runs by; both read paths the way
+//! that requests are read, so that an explanation and a request cannot disagree.
+
+use std::sync::Arc;
+
+use watertight_base::{ServiceId, TenantId};
+use watertight_layers::{Admission, Explanation, What};
+use watertight_plan::{Plan, Service};
+
+use crate::path;
+
+/// A request that nobody makes: what would become of it?
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who would ask.
+    pub tenant: TenantId,
+    /// The path that it would ask for; a query after it does not count.
+    pub path: String,
+}
+
+/// Why a question has no explanation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoExplanation {
+    /// The path has no normal form, and would be refused (400).
+    #[error("the path has no normal form; the request would be answered 400")]
+    BadPath,
+    /// No service has the path (404).
+    #[error("no service has this path; the request would be answered 404")]
+    NoService,
+    /// The tenant is not listed and would be refused (403).
+    #[error("nobody listed this tenant; the request would be answered 403")]
+    UnknownTenant,
+}
+
+/// What would become of a request by the plan of `admission`, with every upstream well. Takes
+/// nothing.
+///
+/// # Errors
+/// [`NoExplanation`] when the request would not get as far as admission.
+pub fn explain(
+    admission: &Admission,
+    question: &Question,
+) -> Result<(Arc<Service>, Explanation), NoExplanation> {
+    let plan = admission.plan();
+    let service = service_of(&plan, question)?;
+    let service = plan.services().get(service).cloned();
+    let service = service.ok_or(NoExplanation::NoService)?;
+    let who = admission
+        .who(&question.tenant)
+        .map_err(|_| NoExplanation::UnknownTenant)?;
+    let now = admission.clock().now();
+    let explanation = admission.explain(&who, What::new(&service.id, now + service.timeout), now);
+    Ok((service, explanation))
+}
+
+/// The service that the path of `question` belongs to.
+pub(crate) fn service_of<'p>(
+    plan: &'p Plan,
+    question: &Question,
+) -> Result<&'p ServiceId, NoExplanation> {
+    let path = question.path.split(['?', '#']).next().unwrap_or_default();
+    let path = path::normalise(path).map_err(|_| NoExplanation::BadPath)?;
+    let service = plan.routes().service_of(&path);
+    service.ok_or(NoExplanation::NoService)
+}

@@ -1,0 +1,95 @@
+//! What every listener and every request share, and what a reload swaps of it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use watertight_base::ServiceId;
+use watertight_layers::{Admission, Clock};
+use watertight_plan::{Plan, Service};
+
+use crate::{
+    Error,
+    forward::{
+        Upstreams,
+        upstream::{Upstream, UpstreamView},
+    },
+    identify::Identifier,
+    record::Recorder,
+    runtimes::Runtimes,
+};
+
+/// What every listener and every request share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) admission: Admission,
+    pub(crate) current: ArcSwap<Current>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) runtimes: Runtimes,
+}
+
+/// What a reload swaps whole.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) identifier: Identifier,
+    pub(crate) services: HashMap<ServiceId, Arc<Upstreams>>,
+}
+
+/// A service, its upstreams and their breakers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceView {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its upstreams.
+    pub upstreams: Vec<UpstreamView>,
+}
+
+impl Shared {
+    pub(crate) fn services(&self) -> Vec<ServiceView> {
+        let current = self.current.load();
+        let services = current.plan.services().keys();
+        services
+            .filter_map(|id| current.services.get(id))
+            .map(|upstreams| ServiceView {
+                service: Arc::clone(&upstreams.service),
+                upstreams: upstreams
+                    .all
+                    .iter()
+                    .map(|upstream| upstream.view(&upstreams.service.breaker))
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+impl Current {
+    pub(crate) fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
+        let services = plan.services().iter().map(|(id, service)| {
+            let kept = old.and_then(|old| old.services.get(id));
+            (id.clone(), Arc::new(upstreams(service, kept, clock)))
+        });
+        Ok(Self {
+            identifier: Identifier::new(plan.identity())?,
+            services: services.collect(),
+            plan: Arc::clone(plan),
+        })
+    }
+}
+
+/// The upstreams of a service, with the state of those that were there before.
+fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock) -> Upstreams {
+    let all = service.upstreams.iter().map(|address| {
+        let kept = old.and_then(|old| {
+            old.all
+                .iter()
+                .find(|upstream| upstream.fits(address, service))
+                .cloned()
+        });
+        kept.unwrap_or_else(|| Arc::new(Upstream::new(address.clone(), service, clock)))
+    });
+    Upstreams {
+        service: Arc::clone(service),
+        all: all.collect(),
+    }
+}

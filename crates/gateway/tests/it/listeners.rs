@@ -1,0 +1,186 @@
+//! Listeners: encryption, tiers, and what a reload does to them.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider},
+};
+use watertight_gateway::Gateway;
+use watertight_plan::{Secret, Tls};
+
+use crate::world::{echo, get, get_over, plan, service, start, traffic};
+
+/// An authority, and a certificate that it issued.
+struct Paper {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl Paper {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["shop.example".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        Self {
+            authority: issuer.pem(),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    fn tls(&self, client_ca: bool) -> Tls {
+        Tls {
+            certificate: self.certificate.clone().into_bytes(),
+            key: Secret::new(self.key.as_bytes()),
+            client_ca: client_ca.then(|| self.authority.clone().into_bytes()),
+        }
+    }
+
+    async fn connect(&self, gateway: &Gateway, shown: Option<&Self>) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap();
+        roots.add(authority).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match shown {
+            None => config.with_no_client_auth(),
+            Some(paper) => {
+                let chain = CertificateDer::from_pem_slice(paper.certificate.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(paper.key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![chain], key).unwrap()
+            }
+        };
+        let stream = TcpStream::connect(gateway.address("traffic").unwrap())
+            .await
+            .unwrap();
+        let name = ServerName::try_from("shop.example").unwrap();
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_listener_tells_the_service_so() {
+    let paper = Paper::new();
+    let listener = traffic("traffic", Some(paper.tls(false)), None);
+    let gateway = start(
+        plan()
+            .service(service("echo", 1, echo().await))
+            .listener(listener),
+    );
+    let answer = get_over(paper.connect(&gateway, None).await, "/echo")
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.contains("proto=https"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn mutual_tls_serves_whom_the_authority_knows_and_nobody_else() {
+    let (paper, stranger) = (Paper::new(), Paper::new());
+    let listener = traffic("traffic", Some(paper.tls(true)), None);
+    let gateway = start(
+        plan()
+            .service(service("echo", 1, echo().await))
+            .listener(listener),
+    );
+    let known = paper.connect(&gateway, Some(&paper)).await;
+    assert_eq!(get_over(known, "/echo").await.unwrap().status, 200);
+    for shown in [None, Some(&stranger)] {
+        let stream = paper.connect(&gateway, shown).await;
+        assert!(get_over(stream, "/echo").await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_tier_listener_serves_its_tier_alone() {
+    let upstream = echo().await;
+    let gateway = start(
+        plan()
+            .service(service("checkout", 1, upstream))
+            .service(service("reports", 3, upstream))
+            .listener(traffic("traffic", None, None))
+            .listener(traffic("traffic-tier1", None, Some(1))),
+    );
+    let shared = gateway.address("traffic").unwrap();
+    let tier1 = gateway.address("traffic-tier1").unwrap();
+    assert_eq!(get(tier1, "/checkout").await.status, 200);
+    assert_eq!(get(tier1, "/reports").await.status, 404);
+    assert_eq!(get(shared, "/checkout").await.status, 200);
+    assert_eq!(get(shared, "/reports").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reload_opens_and_closes_listeners_and_keeps_the_others() {
+    let upstream = echo().await;
+    let base = || plan().service(service("echo", 1, upstream));
+    let gateway = start(base().listener(traffic("traffic", None, None)));
+    let first = gateway.address("traffic").unwrap();
+    let mut limited = traffic("traffic", None, None);
+    limited.limits.max_body_bytes = 0;
+    let extra = traffic("traffic-extra", None, None);
+    let both = base().listener(limited).listener(extra).build().unwrap();
+    gateway.reload(Arc::new(both)).unwrap();
+    assert_eq!(
+        gateway.address("traffic"),
+        Some(first),
+        "its socket was kept"
+    );
+    assert_eq!(get(first, "/echo").await.status, 200);
+    let second = gateway.address("traffic-extra").unwrap();
+    assert_eq!(get(second, "/echo").await.status, 200);
+    let one = base()
+        .listener(traffic("traffic", None, None))
+        .build()
+        .unwrap();
+    gateway.reload(Arc::new(one)).unwrap();
+    assert_eq!(gateway.address("traffic-extra"), None);
+    assert_eq!(get(first, "/echo").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reload_that_cannot_bind_changes_nothing() {
+    let upstream = echo().await;
+    let base = || plan().service(service("echo", 1, upstream));
+    let gateway = start(base().listener(traffic("traffic", None, None)));
+    let mut taken = traffic("traffic-extra", None, None);
+    taken.bind = upstream;
+    let plan = base()
+        .listener(traffic("traffic", None, None))
+        .listener(taken);
+    let error = gateway.reload(Arc::new(plan.build().unwrap())).unwrap_err();
+    assert!(
+        error.to_string().contains("traffic-extra cannot bind"),
+        "{error}"
+    );
+    assert_eq!(gateway.plan().listeners().len(), 1);
+    assert_eq!(
+        get(gateway.address("traffic").unwrap(), "/echo")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_drained_gateway_takes_no_connections() {
+    let gateway = start(plan().listener(traffic("traffic", None, None)));
+    let address = gateway.address("traffic").unwrap();
+    let idle = TcpStream::connect(address).await.unwrap();
+    assert_eq!(gateway.drain(std::time::Duration::from_secs(5)).await, 0);
+    drop(idle);
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,6 @@
+//! The front door over real sockets, in one process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod listeners;
+mod serving;
+mod world;

@@ -1,0 +1,223 @@
+//! The answers, one function a route.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Query, State},
+    response::IntoResponse,
+};
+use http::{StatusCode, header, request::Parts};
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use watertight_base::TenantId;
+use watertight_gateway::Question;
+
+use super::{
+    Room, health, openapi,
+    problem::Problem,
+    view::{Breakers, Config, Explanation, Pools, Reloaded, Services, Status, Tenants},
+};
+
+type TheRoom = State<Arc<Room>>;
+
+/// The media type of metrics.
+pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// The longest page, in rows.
+const LIMIT_MAX: usize = 1_000;
+
+/// A query that names nothing that the route does not know.
+pub(super) struct Asked<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        let query = query.map_err(|rejected| Problem::bad_request(rejected.body_text()))?;
+        Ok(Self(query.0))
+    }
+}
+
+/// The query of routes that have none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Health {
+    /// Lists what was looked at, one a line. Takes no value.
+    verbose: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    /// The name after which the page begins: `next` of the page before.
+    after: Option<String>,
+    /// Rows at most, 1 to 1000.
+    #[serde(default = "limit_default")]
+    limit: usize,
+    /// By `name`, all of them; or by `in-flight`, the busiest, without those that are idle.
+    #[serde(default)]
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Order {
+    #[default]
+    Name,
+    InFlight,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct First {
+    /// Rows at most, 1 to 1000.
+    #[serde(default = "limit_default")]
+    limit: usize,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asker {
+    /// The tenant that would ask.
+    tenant: String,
+    /// The path that it would ask for.
+    path: String,
+}
+
+fn limit_default() -> usize {
+    100
+}
+
+fn checked(limit: usize) -> Result<usize, Problem> {
+    if (1..=LIMIT_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("`limit` is {limit}; it lies between 1 and {LIMIT_MAX}");
+    Err(Problem::bad_request(detail))
+}
+
+pub(super) async fn livez(Asked(query): Asked<Health>) -> impl IntoResponse {
+    text(health::live(query.verbose.is_some()))
+}
+
+pub(super) async fn readyz(State(room): TheRoom, Asked(query): Asked<Health>) -> impl IntoResponse {
+    text(health::ready(&room.node, query.verbose.is_some()))
+}
+
+fn text((status, text): (StatusCode, String)) -> impl IntoResponse {
+    (status, [(header::CONTENT_TYPE, TEXT)], text)
+}
+
+pub(super) async fn metrics(State(room): TheRoom) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], room.node.metrics())
+}
+
+pub(super) async fn status(State(room): TheRoom, _: Asked<Nothing>) -> Json<Status> {
+    Json(Status::of(&room.node, room.address.get().copied()))
+}
+
+pub(super) async fn services(State(room): TheRoom, _: Asked<Nothing>) -> Json<Services> {
+    Json(Services::from(&*room.node.gateway().services()))
+}
+
+pub(super) async fn pools(State(room): TheRoom, _: Asked<Nothing>) -> Json<Pools> {
+    let pools = room.node.gateway().admission().pools();
+    Json(Pools::new(&pools, &room.node.plan()))
+}
+
+pub(super) async fn tenants(
+    State(room): TheRoom,
+    Asked(page): Asked<Page>,
+) -> Result<Json<Tenants>, Problem> {
+    let most = checked(page.limit)?;
+    let admission = room.node.gateway().admission();
+    match page.order {
+        Order::Name => {
+            let views = admission.tenants(page.after.as_deref(), most + 1);
+            Ok(Json(Tenants::page(views, most)))
+        }
+        Order::InFlight if page.after.is_some() => Err(Problem::bad_request(
+            "`after` goes with `order=name`: by `in-flight` there is one page",
+        )),
+        Order::InFlight => Ok(Json(Tenants::page(admission.busiest_tenants(most), most))),
+    }
+}
+
+pub(super) async fn breakers(
+    State(room): TheRoom,
+    Asked(first): Asked<First>,
+) -> Result<Json<Breakers>, Problem> {
+    let most = checked(first.limit)?;
+    let views = room.node.gateway().admission().breakers(most);
+    Ok(Json(Breakers::from(&*views)))
+}
+
+pub(super) async fn config(State(room): TheRoom, _: Asked<Nothing>) -> Json<Config> {
+    Json(Config::of(&room.node))
+}
+
+pub(super) async fn reload(
+    State(room): TheRoom,
+    _: Asked<Nothing>,
+) -> Result<Json<Reloaded>, Problem> {
+    if room.node.file().is_none() {
+        let detail = "this node's configuration was not read from a file, so there is nothing to \
+                      read again";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let _turn = room.reloading.lock().await;
+    let node = Arc::clone(&room.node);
+    let reloaded = tokio::task::spawn_blocking(move || node.reload()).await;
+    let rejected = match reloaded {
+        Ok(Ok(generation)) => return Ok(Json(Reloaded { generation })),
+        Ok(Err(error)) => error.to_string(),
+        Err(panicked) => panicked.to_string(),
+    };
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, rejected))
+}
+
+pub(super) async fn explain(
+    State(room): TheRoom,
+    Asked(asker): Asked<Asker>,
+) -> Result<Json<Explanation>, Problem> {
+    let tenant: TenantId = asker
+        .tenant
+        .parse()
+        .map_err(|error| Problem::bad_request(format!("`tenant`: {error}")))?;
+    let question = Question {
+        tenant,
+        path: asker.path,
+    };
+    let gateway = room.node.gateway();
+    Ok(Json(match gateway.explain(&question) {
+        Ok((service, said)) => {
+            let pools = gateway.admission().pools();
+            Explanation::new(&question, &service, &said, &gateway.plan(), &pools)
+        }
+        Err(why) => Explanation::none(&question, why),
+    }))
+}
+
+pub(super) async fn document() -> Json<serde_json::Value> {
+    Json(openapi::document())
+}
+
+pub(super) async fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is no such path; /openapi.json lists those there are",
+    )
+}
+
+pub(super) async fn not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not take this method; the field Allow says which it takes",
+    )
+}

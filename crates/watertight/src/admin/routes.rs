@@ -1,0 +1,181 @@
+//! What can be asked: one table, from which both the router and the OpenAPI document are made.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{MethodRouter, get, post},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::{
+    Room,
+    answer::{self, Asker, First, Health, Nothing, OPEN_METRICS, Page, TEXT},
+    view::{Breakers, Config, Explanation, Pools, Reloaded, Services, Status, Tenants},
+};
+
+/// Something that can be asked.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    /// Whether it is answered without a token.
+    pub(super) is_open: bool,
+    pub(super) query: Shape,
+    pub(super) answer: Answer,
+    /// Statuses with a problem document, beyond those that everything has.
+    pub(super) problems: &'static [(u16, &'static str)],
+    handler: fn() -> MethodRouter<Arc<Room>>,
+}
+
+/// How it is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// What is answered.
+pub(super) enum Answer {
+    Json(Shape),
+    Text(&'static str),
+    /// Text, and 503 with text when it is not so.
+    Health,
+    /// An OpenAPI document.
+    Document,
+}
+
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
+    schemas.subschema_for::<T>()
+}
+
+const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
+
+pub(super) const ROUTES: [Route; 13] = [
+    Route {
+        is_open: true,
+        query: shape::<Health>,
+        answer: Answer::Health,
+        ..read("/livez", "Whether the node is alive", || get(answer::livez))
+    },
+    Route {
+        is_open: true,
+        query: shape::<Health>,
+        answer: Answer::Health,
+        ..read("/readyz", "Whether the node wants work", || {
+            get(answer::readyz)
+        })
+    },
+    Route {
+        query: shape::<Health>,
+        answer: Answer::Health,
+        ..read("/healthz", "The same as /readyz", || get(answer::readyz))
+    },
+    Route {
+        answer: Answer::Text(OPEN_METRICS),
+        problems: &[],
+        ..read("/metrics", "All metrics, as OpenMetrics text", || {
+            get(answer::metrics)
+        })
+    },
+    Route {
+        answer: Answer::Json(shape::<Status>),
+        ..read("/v1/status", "The node and its configuration", || {
+            get(answer::status)
+        })
+    },
+    Route {
+        answer: Answer::Json(shape::<Services>),
+        ..read("/v1/services", "The services and their upstreams", || {
+            get(answer::services)
+        })
+    },
+    Route {
+        answer: Answer::Json(shape::<Pools>),
+        ..read(
+            "/v1/pools",
+            "The pools, their walls and their seats",
+            || get(answer::pools),
+        )
+    },
+    Route {
+        query: shape::<Page>,
+        answer: Answer::Json(shape::<Tenants>),
+        ..read("/v1/tenants", "The listed tenants, page by page", || {
+            get(answer::tenants)
+        })
+    },
+    Route {
+        query: shape::<First>,
+        answer: Answer::Json(shape::<Breakers>),
+        ..read(
+            "/v1/breakers",
+            "The breakers of tenants and services that failed lately",
+            || get(answer::breakers),
+        )
+    },
+    Route {
+        answer: Answer::Json(shape::<Config>),
+        ..read(
+            "/v1/config",
+            "The configuration in force, without its secrets",
+            || get(answer::config),
+        )
+    },
+    Route {
+        method: Method::Post,
+        answer: Answer::Json(shape::<Reloaded>),
+        problems: &[
+            BAD_QUERY,
+            (409, "The configuration was not read from a file."),
+            (422, "The file is wrong; the old configuration is in force."),
+        ],
+        ..read("/v1/reload", "Reads the configuration file again", || {
+            post(answer::reload)
+        })
+    },
+    Route {
+        query: shape::<Asker>,
+        answer: Answer::Json(shape::<Explanation>),
+        ..read(
+            "/v1/explain",
+            "What would become of a request; takes nothing",
+            || get(answer::explain),
+        )
+    },
+    Route {
+        answer: Answer::Document,
+        problems: &[],
+        ..read("/openapi.json", "This document", || get(answer::document))
+    },
+];
+
+const fn read(
+    path: &'static str,
+    summary: &'static str,
+    handler: fn() -> MethodRouter<Arc<Room>>,
+) -> Route {
+    Route {
+        method: Method::Get,
+        path,
+        summary,
+        is_open: false,
+        query: shape::<Nothing>,
+        answer: Answer::Text(TEXT),
+        problems: &[BAD_QUERY],
+        handler,
+    }
+}
+
+pub(super) fn router(room: Arc<Room>) -> Router {
+    let add =
+        |router: Router<Arc<Room>>, route: &Route| router.route(route.path, (route.handler)());
+    ROUTES
+        .iter()
+        .fold(Router::new(), add)
+        .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::not_allowed)
+        .with_state(room)
+}

@@ -1,0 +1,293 @@
+//! The configuration in force, as the node understood it and without its secrets.
+//!
+//! It is written from the plan and names each field that it shows, so that a secret which is added
+//! to a plan stays out until somebody decides otherwise.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watertight_base::PoolId;
+use watertight_plan::{AccessLog, Identity, Plan, Source, TenantPlan, Unknown};
+
+use super::{ConfigStatus, milliseconds};
+use crate::node::Node;
+
+/// The configuration in force.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Config {
+    /// Where it came from.
+    pub config: ConfigStatus,
+    /// What it says.
+    pub plan: EffectivePlan,
+}
+
+/// What a configuration says, defaults included. Secrets are not in it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct EffectivePlan {
+    /// How long requests may take to finish when the node stops.
+    pub drain_timeout_ms: u64,
+    /// Whether requests are logged.
+    pub access_log: bool,
+    /// The most tenants that get a label value of their own in metrics.
+    pub tenant_label_max: usize,
+    /// The listeners and what they take.
+    pub listeners: BTreeMap<String, Limits>,
+    /// How tenants are found.
+    pub identity: IdentityRules,
+    /// The plans that tenants are on.
+    pub plans: BTreeMap<String, Terms>,
+    /// How many tenants are listed.
+    pub tenants: usize,
+    /// The segments that they name.
+    pub segments: Vec<String>,
+    /// The services.
+    pub services: BTreeMap<String, Calls>,
+    /// The pools that the node fronts.
+    pub pools: BTreeMap<String, Walls>,
+    /// Pools that are mapped and audited only.
+    pub declared_pools: Vec<String>,
+}
+
+/// What a listener takes.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Limits {
+    /// The address that was asked for.
+    pub bind: String,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// A request's line and headers.
+    pub max_header_bytes: usize,
+    /// A request's body.
+    pub max_body_bytes: u64,
+    /// The time for a request's head to arrive.
+    pub header_timeout_ms: u64,
+    /// The longest silence.
+    pub idle_timeout_ms: u64,
+}
+
+/// How tenants are found.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct IdentityRules {
+    /// Where a tenant's name may stand, in order.
+    pub tenant: Vec<String>,
+    /// Peers whose headers count.
+    pub trusted: Vec<String>,
+    /// `refuse`, or the plan of tenants whom nobody listed.
+    pub unknown: String,
+    /// API keys, by their names in the configuration, and the tenants whom they were given to.
+    pub api_keys: BTreeMap<String, String>,
+}
+
+/// What a tenant on a plan gets.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Terms {
+    /// Its share among tenants that wait for the same service.
+    pub weight: u32,
+    /// Requests that it may have in flight.
+    pub max_in_flight: Option<u32>,
+    /// The class of its requests.
+    pub class: String,
+    /// Its limits, by name.
+    pub throttle: BTreeMap<String, Throttle>,
+}
+
+/// A limit.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Throttle {
+    /// So many requests
+    pub limit: u64,
+    /// in so long,
+    pub period_ms: u64,
+    /// and so many at once after a rest.
+    pub burst: u64,
+}
+
+/// How a service is called.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Calls {
+    /// Its tier.
+    pub tier: u8,
+    /// Path prefixes that belong to it.
+    pub routes: Vec<String>,
+    /// Where it runs.
+    pub upstreams: Vec<String>,
+    /// The pools that it uses.
+    pub uses: Vec<String>,
+    /// The time from a request's head to that of its answer.
+    pub timeout_ms: u64,
+    /// The time to open a connection.
+    pub connect_timeout_ms: u64,
+    /// Connections to one upstream at once.
+    pub upstream_connections: u32,
+}
+
+/// How a pool is divided.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Walls {
+    /// Seats in all.
+    pub capacity_seats: u32,
+    /// Seats for requests of class `operations` alone.
+    pub reserve_seats: u32,
+    /// From this share on somebody should look.
+    pub alert_percent: f64,
+    /// The walled parts.
+    pub compartments: BTreeMap<String, Walled>,
+}
+
+/// A compartment.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Walled {
+    /// The services whose requests sit here.
+    pub services: Vec<String>,
+    /// Hard seats.
+    pub seats: u32,
+    /// The most seats that one service may hold of these.
+    pub caps: BTreeMap<String, u32>,
+    /// Requests of one tenant that may wait for one service.
+    pub queue: u32,
+    /// Requests that may wait in all.
+    pub queue_total: u32,
+    /// The longest wait for a seat.
+    pub max_wait_ms: u64,
+}
+
+impl Config {
+    /// The configuration that `node` runs by.
+    pub fn of(node: &Node) -> Self {
+        Self {
+            config: ConfigStatus::of(node),
+            plan: EffectivePlan::from(&*node.plan()),
+        }
+    }
+}
+
+impl From<&Plan> for EffectivePlan {
+    fn from(plan: &Plan) -> Self {
+        let node = plan.node();
+        Self {
+            drain_timeout_ms: milliseconds(node.drain_timeout),
+            access_log: node.log.access == AccessLog::Stdout,
+            tenant_label_max: node.metrics.tenant_label_max,
+            listeners: plan.listeners().iter().map(limits).collect(),
+            identity: IdentityRules::from(plan.identity()),
+            plans: plan
+                .plans()
+                .iter()
+                .map(|(id, plan)| (id.to_string(), Terms::from(&**plan)))
+                .collect(),
+            tenants: plan.tenants().len(),
+            segments: plan.segments().iter().map(ToString::to_string).collect(),
+            services: plan
+                .services()
+                .iter()
+                .map(|(id, service)| (id.to_string(), Calls::from(&**service)))
+                .collect(),
+            pools: pools(plan),
+            declared_pools: plan
+                .declared_pools()
+                .iter()
+                .map(PoolId::to_string)
+                .collect(),
+        }
+    }
+}
+
+impl From<&Identity> for IdentityRules {
+    fn from(identity: &Identity) -> Self {
+        let source = |source: &Source| match source {
+            Source::Jwt { claim } => format!("jwt:{claim}"),
+            Source::ApiKey => "api-key".to_owned(),
+            Source::Header { name } => format!("header:{name}"),
+            Source::Host(host) => format!("host:{}{{tenant}}{}", host.prefix, host.suffix),
+            Source::Path { prefix } => format!("path:{prefix}{{tenant}}/"),
+        };
+        Self {
+            tenant: identity.sources.iter().map(source).collect(),
+            trusted: identity.trusted.iter().map(ToString::to_string).collect(),
+            unknown: match &identity.unknown {
+                Unknown::Refuse => "refuse".to_owned(),
+                Unknown::Plan(plan) => plan.to_string(),
+            },
+            api_keys: identity
+                .api_keys
+                .iter()
+                .map(|key| (key.name.clone(), key.tenant.to_string()))
+                .collect(),
+        }
+    }
+}
+
+impl From<&TenantPlan> for Terms {
+    fn from(plan: &TenantPlan) -> Self {
+        let throttle = plan.throttle.iter().map(|limit| {
+            let throttle = Throttle {
+                limit: limit.rate.limit(),
+                period_ms: milliseconds(limit.rate.period()),
+                burst: limit.burst,
+            };
+            (limit.id.to_string(), throttle)
+        });
+        Self {
+            weight: plan.weight.get(),
+            max_in_flight: plan.max_in_flight,
+            class: plan.class.label().to_owned(),
+            throttle: throttle.collect(),
+        }
+    }
+}
+
+impl From<&watertight_plan::Service> for Calls {
+    fn from(service: &watertight_plan::Service) -> Self {
+        Self {
+            tier: service.tier.number(),
+            routes: service.routes.clone(),
+            upstreams: service.upstreams.iter().map(ToString::to_string).collect(),
+            uses: service.uses.iter().map(ToString::to_string).collect(),
+            timeout_ms: milliseconds(service.timeout),
+            connect_timeout_ms: milliseconds(service.connect_timeout),
+            upstream_connections: service.upstream_connections,
+        }
+    }
+}
+
+fn limits(listener: &watertight_plan::Listener) -> (String, Limits) {
+    let limits = Limits {
+        bind: listener.bind.to_string(),
+        max_connections: listener.limits.max_connections,
+        max_header_bytes: listener.limits.max_header_bytes,
+        max_body_bytes: listener.limits.max_body_bytes,
+        header_timeout_ms: milliseconds(listener.limits.header_timeout),
+        idle_timeout_ms: milliseconds(listener.limits.idle_timeout),
+    };
+    (listener.name.clone(), limits)
+}
+
+fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
+    let pools = plan.layout().pools().iter().map(|pool| {
+        let compartments = pool.compartments.iter().map(|part| {
+            let walled = Walled {
+                services: part.services.iter().map(ToString::to_string).collect(),
+                seats: part.seats.get(),
+                caps: part
+                    .caps
+                    .iter()
+                    .map(|(service, cap)| (service.to_string(), cap.get()))
+                    .collect(),
+                queue: part.queue,
+                queue_total: part.queue_total,
+                max_wait_ms: milliseconds(part.max_wait),
+            };
+            (part.id.to_string(), walled)
+        });
+        let alert = plan.alerts().get(&pool.id);
+        let walls = Walls {
+            capacity_seats: pool.capacity.get(),
+            reserve_seats: pool.reserve,
+            alert_percent: alert.map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
+            compartments: compartments.collect(),
+        };
+        (pool.id.to_string(), walls)
+    });
+    pools.collect()
+}

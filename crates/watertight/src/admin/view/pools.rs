@@ -1,0 +1,126 @@
+//! The pools: how many seats there are, who holds them, and who waits.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watertight_guard::pool::{CompartmentView, PoolView, SlotView};
+use watertight_plan::Plan;
+
+use super::{percent, seconds};
+
+/// The pools.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Pools {
+    /// The pools that the node fronts.
+    pub pools: Vec<Pool>,
+}
+
+/// A pool.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Pool {
+    /// Its name.
+    pub pool: String,
+    /// Seats in all.
+    pub capacity_seats: u32,
+    /// Seats that are held.
+    pub in_use: u32,
+    /// The share of its seats that is held.
+    pub utilisation_percent: f64,
+    /// The share of the pool, of a compartment and of a cap, from which on somebody should look.
+    pub alert_percent: f64,
+    /// Its walled parts; the reserve, where there is one, comes last.
+    pub compartments: Vec<Compartment>,
+}
+
+/// A compartment of a pool.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Compartment {
+    /// Its name.
+    pub compartment: String,
+    /// Its seats; 0 when it went with a reload and is still sat on.
+    pub seats: u32,
+    /// Seats that are held.
+    pub in_use: u32,
+    /// Requests that wait here.
+    pub waiting: u32,
+    /// Whether only requests of class `operations` sit here.
+    pub reserve: bool,
+    /// The share of its seats that is held.
+    pub utilisation_percent: f64,
+    /// Seats held × time, so far.
+    pub seat_seconds: f64,
+    /// What each service holds of it.
+    pub slots: Vec<Slot>,
+}
+
+/// What one service holds of a compartment.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Slot {
+    /// The service.
+    pub service: String,
+    /// The most seats that it may hold.
+    pub cap: u32,
+    /// Seats that it holds.
+    pub in_use: u32,
+    /// Its requests that wait here.
+    pub waiting: u32,
+    /// The share of its cap that it holds.
+    pub utilisation_percent: f64,
+    /// Seats held × time, so far.
+    pub seat_seconds: f64,
+    /// Requests seated so far.
+    pub granted: u64,
+    /// How long they waited for that, on average.
+    pub mean_wait_ms: f64,
+}
+
+impl Pools {
+    /// The pools as they are now, with the alerts of `plan`.
+    pub fn new(views: &[PoolView], plan: &Plan) -> Self {
+        let pool = |view: &PoolView| Pool {
+            pool: view.id.to_string(),
+            capacity_seats: view.capacity,
+            in_use: view.in_use,
+            utilisation_percent: percent(view.in_use, view.capacity),
+            alert_percent: plan
+                .alerts()
+                .get(&view.id)
+                .map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
+            compartments: view.compartments.iter().map(Compartment::from).collect(),
+        };
+        Self {
+            pools: views.iter().map(pool).collect(),
+        }
+    }
+}
+
+impl From<&CompartmentView> for Compartment {
+    fn from(view: &CompartmentView) -> Self {
+        Self {
+            compartment: view.id.to_string(),
+            seats: view.seats,
+            in_use: view.in_use,
+            waiting: view.waiting,
+            reserve: view.is_reserve,
+            utilisation_percent: percent(view.in_use, view.seats),
+            seat_seconds: seconds(view.seat_time),
+            slots: view.slots.iter().map(Slot::from).collect(),
+        }
+    }
+}
+
+impl From<&SlotView> for Slot {
+    fn from(view: &SlotView) -> Self {
+        let granted = view.granted.max(1) as f64;
+        let mean_ms = view.wait_time.as_secs_f64() * 1_000.0 / granted;
+        Self {
+            service: view.service.to_string(),
+            cap: view.cap,
+            in_use: view.in_use,
+            waiting: view.waiting,
+            utilisation_percent: percent(view.in_use, view.cap),
+            seat_seconds: seconds(view.seat_time),
+            granted: view.granted,
+            mean_wait_ms: (mean_ms * 1_000.0).round() / 1_000.0,
+        }
+    }
+}

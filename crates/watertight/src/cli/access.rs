@@ -1,0 +1,56 @@
+//! How a command reaches a node.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::environment;
+use crate::client::{Access, Client};
+
+/// The node to ask, and how it is to be convinced.
+#[derive(Args, Debug)]
+pub(super) struct NodeArguments {
+    /// The node's admin listener [default: http://127.0.0.1:7070].
+    #[arg(long, value_name = "URL")]
+    pub(super) node: Option<String>,
+    /// A file with the token that the node asks for; WATERTIGHT_TOKEN is the token itself.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The authority that signed the node's certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The certificate to show to the node, PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+impl NodeArguments {
+    /// A client of the node.
+    pub(super) fn client(&self) -> anyhow::Result<Client> {
+        let token = match &self.token_file {
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("{} cannot be read", path.display()))?,
+            ),
+            None => environment("WATERTIGHT_TOKEN").filter(|token| !token.trim().is_empty()),
+        };
+        Ok(Client::new(&Access {
+            node: self.node.clone(),
+            token,
+            ca: self.ca.clone(),
+            identity: self.cert.clone().zip(self.key.clone()),
+        })?)
+    }
+}
+
+/// The one thread of a command that asks a node.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("threads cannot be started")
+}

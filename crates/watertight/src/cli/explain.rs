@@ -1,0 +1,245 @@
+//! `watertight explain`: which limits apply to a request, and what would become of it.
+//!
+//! A node is asked what would happen now; a configuration, what would happen on a node that has
+//! just started with it and whose upstreams are well.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use clap::Args;
+use comfy_table::Table;
+use watertight_base::TenantId;
+use watertight_gateway::Question;
+use watertight_layers::{Admission, Clock};
+
+use super::{
+    Output,
+    access::{NodeArguments, runtime},
+    columns, environment, print, say,
+};
+use crate::{
+    admin::view::{Explanation, Outcome},
+    config,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The tenant that would ask.
+    #[arg(long)]
+    tenant: String,
+    /// The path that it would ask for, without the tenant where identity takes it from the path.
+    #[arg(long)]
+    path: String,
+    /// Ask a configuration file instead of a node.
+    #[arg(long, value_name = "FILE", conflicts_with = "node")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArguments,
+    /// How the explanation is printed.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let tenant: TenantId = arguments.tenant.parse().context("--tenant")?;
+    let question = Question {
+        tenant,
+        path: arguments.path.clone(),
+    };
+    let explanation = match &arguments.config {
+        None => {
+            let client = arguments.node.client()?;
+            let path = format!(
+                "/v1/explain?tenant={}&path={}",
+                question.tenant,
+                escaped(&question.path)
+            );
+            runtime()?.block_on(client.get(&path))?
+        }
+        Some(path) => match config::load(path, &environment) {
+            Ok(loaded) => by_plan(loaded.plan, &question)?,
+            Err(failure) => {
+                say(&failure.render(super::colour()));
+                return Ok(ExitCode::from(failure.exit_code()));
+            }
+        },
+    };
+    match arguments.output {
+        Output::Json => print(&serde_json::to_string_pretty(&explanation)?),
+        Output::Table => print(&table(&explanation)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What would become of `question` on a node that has just started with `plan`.
+fn by_plan(plan: watertight_plan::Plan, question: &Question) -> anyhow::Result<Explanation> {
+    let admission = Admission::new(Arc::new(plan), Clock::start())?;
+    Ok(match watertight_gateway::explain(&admission, question) {
+        Ok((service, said)) => {
+            let (plan, pools) = (admission.plan(), admission.pools());
+            Explanation::new(question, &service, &said, &plan, &pools)
+        }
+        Err(why) => Explanation::none(question, why),
+    })
+}
+
+/// `text` as the value of a query parameter.
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+/// The explanation for people.
+fn table(explanation: &Explanation) -> String {
+    let Explanation { tenant, path, .. } = explanation;
+    let mut text = format!("{tenant} asks for {}\n", printable(path));
+    let mut fact = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!("  {name:<12} {value}\n"));
+        }
+    };
+    fact("service", explanation.service.clone());
+    fact("tier", explanation.tier.map(|tier| tier.to_string()));
+    fact("compartment", explanation.compartment.clone());
+    let lane = match explanation.listed {
+        Some(false) => " (not listed: it shares a lane)",
+        _ => "",
+    };
+    fact(
+        "plan",
+        explanation
+            .plan
+            .as_ref()
+            .map(|plan| format!("{plan}{lane}")),
+    );
+    if !explanation.checks.is_empty() {
+        text.push_str(&format!("\n{}\n", checks(explanation)));
+    }
+    if !explanation.places.is_empty() {
+        text.push_str(&format!("\n{}\n", places(explanation)));
+    }
+    text.push_str(&format!("\n{}\n", verdict(explanation)));
+    text
+}
+
+fn checks(explanation: &Explanation) -> Table {
+    let mut table = columns(["", "limit", "name", "what is left"]);
+    for check in &explanation.checks {
+        let mark = match (check.allowed, check.decides) {
+            (true, _) => "pass",
+            (false, true) => "REFUSES",
+            (false, false) => "refuses",
+        };
+        table.add_row([mark, &check.kind, &check.name, &check.says]);
+    }
+    table
+}
+
+fn places(explanation: &Explanation) -> Table {
+    let mut table = columns(["pool", "compartment", "seats", "waiting", "cap"]);
+    for place in &explanation.places {
+        table.add_row([
+            place.pool.clone(),
+            place.compartment.clone(),
+            format!("{} of {} held", place.in_use, place.seats),
+            place.waiting.to_string(),
+            format!("{} of {} held", place.in_use_of_service, place.cap),
+        ]);
+    }
+    table
+}
+
+fn verdict(explanation: &Explanation) -> String {
+    let says = &explanation.says;
+    match (explanation.outcome, explanation.status) {
+        (Outcome::Pass, _) => "would pass at once".to_owned(),
+        (Outcome::Wait, _) => {
+            let wait_ms = explanation.wait_ms.unwrap_or_default();
+            format!("would wait about {wait_ms} ms for a seat")
+        }
+        (Outcome::Refused, status) => {
+            let status = status.map_or_else(String::new, |status| format!(" with {status}"));
+            let reason = explanation.reason.as_deref().unwrap_or("unknown");
+            let again = explanation.retry_after_ms.map_or_else(String::new, |ms| {
+                format!(" It may be worth asking again in {ms} ms.")
+            });
+            format!("would be refused{status}, {reason}: {says}{again}")
+        }
+    }
+}
+
+/// `text` without anything that a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::path::Path;
+
+    use super::*;
+
+    const SHOP: &str = include_str!("../../../../watertight.example.toml");
+
+    fn explain(tenant: &str, path: &str) -> Explanation {
+        let loaded = config::parse("shop", SHOP, Path::new(""), &|_| None).unwrap();
+        let question = Question {
+            tenant: tenant.parse().unwrap(),
+            path: path.to_owned(),
+        };
+        by_plan(loaded.plan, &question).unwrap()
+    }
+
+    #[test]
+    fn an_idle_node_lets_a_listed_tenant_pass_and_every_limit_is_listed_in_order() {
+        let explanation = explain("acme", "/%63art/7?x=1");
+        assert_eq!(explanation.outcome, Outcome::Pass);
+        assert_eq!(explanation.service.as_deref(), Some("checkout"));
+        let kinds: Vec<_> = explanation
+            .checks
+            .iter()
+            .map(|check| &*check.kind)
+            .collect();
+        assert_eq!(kinds, ["concurrency", "rate", "breaker", "seat"]);
+        let place = &explanation.places[0];
+        assert_eq!((place.seats, place.cap), (30, 30));
+        let text = table(&explanation);
+        for words in ["0 of 50 in flight", "500 per 1s, burst 1000", "would pass"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_cap_shows_beside_its_compartment() {
+        let explanation = explain("acme", "/reports");
+        let place = &explanation.places[0];
+        assert_eq!((place.seats, place.cap), (50, 10));
+    }
+
+    #[test]
+    fn who_would_be_refused_early_is_told_why() {
+        for (tenant, path, status, reason) in [
+            ("nobody", "/cart", 403, "unknown-tenant"),
+            ("acme", "/nowhere", 404, "not-found"),
+            ("acme", "/../cart", 400, "bad-request"),
+        ] {
+            let explanation = explain(tenant, path);
+            assert_eq!(explanation.outcome, Outcome::Refused);
+            assert_eq!(explanation.status, Some(status));
+            assert_eq!(explanation.reason.as_deref(), Some(reason));
+            assert!(table(&explanation).contains(reason));
+        }
+    }
+
+    #[test]
+    fn a_path_is_carried_whole_in_a_query() {
+        assert_eq!(escaped("/a b?x=1&y#%"), "/a%20b%3Fx%3D1%26y%23%25");
+    }
+}

@@ -1,0 +1,259 @@
+//! `watertight status`: a node on one screen.
+
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+
+use clap::Args;
+use comfy_table::Table;
+use serde::Serialize;
+
+use super::{
+    Output,
+    access::{NodeArguments, runtime},
+    columns, print,
+};
+use crate::{
+    admin::view::{Breakers, Pools, Services, Status},
+    client::{Client, ClientError},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    node: NodeArguments,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Everything that the screen shows, as the node answered it.
+#[derive(Debug, Serialize)]
+struct Screen {
+    status: Status,
+    #[serde(flatten)]
+    services: Services,
+    #[serde(flatten)]
+    pools: Pools,
+    #[serde(flatten)]
+    breakers: Breakers,
+}
+
+/// The width of a bar that is full, in characters.
+const BAR_WIDTH: u32 = 30;
+/// Breakers that are shown.
+const BREAKERS_MAX: usize = 20;
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let client = arguments.node.client()?;
+    let screen = runtime()?.block_on(Screen::ask(&client))?;
+    match arguments.output {
+        Output::Json => print(&serde_json::to_string_pretty(&screen)?),
+        Output::Table => print(&screen.text()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Screen {
+    async fn ask(client: &Client) -> Result<Self, ClientError> {
+        Ok(Self {
+            status: client.get("/v1/status").await?,
+            services: client.get("/v1/services").await?,
+            pools: client.get("/v1/pools").await?,
+            breakers: client
+                .get(&format!("/v1/breakers?limit={BREAKERS_MAX}"))
+                .await?,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = head(&self.status);
+        if !self.pools.pools.is_empty() {
+            let _ = write!(text, "\n{}\n", seats(&self.pools));
+        }
+        if !self.services.services.is_empty() {
+            let _ = write!(text, "\n{}\n", upstreams(&self.services));
+        }
+        let refusing = self.breakers.breakers.iter();
+        let refusing = refusing.filter(|breaker| breaker.state != "closed");
+        for breaker in refusing {
+            let _ = writeln!(
+                text,
+                "breaker {}: {} for {} ({} of {} calls failed){}",
+                breaker.state,
+                breaker.tenant,
+                breaker.service,
+                breaker.failures,
+                breaker.calls,
+                open_for(breaker.open_for_ms),
+            );
+        }
+        if let Some(rejected) = &self.status.config.rejected {
+            let why = rejected.why.replace('\n', "\n  ");
+            let _ = write!(
+                text,
+                "\nThe reload at {} was rejected; the configuration before it is in force:\n  {}\n",
+                rejected.at, why
+            );
+        }
+        text
+    }
+}
+
+fn head(status: &Status) -> String {
+    let mut text = format!("node {}", status.node);
+    if let Some(region) = &status.region {
+        let _ = write!(text, " ({region})");
+    }
+    let up = Duration::from_secs_f64(status.uptime_s.max(0.0).floor());
+    let up = humantime::format_duration(up);
+    let _ = write!(text, ", watertight {}, up {up}", status.version);
+    if status.draining {
+        text.push_str(", DRAINING");
+    }
+    let config = &status.config;
+    let file = config.file.as_deref().unwrap_or("given as text");
+    let _ = write!(
+        text,
+        "\nconfiguration {file}, generation {}, loaded {}\n",
+        config.generation, config.loaded
+    );
+    for note in &config.notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
+    for listener in &status.listeners {
+        let tls = match (listener.tls, listener.mutual_tls) {
+            (_, true) => ", mutual TLS",
+            (true, false) => ", TLS",
+            (false, false) => "",
+        };
+        let tier = listener.tier.map(|tier| format!(", tier {tier} alone"));
+        let token = if listener.token { ", token" } else { "" };
+        let _ = writeln!(
+            text,
+            "listener {} at {}{tls}{}{token}",
+            listener.name,
+            listener.address,
+            tier.unwrap_or_default(),
+        );
+    }
+    let counts = &status.counts;
+    let _ = write!(
+        text,
+        "{} tenants, {} services, {} pools",
+        counts.tenants, counts.services, counts.pools
+    );
+    if counts.unlisted_lanes > 0 {
+        let lanes = counts.unlisted_lanes;
+        let _ = write!(text, "; tenants whom nobody listed share {lanes} lanes");
+    }
+    text.push('\n');
+    text
+}
+
+fn seats(pools: &Pools) -> Table {
+    let mut table = columns([
+        "pool",
+        "compartment",
+        "service",
+        "seats",
+        "held",
+        "waiting",
+        "seated",
+    ]);
+    for pool in &pools.pools {
+        for part in &pool.compartments {
+            table.add_row([
+                pool.pool.clone(),
+                part.compartment.clone(),
+                String::new(),
+                bar(part.in_use, part.seats, pool.alert_percent),
+                format!("{}/{}", part.in_use, part.seats),
+                part.waiting.to_string(),
+                String::new(),
+            ]);
+            for slot in part.slots.iter().filter(|_| !part.reserve) {
+                let cap = if slot.cap < part.seats { " cap" } else { "" };
+                table.add_row([
+                    String::new(),
+                    String::new(),
+                    slot.service.clone(),
+                    String::new(),
+                    format!("{}/{}{cap}", slot.in_use, slot.cap),
+                    slot.waiting.to_string(),
+                    slot.granted.to_string(),
+                ]);
+            }
+        }
+    }
+    table
+}
+
+fn upstreams(services: &Services) -> Table {
+    let mut table = columns([
+        "service",
+        "tier",
+        "upstream",
+        "connections",
+        "failures",
+        "breaker",
+    ]);
+    for service in &services.services {
+        let row = |address: &str, connections: String, failures: String, breaker: String| {
+            let tier = service.tier.to_string();
+            let address = address.to_owned();
+            [
+                service.service.clone(),
+                tier,
+                address,
+                connections,
+                failures,
+                breaker,
+            ]
+        };
+        if service.upstreams.is_empty() {
+            table.add_row(row("none", String::new(), String::new(), String::new()));
+        }
+        for upstream in &service.upstreams {
+            table.add_row(row(
+                &upstream.address,
+                format!("{}/{}", upstream.in_use, upstream.connections_max),
+                upstream.failures.to_string(),
+                format!("{}{}", upstream.breaker, open_for(upstream.open_for_ms)),
+            ));
+        }
+    }
+    table
+}
+
+fn open_for(ms: Option<u64>) -> String {
+    ms.map_or_else(String::new, |ms| format!(", for another {ms} ms"))
+}
+
+/// A bar of seats: `█` held, `░` free, `¦` the alert.
+fn bar(in_use: u32, seats: u32, alert_percent: f64) -> String {
+    let cells = |number: u32| {
+        let cells = u64::from(number) * u64::from(BAR_WIDTH) / u64::from(seats.max(1));
+        cells.min(u64::from(BAR_WIDTH))
+    };
+    let held = cells(in_use).max(u64::from(in_use > 0));
+    let alert = f64::from(BAR_WIDTH) * alert_percent / 100.0;
+    let cell = |at: u64| match (at < held, (alert - at as f64).abs() < 0.5) {
+        (true, _) => '█',
+        (false, true) => '¦',
+        (false, false) => '░',
+    };
+    (0..u64::from(BAR_WIDTH)).map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_shows_one_seat_of_many_and_never_more_than_all() {
+        assert_eq!(bar(0, 30, 70.0).matches('█').count(), 0);
+        assert_eq!(bar(1, 1_000, 70.0).matches('█').count(), 1);
+        assert_eq!(bar(30, 30, 70.0).matches('█').count(), 30);
+        assert_eq!(bar(3, 0, 70.0).chars().count(), 30);
+        assert_eq!(bar(0, 30, 70.0).chars().position(|c| c == '¦'), Some(21));
+    }
+}

@@ -1,0 +1,218 @@
+//! What the routes answer.
+
+use super::{LISTEN, Running, SHOP, ask};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_the_node_its_configuration_and_its_listeners() {
+    let running = Running::shop();
+    let status = running.get("/v1/status").await.json();
+    assert_eq!(status["node"], "edge-1");
+    assert_eq!(status["region"], "westeurope");
+    assert_eq!(status["draining"], false);
+    assert_eq!(status["config"]["generation"], 1);
+    assert!(status["config"]["file"].is_null());
+    assert_eq!(status["counts"]["tenants"], 3);
+    assert_eq!(status["counts"]["services"], 2);
+    let listeners = status["listeners"].as_array().unwrap();
+    let address = |name: &str| {
+        let mut found = listeners.iter().filter(|listener| listener["name"] == name);
+        found.next().unwrap()["address"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(address("admin"), running.admin().to_string());
+    assert_eq!(address("traffic"), running.traffic().to_string());
+    assert_eq!(status["tiers_with_own_listener"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_with_a_listener_of_its_own_shows() {
+    let own = "listen.traffic-tier1 = { bind = \"127.0.0.1:0\", tier = 1 }\n";
+    let running = Running::of(&format!("{LISTEN}{own}{SHOP}"), None);
+    let status = running.get("/v1/status").await.json();
+    assert_eq!(status["tiers_with_own_listener"], serde_json::json!([1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_and_pools_show_walls_caps_and_alerts() {
+    let running = Running::shop();
+    let services = running.get("/v1/services").await.json();
+    let checkout = &services["services"][0];
+    assert_eq!(checkout["service"], "checkout");
+    assert_eq!(checkout["tier"], 1);
+    assert_eq!(checkout["upstreams"][0]["breaker"], "closed");
+    let pools = running.get("/v1/pools").await.json();
+    let pool = &pools["pools"][0];
+    assert_eq!(pool["alert_percent"], 80.0);
+    assert_eq!(pool["capacity_seats"], 10);
+    let slots = pool["compartments"][0]["slots"].as_array().unwrap();
+    let reporting = slots.iter().find(|slot| slot["service"] == "reporting");
+    assert_eq!(reporting.unwrap()["cap"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_come_page_by_page_and_by_what_they_have_in_flight() {
+    let running = Running::shop();
+    let mut path = "/v1/tenants?limit=2".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = running.get(&path).await.json();
+        for tenant in page["tenants"].as_array().unwrap() {
+            seen.push(tenant["tenant"].as_str().unwrap().to_owned());
+        }
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/tenants?limit=2&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["acme", "globex", "initech"]);
+    let admission = running.node.gateway().admission();
+    let who = admission.who(&"globex".parse().unwrap()).unwrap();
+    let checkout = "checkout".parse().unwrap();
+    let what = watertight_layers::What::new(&checkout, watertight_base::Tick::MAX);
+    let permit = admission.admit(&who, what, admission.clock().now()).await;
+    let busy = running.get("/v1/tenants?order=in-flight").await.json();
+    assert_eq!(busy["tenants"].as_array().unwrap().len(), 1);
+    assert_eq!(busy["tenants"][0]["tenant"], "globex");
+    assert_eq!(busy["tenants"][0]["in_flight"], 1);
+    drop(permit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_wrong_is_told_what_is_wrong() {
+    let running = Running::shop();
+    for (path, word) in [
+        ("/v1/tenants?limit=0", "between 1 and 1000"),
+        ("/v1/tenants?limit=1001", "between 1 and 1000"),
+        ("/v1/tenants?limit=many", "limit"),
+        ("/v1/tenants?limti=1", "limti"),
+        ("/v1/tenants?order=age", "order"),
+        ("/v1/tenants?order=in-flight&after=acme", "after"),
+        ("/v1/breakers?limit=-1", "limit"),
+        ("/v1/status?x=1", "x"),
+        ("/v1/explain?tenant=acme", "path"),
+        ("/v1/explain?path=/cart", "tenant"),
+        ("/v1/explain?tenant=a%20b&path=/cart", "tenant"),
+        ("/readyz?verbos", "verbos"),
+    ] {
+        let problem = running.get(path).await.problem();
+        assert_eq!(problem.status, 400, "{path}");
+        assert!(problem.detail.contains(word), "{path}: {}", problem.detail);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_and_what_is_not_done_are_problems() {
+    let running = Running::shop();
+    assert_eq!(running.get("/v2/status").await.problem().status, 404);
+    assert_eq!(running.get("/").await.problem().status, 404);
+    let answer = running.post("/v1/status").await;
+    assert_eq!(answer.problem().status, 405);
+    assert_eq!(answer.header("allow"), "GET,HEAD");
+    let answer = running.get("/v1/reload").await;
+    assert_eq!(
+        (answer.problem().status, answer.header("allow")),
+        (405, "POST")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_get_without_the_body() {
+    let running = Running::shop();
+    let whole = running.get("/v1/config").await;
+    let head = ask(running.admin(), "HEAD", "/v1/config", &[]).await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(head.header("content-length"), whole.body.len().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_ready_until_it_drains_and_alive_all_along() {
+    let running = Running::shop();
+    for path in ["/livez", "/readyz", "/healthz"] {
+        let answer = running.get(path).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok"), "{path}");
+    }
+    let verbose = running.get("/readyz?verbose").await.body;
+    assert_eq!(
+        verbose,
+        "[+]config ok\n[+]draining ok\nreadyz check passed\n"
+    );
+    running.node.drain().await;
+    for path in ["/readyz", "/healthz", "/readyz?verbose"] {
+        let answer = running.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(
+            answer.body.contains("[-]draining failed: "),
+            "{}",
+            answer.body
+        );
+    }
+    assert_eq!(running.get("/livez").await.status, 200);
+    assert_eq!(running.get("/v1/status").await.json()["draining"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_admin_connection_does_not_hold_a_drain_up() {
+    let running = Running::shop();
+    let held = tokio::net::TcpStream::connect(running.admin())
+        .await
+        .unwrap();
+    // It returns long before `drain_timeout`, and cuts nothing.
+    assert_eq!(running.node.drain().await, 0);
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explanations_tell_pass_throttled_and_refused() {
+    let running = Running::shop();
+    let explain = async |tenant: &str, path: &str| {
+        let path = format!("/v1/explain?tenant={tenant}&path={path}");
+        running.get(&path).await.json()
+    };
+    let passes = explain("initech", "/cart/7").await;
+    assert_eq!(passes["outcome"], "pass");
+    assert_eq!(passes["service"], "checkout");
+    assert_eq!(passes["checks"][1]["remaining"], 2);
+    for _ in 0..2 {
+        running.request("initech", "/cart").await;
+    }
+    assert_eq!(running.request("initech", "/cart").await, 429);
+    let throttled = explain("initech", "/cart/7").await;
+    assert_eq!(throttled["outcome"], "refused");
+    assert_eq!(throttled["reason"], "tenant-rate");
+    assert_eq!(throttled["status"], 429);
+    assert!(throttled["retry_after_ms"].as_u64().unwrap() > 0);
+    assert_eq!(throttled["checks"][1]["decides"], true);
+    for (tenant, path, status) in [
+        ("nobody", "/cart", 403),
+        ("acme", "/nowhere", 404),
+        ("acme", "/%2e%2e/cart", 400),
+        ("acme", "", 400),
+    ] {
+        let refused = explain(tenant, &path.replace('%', "%25")).await;
+        assert_eq!(refused["status"], status, "{tenant} {path}");
+        assert_eq!(refused["outcome"], "refused", "{tenant} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn breakers_that_refuse_are_listed_with_their_tenant() {
+    let running = Running::shop();
+    let admission = running.node.gateway().admission();
+    let who = admission.who(&"acme".parse().unwrap()).unwrap();
+    let checkout = "checkout".parse().unwrap();
+    let what = watertight_layers::What::new(&checkout, watertight_base::Tick::MAX);
+    for _ in 0..20 {
+        let now = admission.clock().now();
+        let mut permit = admission.admit(&who, what, now).await.unwrap();
+        permit.set_outcome(watertight_guard::breaker::Outcome::Failure);
+    }
+    let breakers = running.get("/v1/breakers").await.json();
+    let breaker = &breakers["breakers"][0];
+    assert_eq!(breaker["tenant"], "acme");
+    assert_eq!(breaker["state"], "open");
+    assert!(breaker["open_for_ms"].as_u64().unwrap() > 0);
+    let path = "/v1/explain?tenant=acme&path=/cart";
+    assert_eq!(running.get(path).await.json()["reason"], "breaker-open");
+}

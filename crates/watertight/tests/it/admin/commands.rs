@@ -1,0 +1,82 @@
+//! The commands, as a person runs them.
+
+use std::process::{Command, Output};
+
+use super::{LISTEN, Running, SHOP, scratch};
+
+/// Runs a command; the test's other threads keep the node going.
+fn watertight(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_watertight"))
+        .args(words)
+        .env_remove("WATERTIGHT_TOKEN")
+        .env_remove("COLUMNS")
+        .output()
+        .unwrap()
+}
+
+fn data(output: &Output) -> String {
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{talk}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_the_node_on_one_screen() {
+    let running = Running::shop();
+    let text = data(&watertight(&["status", "--node", &running.url()]));
+    for words in [
+        "node edge-1 (westeurope)",
+        "generation 1",
+        "3 tenants, 2 services, 1 pools",
+        "checkout",
+        "0/3 cap",
+        "http://127.0.0.1:9",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let json = data(&watertight(&[
+        "status",
+        "--output",
+        "json",
+        "--node",
+        &running.url(),
+    ]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["status"]["node"], "edge-1");
+    assert_eq!(json["pools"][0]["pool"], "database");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_prints_one_plain_frame_where_there_is_no_terminal() {
+    let running = Running::shop();
+    let text = data(&watertight(&["top", "--once", "--node", &running.url()]));
+    assert!(text.starts_with("watertight edge-1 (westeurope)"), "{text}");
+    assert!(text.contains("pool database  0 of 10 seats held"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_asks_a_node_and_a_file_alike() {
+    let running = Running::shop();
+    let file = scratch("explain").join("watertight.toml");
+    std::fs::write(&file, format!("{LISTEN}{SHOP}")).unwrap();
+    let file = file.display().to_string();
+    let question = ["explain", "--tenant", "initech", "--path", "/reports?a=b c"];
+    let of = |more: &[&str]| data(&watertight(&[&question[..], more].concat()));
+    let by_node = of(&["--node", &running.url()]);
+    let by_file = of(&["--config", &file]);
+    assert_eq!(by_node, by_file);
+    assert!(by_node.contains("would pass at once"), "{by_node}");
+    let json = of(&["--config", &file, "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["places"][0]["cap"], 3);
+}
+
+#[test]
+fn a_node_that_is_not_there_is_an_error_with_advice() {
+    let output = watertight(&["status", "--node", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let talk = String::from_utf8(output.stderr).unwrap();
+    assert!(talk.contains("is it running? `watertight up`"), "{talk}");
+    assert!(output.stdout.is_empty());
+}

@@ -1,0 +1,86 @@
+//! Reloading by the API, and what becomes of a file that is wrong.
+
+use super::{LISTEN, Running, SHOP, scratch};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_file_is_taken_over_and_a_wrong_one_leaves_the_old_in_force() {
+    let file = scratch("reload").join("watertight.toml");
+    let text = format!("{LISTEN}{SHOP}");
+    std::fs::write(&file, &text).unwrap();
+    let running = Running::of(&text, Some(file.clone()));
+    let more = text.replace(
+        "[tenants.globex]",
+        "[tenants.umbrella]\nplan = \"vip\"\n[tenants.globex]",
+    );
+    std::fs::write(&file, &more).unwrap();
+    let reloaded = running.post("/v1/reload").await.json();
+    assert_eq!(reloaded["generation"], 2);
+    let explain = "/v1/explain?tenant=umbrella&path=/cart";
+    assert_eq!(running.get(explain).await.json()["outcome"], "pass");
+
+    std::fs::write(&file, more.replace("seats = 10", "saets = 10")).unwrap();
+    let problem = running.post("/v1/reload").await.problem();
+    assert_eq!(problem.status, 422);
+    assert!(problem.detail.contains("saets"), "{}", problem.detail);
+    let status = running.get("/v1/status").await.json();
+    assert_eq!(status["config"]["generation"], 2);
+    let rejected = &status["config"]["rejected"];
+    assert_eq!(rejected["why"].as_str().unwrap(), problem.detail);
+    assert!(rejected["at"].as_str().unwrap().ends_with('Z'));
+    let metrics = running.get("/metrics").await.body;
+    let counted = metrics
+        .lines()
+        .find(|line| line.starts_with("watertight_config_rejected_total"));
+    assert!(counted.unwrap().ends_with(" 1"));
+    assert_eq!(running.get(explain).await.json()["outcome"], "pass");
+    assert_eq!(running.get("/readyz").await.status, 200);
+
+    std::fs::write(&file, &more).unwrap();
+    assert_eq!(running.post("/v1/reload").await.json()["generation"], 3);
+    let status = running.get("/v1/status").await.json();
+    assert!(status["config"]["rejected"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_a_restart_is_rejected_with_its_name() {
+    let file = scratch("restart").join("watertight.toml");
+    let text = format!("{LISTEN}{SHOP}");
+    std::fs::write(&file, text.replace("edge-1", "edge-2")).unwrap();
+    let running = Running::of(&text, Some(file));
+    let problem = running.post("/v1/reload").await.problem();
+    assert_eq!(problem.status, 422);
+    assert!(problem.detail.contains("node.id"), "{}", problem.detail);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_file_has_nothing_to_reload() {
+    let running = Running::shop();
+    assert_eq!(running.post("/v1/reload").await.problem().status, 409);
+    let status = running.get("/v1/status").await.json();
+    assert!(status["config"]["rejected"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_effective_configuration_has_no_secrets() {
+    let folder = scratch("secrets");
+    let secret = "a-secret-that-must-not-show";
+    std::fs::write(folder.join("key"), secret).unwrap();
+    let file = folder.join("key").display().to_string();
+    let keys = format!(
+        "[identity]\ntenant = [\"api-key\"]\n[api-keys.mobile]\nfile = {file:?}\ntenant = \"acme\"\n"
+    );
+    let running = Running::of(&format!("{LISTEN}{SHOP}{keys}"), None);
+    let answer = running.get("/v1/config").await;
+    let config = answer.json();
+    assert!(!answer.body.contains("secret"));
+    assert_eq!(config["plan"]["identity"]["api_keys"]["mobile"], "acme");
+    assert_eq!(
+        config["plan"]["plans"]["standard"]["throttle"]["hourly"]["limit"],
+        2
+    );
+    assert_eq!(
+        config["plan"]["pools"]["database"]["compartments"]["all"]["caps"]["reporting"],
+        3
+    );
+    assert_eq!(config["plan"]["services"]["checkout"]["tier"], 1);
+}

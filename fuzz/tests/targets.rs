@@ -1,0 +1,96 @@
+//! Each target over mutations of its seeds: 2,000 of them, or for `WATERTIGHT_FUZZ_SECONDS`.
+//! `WATERTIGHT_SEED` replays a search.
+
+use std::panic::catch_unwind;
+
+use watertight_fuzz::{configuration, identity, mutations, names, path};
+
+const RUNS: usize = 2_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a search is as long as it was told to be"
+)]
+fn search(target: fn(&[u8]), seeds: &[&[u8]]) {
+    let seed = number("WATERTIGHT_SEED").unwrap_or(1);
+    let end = number("WATERTIGHT_FUZZ_SECONDS")
+        .map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds));
+    for (run, bytes) in mutations(seeds, seed).enumerate() {
+        let over = match end {
+            None => run >= RUNS,
+            Some(end) => run % 64 == 0 && std::time::Instant::now() >= end,
+        };
+        if over {
+            return;
+        }
+        if catch_unwind(|| target(&bytes)).is_err() {
+            panic!(
+                "seed {seed}, run {run}: {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
+        }
+    }
+}
+
+#[test]
+fn names_hold_their_laws() {
+    search(
+        names,
+        &[b"acme", b"a.b-c_d", b"__other__", &[b'x'; 64], &[b'x'; 65]],
+    );
+}
+
+#[test]
+fn paths_hold_their_laws() {
+    search(
+        path,
+        &[
+            b"/cart/7",
+            b"/a/%2e%2e/b",
+            b"//a/./b/..",
+            b"/a%2Fb/%41?q",
+            b"/t/acme/x",
+        ],
+    );
+}
+
+#[test]
+fn identity_holds_its_laws() {
+    search(
+        identity,
+        &[
+            b"/t/acme/cart\nx-tenant-id:acme\nhost:t-acme.shop.example:80",
+            b"/\nauthorization:Bearer eyJhbGciOiJIUzI1NiJ9.eyJ0ZW5hbnQiOiJhIn0.AAAA",
+            b"http://t-acme.shop.example/\nx-api-key:a key of some bytes",
+            b"/x\nx-tenant-id:a\nx-tenant-id:b\nauthorization:Basic x",
+        ],
+    );
+}
+
+#[test]
+fn configurations_hold_their_laws() {
+    let sample = include_bytes!("../../watertight.example.toml");
+    search(
+        configuration,
+        &[
+            sample,
+            b"[node]\nid = \"${X:-edge}\"\n",
+            b"[plans.a]\nweight = 0\n",
+        ],
+    );
+}
+
+#[test]
+fn the_search_finds_a_planted_bug() {
+    fn planted(bytes: &[u8]) {
+        assert!(
+            !bytes.windows(2).any(|pair| pair == b".."),
+            "two dots in a row"
+        );
+    }
+    assert!(catch_unwind(|| search(planted, &[b"/a/./b"])).is_err());
+}
