@@ -7,7 +7,7 @@
 //! free, so that the database behind never sees more than the seats allow.
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame};
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;

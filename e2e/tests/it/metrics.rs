@@ -1,6 +1,15 @@
 //! What the admin listener says of a node, by the documented names of its metrics.
 
-use watertight_e2e::{client, node::Node, raw, upstream::Upstream, wait};
+use std::net::SocketAddr;
+
+use http::HeaderValue;
+use watertight_e2e::{
+    client::{self, Client, Reply},
+    node::Node,
+    raw,
+    upstream::Upstream,
+    wait,
+};
 
 use crate::settings::{one, one_seat, run, status};
 
@@ -10,7 +19,7 @@ use crate::settings::{one, one_seat, run, status};
 /// When the node has no admin listener.
 pub(crate) fn value(node: &Node, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let admin = node.admin().expect("the node has no admin listener");
-    let reply = run(client::ask(admin, "/metrics", "")).expect("metrics");
+    let reply = ask(admin, "/metrics");
     assert_eq!(reply.status, 200);
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     let has = |line: &str| {
@@ -22,6 +31,15 @@ pub(crate) fn value(node: &Node, name: &str, labels: &[(&str, &str)]) -> Option<
         .filter(|line| line.split(['{', ' ']).next() == Some(name));
     let line = lines.find(|line| has(line))?;
     line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// Asks the admin listener by its own name: it answers to no other.
+fn ask(admin: SocketAddr, path: &str) -> Reply {
+    let mut request = client::get(path, "");
+    let host = HeaderValue::try_from(admin.to_string()).unwrap();
+    request.headers_mut().insert("host", host);
+    let answer = async { Client::http1(admin).await.ask(request).await };
+    run(answer).expect("an answer of the admin listener")
 }
 
 const SEATS: [(&str, &str); 3] = [
@@ -78,7 +96,7 @@ fn a_node_is_ready_until_it_drains() {
     let upstream = Upstream::start();
     let mut node = Node::start(&one(&upstream.http()));
     let admin = node.admin().expect("the node has no admin listener");
-    let ready = || status(admin, "/readyz");
+    let ready = || ask(admin, "/readyz").status;
     assert_eq!(ready(), 200);
     let mut hanging = raw::Raw::connect(node.traffic());
     hanging.send("GET /slow?ms=2000 HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n");
@@ -96,8 +114,8 @@ fn metrics_are_text_of_the_open_metrics_kind() {
     let node = Node::start(&one(&upstream.http()));
     assert!(value(&node, "watertight_build_info", &[]).is_some());
     let admin = node.admin().expect("the node has no admin listener");
-    assert_eq!(status(admin, "/livez"), 200);
-    let reply = run(client::ask(admin, "/metrics", "")).expect("metrics");
+    assert_eq!(ask(admin, "/livez").status, 200);
+    let reply = ask(admin, "/metrics");
     let kind = reply.header("content-type");
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     assert!(reply.body.ends_with(b"# EOF\n"));

@@ -74,7 +74,9 @@ fn pools(app: u32, spare: u32) -> String {
 /// said it would answer (RFC 9113, section 6.8): streams up to that one get their answers.
 fn was_not_looked_at(error: &hyper::Error) -> bool {
     let text = format!("{error:?}");
-    error.is_canceled() || (text.contains("GoAway") && text.contains("NO_ERROR"))
+    error.is_canceled()
+        || error.is_closed()
+        || (text.contains("GoAway") && text.contains("NO_ERROR"))
 }
 
 /// Two configurations that differ in all that a reload may change.
