@@ -11,20 +11,41 @@ use rustix::time::{ClockId, clock_gettime};
 /// A case: its name, and what does the given number of operations.
 pub type Case<'a> = (&'a str, Box<dyn FnMut(u32) + 'a>);
 
-/// Runs the cases in turns and prints ns of CPU time per operation, and the ratio to the last case.
-///
-/// Without `--bench` among the arguments, as under `cargo test`, it only sees that they run.
+/// A case that measures itself: what does the operations returns the CPU time that they took, in
+/// nanoseconds.
+pub type MeasuredCase<'a> = (&'a str, Box<dyn FnMut(u32) -> f64 + 'a>);
+
+/// Whether this is a run for figures: without `--bench` among the arguments, as under `cargo test`,
+/// a bench only sees that it runs.
+pub fn is_for_figures() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// Runs the cases in turns and prints ns of this thread's CPU time per operation, and the ratio to
+/// the last case.
 pub fn compare(title: &str, cases: &mut [Case<'_>]) {
-    let (rounds, operations) = match std::env::args().any(|argument| argument == "--bench") {
-        true => (31, 100_000),
-        false => (1, 100),
+    let (rounds, operations) = if is_for_figures() {
+        (31, 100_000)
+    } else {
+        (1, 100)
     };
+    let measured = cases.iter_mut().map(|(name, run)| -> MeasuredCase<'_> {
+        let case = move |operations| {
+            let start = cpu_ns();
+            run(operations);
+            cpu_ns() - start
+        };
+        (name, Box::new(case))
+    });
+    compare_measured(title, rounds, operations, &mut measured.collect::<Vec<_>>());
+}
+
+/// Runs cases that measure themselves in turns, and prints the same table.
+pub fn compare_measured(title: &str, rounds: u32, operations: u32, cases: &mut [MeasuredCase<'_>]) {
     let mut samples = vec![Vec::new(); cases.len()];
     for _ in 0..rounds {
         for ((_, run), samples) in cases.iter_mut().zip(&mut samples) {
-            let start = cpu_ns();
-            run(operations);
-            samples.push((cpu_ns() - start) / f64::from(operations));
+            samples.push(run(operations) / f64::from(operations));
         }
     }
     for samples in &mut samples {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{packages, process};
+use crate::{packages, process, workspace::Workspace};
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let name = match args {
@@ -11,11 +11,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         _ => bail!("one bench at a time: `cargo xtask bench [name]`"),
     };
     packages::ensure(&needed(name))?;
+    process::run(&mut process::cargo([
+        "build",
+        "--release",
+        "-p",
+        "watertight",
+    ]))?;
+    let binary = Workspace::load()?.binary();
     let mut command = process::cargo(["bench", "-p", "watertight-benches"]);
     if let Some(name) = name {
         command.args(["--bench", name]);
     }
-    process::run(&mut command)
+    process::run(command.env("WATERTIGHT_BIN", binary))
 }
 
 fn needed(name: Option<&str>) -> Vec<&'static str> {
@@ -26,11 +33,8 @@ fn needed(name: Option<&str>) -> Vec<&'static str> {
         .collect()
 }
 
-/// Bench → programs: the instruction counter, and the peers that a bench runs beside us.
-const NEEDED: [(&str, &[&str]); 2] = [
-    ("instructions", &["valgrind"]),
-    ("proxy", &["nginx", "h2load"]),
-];
+/// Bench → programs: the peers that a bench runs beside us, and what drives them.
+const NEEDED: [(&str, &[&str]); 1] = [("proxy", &["nginx", "h2load"])];
 
 #[cfg(test)]
 mod tests {
@@ -38,8 +42,8 @@ mod tests {
 
     #[test]
     fn a_bench_needs_its_own_programs_and_all_benches_need_all() {
-        assert_eq!(needed(Some("instructions")), ["valgrind"]);
-        assert!(needed(Some("throttle")).is_empty());
-        assert_eq!(needed(None), ["valgrind", "nginx", "h2load"]);
+        assert_eq!(needed(Some("proxy")), ["nginx", "h2load"]);
+        assert!(needed(Some("admission")).is_empty());
+        assert_eq!(needed(None), ["nginx", "h2load"]);
     }
 }
