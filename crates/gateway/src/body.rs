@@ -30,9 +30,12 @@ use tokio::{
 /// Why a body ended before its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The client went away, or broke the protocol.
+    /// The client went away.
     #[error("the client broke off")]
     BrokeOff,
+    /// The client is there, but what it sends is no body.
+    #[error("the body is malformed")]
+    Malformed,
     /// The body is longer than it may be.
     #[error("the body is too long")]
     TooLarge,
@@ -61,6 +64,7 @@ impl BodyWatch {
             1 => Some(BodyError::BrokeOff),
             2 => Some(BodyError::TooLarge),
             3 => Some(BodyError::Stalled),
+            4 => Some(BodyError::Malformed),
             _ => None,
         }
     }
@@ -70,6 +74,7 @@ impl BodyWatch {
             BodyError::BrokeOff | BodyError::Upstream => 1,
             BodyError::TooLarge => 2,
             BodyError::Stalled => 3,
+            BodyError::Malformed => 4,
         };
         self.error.store(code, Ordering::Release);
         error
@@ -121,8 +126,13 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(_))) => {
-                return Poll::Ready(Some(Err(self.watch.fail(BodyError::BrokeOff))));
+            Poll::Ready(Some(Err(error))) => {
+                let error = if is_malformed(&error) {
+                    BodyError::Malformed
+                } else {
+                    BodyError::BrokeOff
+                };
+                return Poll::Ready(Some(Err(self.watch.fail(error))));
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
@@ -154,6 +164,18 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Whether what came could not be decoded, as chunks of a size that is none; otherwise it just ended.
+fn is_malformed(error: &hyper::Error) -> bool {
+    use std::{error::Error as _, io};
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+        )
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a timer is set at the edge")]

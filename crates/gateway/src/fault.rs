@@ -10,7 +10,7 @@ use crate::body::ResponseBody;
 /// What went wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The path or the head cannot be understood, or the head names no host, or two.
+    /// The path, the host or the body cannot be understood.
     BadRequest,
     /// The client went away before its answer.
     ClientGone,
@@ -59,7 +59,9 @@ impl Fault {
 
     const fn sentence(self) -> &'static str {
         match self {
-            Self::BadRequest => "The request's path has no normal form, or it is not for one host.",
+            Self::BadRequest => {
+                "The request's path has no normal form, it is not for one host, or its body is malformed."
+            }
             Self::ClientGone => "The client went away.",
             Self::NotFound => "No service has this path.",
             Self::RequestTimeout => "The request's body stalled.",

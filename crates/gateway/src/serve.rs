@@ -279,6 +279,7 @@ impl InFlight {
             match self.record.watch.error() {
                 Some(BodyError::TooLarge) => Fault::TooLarge,
                 Some(BodyError::Stalled) => Fault::RequestTimeout,
+                Some(BodyError::Malformed) => Fault::BadRequest,
                 Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
                 None => fault,
             }
