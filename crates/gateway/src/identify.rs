@@ -10,7 +10,7 @@ mod jwt;
 
 use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use watertight_base::{Reason, TenantId};
 use watertight_guard::pool::Class;
 use watertight_plan::{HostPattern, Identity, Source};
@@ -153,7 +153,7 @@ impl Identifier {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        let Some(value) = headers.get(header::AUTHORIZATION) else {
+        let Some(value) = only(headers, &header::AUTHORIZATION)? else {
             return Ok(None);
         };
         let text = value.to_str().map_err(|_| Reason::CredentialsInvalid)?;
@@ -182,6 +182,16 @@ impl Identifier {
             return Err(Reason::IdentityConflict);
         }
         named(first.to_str().unwrap_or_default()).map(Some)
+    }
+}
+
+/// The one value of a field that carries a credential. The service behind sees the field too, and
+/// must not read another value than was checked here.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Reason> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(Reason::CredentialsInvalid),
     }
 }
 

@@ -38,6 +38,7 @@ mod record;
 mod runtimes;
 mod serve;
 mod shared;
+mod socket;
 
 pub use error::Error;
 pub use explain::{NoExplanation, Question, explain};

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use watertight_plan::{ListenLimits, Listener, ListenerKind};
 
 use self::activity::{Activity, BusyBody, Watched};
-use crate::{Error, metrics::Metrics, runtimes::Threads};
+use crate::{Error, metrics::Metrics, runtimes::Threads, socket};
 
 pub(crate) use self::stop::Stop;
 
@@ -247,7 +247,7 @@ async fn accept_one(
         .await
         .map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    socket::prepare(&stream)?;
     Ok((stream, peer, place))
 }
 

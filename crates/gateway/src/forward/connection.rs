@@ -14,7 +14,7 @@ use tokio::{
 };
 use watertight_plan::{Protocol, Upstream};
 
-use crate::body::RequestBody;
+use crate::{body::RequestBody, socket};
 
 /// The most that is read ahead of an HTTP/1.1 answer's reader, in bytes.
 const READ_AHEAD_BYTES: usize = 128 * 1024;
@@ -56,7 +56,7 @@ impl Connection {
 
     async fn connect(to: &Upstream) -> Result<Self, ConnectError> {
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await?;
-        stream.set_nodelay(true)?;
+        socket::prepare(&stream)?;
         let io = TokioIo::new(stream);
         match to.protocol {
             Protocol::Http1 => {

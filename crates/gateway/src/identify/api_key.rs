@@ -27,7 +27,7 @@ impl ApiKeys {
 
     /// Whose key a request shows, if it shows one.
     pub(super) fn owner(&self, headers: &HeaderMap) -> Result<Option<(TenantId, Class)>, Reason> {
-        let Some(key) = headers.get(API_KEY) else {
+        let Some(key) = super::only(headers, &API_KEY)? else {
             return Ok(None);
         };
         match self.0.get(&hash(key.as_bytes())) {

@@ -252,6 +252,8 @@ fn a_forged_token_does_not_fall_back_to_a_header() {
             "{forged}"
         );
     }
+    let twice = bearer(&good).header("authorization", &*good);
+    assert_eq!(tenant(&identity, twice), Err(Reason::CredentialsInvalid));
     let basic = bearer("Basic dXNlcg==").header("x-tenant-id", "acme");
     assert_eq!(
         tenant(&identity, basic).as_deref(),
