@@ -4,7 +4,7 @@
 //! again is a reload of its configuration, like any other.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -47,9 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn demo(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let shop = Shop::start()?;
+    // Port 0 takes a free one.
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listen = Listen {
-        traffic: free_address()?,
-        admin: free_address()?,
+        traffic: any,
+        admin: any,
     };
     let text = |walls| configuration(shop.addresses(), walls, listen);
     let door = Door::open(&text(Walls::Up), &text(Walls::Out))?;
@@ -67,7 +69,7 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(&format!("the report is in {}", path.display()));
     }
     if !arguments.exit {
-        keep_running(&listen).await?;
+        keep_running(&door).await?;
     }
     Ok(exit_code(&report))
 }
@@ -85,25 +87,19 @@ fn exit_code(report: &Report) -> ExitCode {
     }
 }
 
-async fn keep_running(listen: &Listen) -> anyhow::Result<()> {
+async fn keep_running(door: &Door) -> anyhow::Result<()> {
     say(&format!(
         "\nNode and shop keep running, walls up. Try:\n  \
          curl -i -H 'x-tenant-id: acme' http://{traffic}/checkout\n  \
          watertight top --node http://{admin}\n  \
          watertight explain --tenant acme --path /checkout --node http://{admin}\n\
          Press Ctrl-C to stop.",
-        traffic = listen.traffic,
-        admin = listen.admin,
+        traffic = door.traffic,
+        admin = door.admin_address()?,
     ));
     tokio::signal::ctrl_c()
         .await
         .context("signals cannot be received")
-}
-
-/// A port that nobody uses at the moment.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
-    Ok(listener.local_addr()?)
 }
 
 /// The node under proof, with the two plans that it is switched between.
@@ -112,7 +108,7 @@ struct Door {
     traffic: SocketAddr,
     up: Plan,
     out: Plan,
-    _admin: Admin,
+    admin: Admin,
 }
 
 impl Door {
@@ -134,8 +130,17 @@ impl Door {
             traffic,
             up,
             out,
-            _admin: admin,
+            admin,
         })
+    }
+
+    fn admin_address(&self) -> anyhow::Result<SocketAddr> {
+        let plan = self.node.plan();
+        let mut addresses = plan
+            .listeners()
+            .iter()
+            .filter_map(|listener| self.admin.address(listener));
+        addresses.next().context("the admin listener is not open")
     }
 }
 
