@@ -52,6 +52,9 @@ pub fn path(bytes: &[u8]) {
     assert_eq!(normalise(&normal), Ok(Cow::Borrowed(&*normal)), "{text:?}");
     assert!(normal.starts_with('/'));
     assert!(!normal.contains("//") && !normal.contains(['\\', '\0']));
+    let decoded = normal.replace("%2F", "/").replace("%5C", "/");
+    let steps = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    assert!(!decoded.split('/').any(steps), "{text:?}");
     assert!(
         normal
             .split('/')

@@ -19,8 +19,8 @@ pub enum Error {
     /// A limit that cannot be counted.
     #[error(transparent)]
     Guard(#[from] watertight_guard::Error),
-    /// A header's name that is none.
-    #[error("{name:?} is not a header's name")]
+    /// A header that is none, or means something else.
+    #[error("{name:?} cannot name a tenant: it is no header, or one that means something else")]
     HeaderName {
         /// The name given.
         name: String,

@@ -133,6 +133,12 @@ fn aim(
         Protocol::Http1 => {
             *request.uri_mut() = Uri::from(path.clone());
             *request.version_mut() = Version::HTTP_11;
+            if !request.headers().contains_key(http::header::HOST)
+                && let Ok(host) = to.authority().try_into()
+            {
+                // HTTP/1.0 may leave it out, HTTP/1.1 may not.
+                request.headers_mut().insert(http::header::HOST, host);
+            }
         }
         Protocol::Http2 => {
             let host = request

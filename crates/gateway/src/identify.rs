@@ -39,6 +39,24 @@ enum Asked {
     Path { prefix: String },
 }
 
+/// Fields that mean something else, and so cannot name a tenant.
+const MEANS_SOMETHING: [HeaderName; 14] = [
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::VIA,
+    API_KEY,
+];
+
 /// Who was found, and the path without the tenant in it.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Identified<'a> {
@@ -67,7 +85,9 @@ impl Identifier {
                 Source::Header { name } => {
                     let name: HeaderName = name
                         .parse()
-                        .map_err(|_| Error::HeaderName { name: name.clone() })?;
+                        .ok()
+                        .filter(|name| !MEANS_SOMETHING.contains(name))
+                        .ok_or_else(|| Error::HeaderName { name: name.clone() })?;
                     tenant_headers.push(name.clone());
                     Asked::Header(name)
                 }
@@ -157,11 +177,13 @@ impl Identifier {
             return Ok(None);
         };
         let text = value.to_str().map_err(|_| Reason::CredentialsInvalid)?;
-        match text.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                tokens.tenant(token.trim(), claim).map(Some)
-            }
-            _ => Ok(None),
+        let (scheme, token) = text
+            .split_once(|letter: char| letter.is_ascii_whitespace())
+            .unwrap_or((text, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            tokens.tenant(token.trim(), claim).map(Some)
+        } else {
+            Ok(None)
         }
     }
 

@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 /// A path that has no normal form: relative, above the root, with a broken escape, a backslash, a
-/// space or a control character.
+/// space or a control character, or with a `.` or `..` that only some servers would see (behind an
+/// escaped slash, before parameters).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the path has no normal form")]
 pub struct BadPath;
@@ -32,6 +33,7 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
             ".." => {
                 segments.pop().ok_or(BadPath)?;
             }
+            segment if hides_a_step(segment) => return Err(BadPath),
             segment => segments.push(segment),
         }
     }
@@ -45,6 +47,14 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, BadPath> {
         normal.push('/');
     }
     Ok(Cow::Owned(normal))
+}
+
+/// Whether a server that decodes escaped slashes, or cuts off parameters, finds a `.` or `..` here.
+fn hides_a_step(segment: &str) -> bool {
+    let pieces = segment.split("%2F").flat_map(|piece| piece.split("%5C"));
+    pieces
+        .map(|piece| piece.split(';').next())
+        .any(|piece| matches!(piece, Some("." | "..")))
 }
 
 fn decode_unreserved(path: &str) -> Result<String, BadPath> {
@@ -117,6 +127,9 @@ mod tests {
             "/%zz",
             "/%+1",
             "/a\\b",
+            "/a/..;/b",
+            "/a/%2e%2e%2fb",
+            "/a/x%5c..%5cb",
             "/%00",
             "/a b",
             "/\0",

@@ -128,6 +128,7 @@ impl Door {
         let request_id = headers::request_id(&head, current.identifier.is_trusted(peer.address));
         record.request_id = Some(request_id.clone());
         headers::settle_host(&mut head)?;
+        headers::check_transfer_encoding(&head.headers)?;
         let given = head.uri.path().to_owned();
         let normal = path::normalise(&given).map_err(|_| Fault::BadRequest)?;
         record.path = normal.clone().into_owned();
@@ -300,6 +301,8 @@ async fn answer(
         .upstream
         .as_ref()
         .map(|lease| lease.address().to_string());
+    // What the upstream speaks is between it and us.
+    *response.version_mut() = http::Version::HTTP_11;
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     let protocol = wanted_upgrade(response.headers());
     headers::strip_hop_by_hop(response.headers_mut());
@@ -320,6 +323,12 @@ async fn answer(
             // Either end may break off; the tunnel is then over, which is no error of ours.
             let _ = tunnel(client, upstream, silence_max).await;
         }
+        return;
+    }
+    if switching {
+        // Nobody asked for it.
+        in_flight.answered(&Err(Fault::UpstreamReset));
+        let _ = reply.send(Fault::UpstreamReset.into_response());
         return;
     }
     let (head, mut body) = response.into_parts();

@@ -282,7 +282,7 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     } else if before.data != after.data {
         Some("node.data")
     } else if admin(old) != admin(new) {
-        Some("listen.admin")
+        Some("listen.admin (its address, its limits, its TLS files or its token)")
     } else {
         None
     }

@@ -65,6 +65,21 @@ pub(crate) fn settle_host(head: &mut Parts) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether a body comes in the one encoding that we take off: `chunked`. Another below it would be
+/// passed on without its name.
+///
+/// # Errors
+/// When there is another.
+pub(crate) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    match (values.next(), values.next()) {
+        (None, _) => Ok(()),
+        (Some(value), None) if is_chunked(value) => Ok(()),
+        _ => Err(Fault::BadRequest),
+    }
+}
+
 /// Makes a client's head fit for the service. The URI is the caller's to set.
 pub(crate) fn towards_upstream(
     head: &mut Parts,
@@ -99,6 +114,7 @@ pub(crate) fn towards_upstream(
         }
     }
     add_forwarding(&mut head.headers, peer);
+    strip_aliases(&mut head.headers, identifier);
     for name in identifier.tenant_headers() {
         if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
             head.headers.insert(name, tenant);
@@ -109,6 +125,30 @@ pub(crate) fn towards_upstream(
     }
     head.headers
         .append(header::VIA, HeaderValue::from_static("1.1 watertight"));
+}
+
+/// Takes out fields that a service behind a gateway interface (CGI, WSGI) cannot tell from ours,
+/// because it sees `_` where we see `-`.
+fn strip_aliases(headers: &mut HeaderMap, identifier: &Identifier) {
+    let is_ours = |name: &str| {
+        let ours = [
+            FORWARDED_FOR,
+            FORWARDED_HOST,
+            FORWARDED_PROTO,
+            API_KEY,
+            REQUEST_ID,
+        ];
+        let tenants = identifier.tenant_headers().iter();
+        tenants.chain(&ours).any(|our| our.as_str() == name)
+    };
+    let aliases: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().contains('_') && is_ours(&name.as_str().replace('_', "-")))
+        .cloned()
+        .collect();
+    for alias in aliases {
+        headers.remove(alias);
+    }
 }
 
 /// HTTP/2 may send a cookie in pieces, which HTTP/1.1 may not (RFC 9113, section 8.2.3).
@@ -149,6 +189,10 @@ fn add_forwarding(headers: &mut HeaderMap, peer: Peer) {
 
 /// Takes out what belongs to one connection only.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Where both say how long a body is, the encoding does (RFC 9112, section 6.3).
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -189,6 +233,7 @@ mod tests {
             .header("host", "shop.example")
             .header("connection", "close, x-secret, x-forwarded-for")
             .header("x-secret", "1")
+            .header("X_Tenant_Id", "globex")
             .header("keep-alive", "timeout=5")
             .header("te", "trailers, deflate")
             .header("upgrade", "h2c")
@@ -199,6 +244,7 @@ mod tests {
         for name in [
             "connection",
             "x-secret",
+            "x_tenant_id",
             "keep-alive",
             "upgrade",
             "transfer-encoding",

@@ -1,8 +1,10 @@
 //! Whether a connection does anything: silence and dawdling end it.
 //!
-//! Two rules, while no request is under way. A head that has begun to arrive over HTTP/1.1 must be
-//! there within `header_timeout`; bytes that trickle in do not prolong it. A connection on which
-//! nothing moves for `idle_timeout` is closed. Silence within a body is the body's affair.
+//! Two rules. While no request is under way, a head that has begun to arrive over HTTP/1.1 must be
+//! there within `header_timeout`; bytes that trickle in do not prolong it. A connection that owes its
+//! client nothing but what the client must take itself, and on which nothing moves for
+//! `idle_timeout`, is closed: silent ones, and those whose clients do not read their answers. Silence
+//! in a request's body is the body's affair, and before an answer the service's.
 //!
 //! A connection that is to be left, because its listener is gone, is left where its client sees it
 //! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
@@ -108,14 +110,15 @@ impl Activity {
         let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
         loop {
             tokio::time::sleep(look).await;
-            if self.requests.load(Ordering::Acquire) > 0 {
+            if self.unanswered.load(Ordering::Acquire) > 0 {
                 (silent, dawdled) = (Duration::ZERO, Duration::ZERO);
                 continue;
             }
             let moved = self.moved.swap(false, Ordering::Relaxed);
             silent = if moved { Duration::ZERO } else { silent + look };
-            let in_head =
-                self.head_begun.load(Ordering::Relaxed) && !self.is_http2.load(Ordering::Relaxed);
+            let in_head = self.requests.load(Ordering::Acquire) == 0
+                && self.head_begun.load(Ordering::Relaxed)
+                && !self.is_http2.load(Ordering::Relaxed);
             dawdled = if in_head {
                 dawdled + look
             } else {
@@ -328,6 +331,14 @@ mod tests {
         assert!(!is_overdue_within(&activity, 3600).await);
         drop(busy);
         assert!(!is_overdue_within(&activity, 59).await);
+
+        let mut unread = activity.begin();
+        unread.answered();
+        assert!(!is_overdue_within(&activity, 59).await);
+        assert!(
+            is_overdue_within(&activity, 62).await,
+            "the client does not read"
+        );
 
         let http2 = Arc::new(Activity::default());
         http2.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
