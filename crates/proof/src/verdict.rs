@@ -221,7 +221,7 @@ fn kept(report: &Report) -> String {
         0.0
     };
     format!(
-        "The walls held: with one tenant sending {times:.0} times its usual traffic, tier 1 served {} % of its requests \
+        "The walls held: with one tenant flooding tier 3 ({times:.0} times its usual traffic in all), tier 1 served {} % of its requests \
          with p99 {:.0} ms (calm {:.0} ms); without walls it served {:.1} % with p99 {:.0} ms.",
         guarded.0, guarded.1, calm.1, unguarded.0, unguarded.1
     )

@@ -10,7 +10,12 @@ mod status;
 mod top;
 mod up;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    io::{ErrorKind, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -66,16 +71,31 @@ pub fn run() -> ExitCode {
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
-    result.unwrap_or_else(|error| {
-        complain(&format!("{error:#}"));
-        ExitCode::FAILURE
-    })
+    match result {
+        Ok(_) if NOT_PRINTED.load(Ordering::Relaxed) => ExitCode::FAILURE,
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// Prints data.
-#[expect(clippy::print_stdout, reason = "data goes to standard output")]
+/// Whether data could not be printed.
+static NOT_PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints data. A reader that has seen enough is no error; anything else that keeps data from being
+/// written is said, and makes the command fail.
 fn print(data: &str) {
-    println!("{}", data.trim_end());
+    let mut output = std::io::stdout().lock();
+    let written = writeln!(output, "{}", data.trim_end()).and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            NOT_PRINTED.store(true, Ordering::Relaxed);
+            complain(&format!("standard output cannot be written: {error}"));
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// Prints talk.

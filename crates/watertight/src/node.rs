@@ -43,6 +43,8 @@ pub struct Node {
     generation: Gauge<u64, AtomicU64>,
     rejected: Counter,
     draining: AtomicBool,
+    /// One reload at a time: what is read later is in force later.
+    reloading: Mutex<()>,
     _data: Option<DataDir>,
 }
 
@@ -64,7 +66,7 @@ pub struct ConfigStatus {
 pub struct Rejected {
     /// When.
     pub at: SystemTime,
-    /// Why, as `watertight check` would print it.
+    /// Why, as `watertight check` would say it, without excerpts of the file.
     pub why: String,
 }
 
@@ -90,6 +92,16 @@ pub enum NodeError {
         /// What changed.
         what: &'static str,
     },
+}
+
+impl NodeError {
+    /// What is wrong, without excerpts of the file: a bad line can hold a secret.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Config(failure) => failure.summary(),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl Node {
@@ -133,6 +145,7 @@ impl Node {
             generation: Gauge::default(),
             rejected: Counter::default(),
             draining: AtomicBool::new(false),
+            reloading: Mutex::default(),
             _data: data,
             registry,
         };
@@ -187,6 +200,10 @@ impl Node {
     /// # Errors
     /// [`NodeError`] when the file is wrong; the old configuration is then still in force.
     pub fn reload(&self) -> Result<u64, NodeError> {
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let file = self.file.as_ref().ok_or(NodeError::NoFile);
         let loaded =
             file.and_then(|file| Ok(config::load(file, &|name| std::env::var(name).ok())?));
@@ -228,8 +245,11 @@ impl Node {
             Ok(generation) => tracing::info!(generation, "the configuration was reloaded"),
             Err(error) => {
                 self.rejected.inc();
-                let why = error.to_string();
-                tracing::error!(%error, "the reload was rejected; the old configuration is in force");
+                let why = error.summary();
+                tracing::error!(
+                    error = why,
+                    "the reload was rejected; the old configuration is in force"
+                );
                 self.status().rejected = Some(Rejected { at: now(), why });
             }
         }

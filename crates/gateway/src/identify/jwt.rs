@@ -55,6 +55,10 @@ impl Tokens {
     /// The tenant that a claim of the token names.
     pub(super) fn tenant(&self, token: &str, claim: &str) -> Result<TenantId, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::CredentialsInvalid)?;
+        if header.crit.is_some() {
+            // It demands what we do not know (RFC 7515, section 4.1.11).
+            return Err(Reason::CredentialsInvalid);
+        }
         let fits = |key: &&Key| {
             key.validation.algorithms.contains(&header.alg)
                 && (key.id.is_none() || header.kid.is_none() || key.id == header.kid)

@@ -237,6 +237,17 @@ fn a_forged_token_does_not_fall_back_to_a_header() {
         hmac::sign(&key, message).as_ref().to_vec()
     });
     let cut = &good[..good.len() - 4];
+    let critical = {
+        let header = base64(br#"{"alg":"HS256","crit":["x"],"x":1}"#);
+        let message = format!("{header}.{}", base64(GOOD.as_bytes()));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+        let signature = base64(hmac::sign(&key, message.as_bytes()).as_ref());
+        format!("Bearer {message}.{signature}")
+    };
+    assert_eq!(
+        tenant(&identity, bearer(&critical)),
+        Err(Reason::CredentialsInvalid)
+    );
     for forged in [
         &*none,
         &*unsigned,

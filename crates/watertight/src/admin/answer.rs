@@ -176,7 +176,7 @@ pub(super) async fn reload(
     let reloaded = tokio::task::spawn_blocking(move || node.reload()).await;
     let rejected = match reloaded {
         Ok(Ok(generation)) => return Ok(Json(Reloaded { generation })),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => error.summary(),
         Err(panicked) => panicked.to_string(),
     };
     Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, rejected))

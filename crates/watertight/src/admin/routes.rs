@@ -69,6 +69,7 @@ pub(super) const ROUTES: [Route; 13] = [
         })
     },
     Route {
+        is_open: true,
         query: shape::<Health>,
         answer: Answer::Health,
         ..read("/healthz", "The same as /readyz", || get(answer::readyz))

@@ -2,7 +2,7 @@
 //!
 //! SIGHUP reloads the configuration. SIGTERM and SIGINT drain: the node stops accepting and is no
 //! longer ready, requests finish for as long as `node.drain_timeout` allows, and the exit is 0. A
-//! second signal cuts what is left.
+//! second signal cuts what is left, and the exit is 1.
 //!
 //! The address of each listener is logged once it is open; the message is `open`.
 
@@ -81,11 +81,15 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
     }
     run_until_stopped(&node, &mut signals).await;
     tokio::select! {
-        cut = node.drain() => tracing::info!(cut, "stopped"),
-        _ = signals.interrupt.recv() => tracing::warn!("stopped at once"),
-        _ = signals.terminate.recv() => tracing::warn!("stopped at once"),
+        cut = node.drain() => {
+            tracing::info!(cut, "stopped");
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ = signals.interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
     }
-    Ok(ExitCode::SUCCESS)
+    tracing::warn!("stopped at once");
+    Ok(ExitCode::FAILURE)
 }
 
 /// The signals that a node obeys.

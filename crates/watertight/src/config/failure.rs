@@ -223,6 +223,23 @@ impl Failure {
         }
     }
 
+    /// The verdict and each problem in a line, without excerpts: what may be logged and shown to
+    /// those who watch a node, because a bad line can hold a secret.
+    pub fn summary(&self) -> String {
+        let mut text = self.verdict();
+        for Problem {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } in self.problems()
+        {
+            text.push_str(&format!("\n{file}:{line}:{column}: {message}"));
+        }
+        text
+    }
+
     fn verdict(&self) -> String {
         match self {
             Self::Unreadable { file, message } => format!("{file}: {message}"),

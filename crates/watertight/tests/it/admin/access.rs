@@ -23,14 +23,14 @@ fn with_token(name: &str) -> Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_asked_for_everywhere_but_at_the_health_checks() {
     let running = with_token("everywhere");
-    for path in ["/livez", "/readyz"] {
+    for path in ["/livez", "/readyz", "/healthz"] {
         assert_eq!(running.get(path).await.status, 200, "{path}");
     }
     let document = watertight::admin::openapi();
     let paths = document["paths"].as_object().unwrap();
     let closed = paths
         .keys()
-        .filter(|path| !matches!(path.as_str(), "/livez" | "/readyz"));
+        .filter(|path| !matches!(path.as_str(), "/livez" | "/readyz" | "/healthz"));
     for path in closed.map(String::as_str).chain(["/nowhere"]) {
         let answer = running.get(path).await;
         assert_eq!(answer.problem().status, 401, "{path}");
