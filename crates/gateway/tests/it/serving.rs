@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use watertight_base::Rate;
 use watertight_gateway::Question;
 use watertight_plan::{Limit, Protocol, TenantPlan};
 
-use crate::world::{echo, get, plan, service, start, traffic};
+use crate::world::{echo, get, get_over, plan, says, service, start, traffic};
 
 #[tokio::test]
 async fn the_service_sees_the_normal_path_and_the_decided_tenant() {
@@ -120,4 +121,86 @@ async fn no_upstream_is_502_until_the_breaker_opens_and_then_503() {
     let refused = get(address, "/dead").await;
     assert!(refused.text.contains("breaker-open"), "{}", refused.text);
     assert!(refused.headers.contains_key("retry-after"));
+}
+
+fn impatient() -> watertight_plan::Listener {
+    let mut listener = traffic("traffic", None, None);
+    listener.limits.idle_timeout = Duration::from_millis(200);
+    listener
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_does_not_keep_its_connection() {
+    let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n".to_vec();
+    answer.resize(50_000_000, b'x');
+    let mut listener = impatient();
+    listener.limits.max_connections = 1;
+    let services = plan()
+        .service(service("big", 1, says(answer).await))
+        .service(service("echo", 1, echo().await));
+    let gateway = start(services.listener(listener));
+    let address = gateway.address("traffic").unwrap();
+    let mut stalled = TcpStream::connect(address).await.unwrap();
+    let head = b"GET /big HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n";
+    stalled.write_all(head).await.unwrap();
+    // There is room for one connection: this is answered when the other is closed.
+    assert_eq!(get(address, "/echo").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_short_never_looks_complete() {
+    let cut = [
+        "HTTP/1.0 200 OK\r\n\r\nhalf an answer",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf an answer",
+    ];
+    for answer in cut {
+        let upstream = says(answer.as_bytes().to_vec()).await;
+        let gateway = start(
+            plan()
+                .service(service("half", 1, upstream))
+                .listener(impatient()),
+        );
+        let stream = TcpStream::connect(gateway.address("traffic").unwrap())
+            .await
+            .unwrap();
+        assert!(
+            get_over(stream, "/half").await.is_err(),
+            "{answer:?} looked complete"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_two_lengths_has_the_length_of_its_encoding() {
+    let both = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n\
+                5\r\nabcde\r\n0\r\n\r\n";
+    let upstream = says(both.as_bytes().to_vec()).await;
+    let gateway = start(
+        plan()
+            .service(service("both", 1, upstream))
+            .listener(traffic("traffic", None, None)),
+    );
+    assert_eq!(
+        get(gateway.address("traffic").unwrap(), "/both").await.text,
+        "abcde"
+    );
+}
+
+#[tokio::test]
+async fn an_upgrade_that_nobody_asked_for_is_502() {
+    let switching =
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    let upstream = says(switching.as_bytes().to_vec()).await;
+    let gateway = start(
+        plan()
+            .service(service("odd", 1, upstream))
+            .listener(traffic("traffic", None, None)),
+    );
+    assert_eq!(
+        get(gateway.address("traffic").unwrap(), "/odd")
+            .await
+            .status,
+        502
+    );
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use watertight_gateway::Gateway;
@@ -123,4 +123,23 @@ where
         headers: head.headers,
         text: String::from_utf8(bytes.to_vec()).unwrap(),
     })
+}
+
+/// A service that says these bytes to every connection, and then nothing more.
+pub(crate) async fn says(bytes: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let bytes = bytes.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                // A peer that does not listen to the end is what some tests are about.
+                let _ = stream.write_all(&bytes).await;
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    address
 }
