@@ -20,6 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::{
@@ -89,6 +90,8 @@ pub(crate) struct RequestBody {
     silence_max: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     watch: Arc<BodyWatch>,
+    /// Fields that name a tenant: said before the body or not at all.
+    not_in_trailers: Vec<HeaderName>,
 }
 
 impl RequestBody {
@@ -97,6 +100,7 @@ impl RequestBody {
         bytes_max: u64,
         silence_max: Duration,
         watch: Arc<BodyWatch>,
+        not_in_trailers: Vec<HeaderName>,
     ) -> Self {
         Self {
             inner,
@@ -104,6 +108,7 @@ impl RequestBody {
             silence_max,
             silence: None,
             watch,
+            not_in_trailers,
         }
     }
 
@@ -124,7 +129,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.inner).poll_frame(context) {
+        let mut frame = match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
                 let error = if is_malformed(&error) {
@@ -145,6 +150,11 @@ impl Body for RequestBody {
             silence
                 .as_mut()
                 .reset(Instant::from_std(later(silence_max)));
+        }
+        if let Some(trailers) = frame.trailers_mut() {
+            for name in &self.not_in_trailers {
+                trailers.remove(name);
+            }
         }
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;

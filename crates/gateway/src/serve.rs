@@ -159,7 +159,13 @@ impl Door {
         });
         let limits = &self.limits;
         let watch = Arc::clone(&record.watch);
-        let body = RequestBody::new(body, limits.max_body_bytes, limits.idle_timeout, watch);
+        let body = RequestBody::new(
+            body,
+            limits.max_body_bytes,
+            limits.idle_timeout,
+            watch,
+            current.identifier.tenant_headers().to_vec(),
+        );
         let request = Request::from_parts(head, body);
         Ok(Prepared {
             request,
