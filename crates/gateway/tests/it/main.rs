@@ -1,5 +1,9 @@
 //! The front door over real sockets, in one process.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod listeners;
 mod serving;
