@@ -75,7 +75,7 @@ fn what_takes_too_long_is_cut_when_time_is_up() {
 }
 
 #[test]
-fn a_second_signal_does_not_wait() {
+fn a_second_signal_does_not_wait_and_the_exit_says_so() {
     let upstream = Upstream::start();
     let mut node = Node::start(&one(&upstream.http()));
     let mut hanging = Raw::connect(node.traffic());
@@ -84,7 +84,7 @@ fn a_second_signal_does_not_wait() {
     node.process().signal("TERM");
     node.says("draining");
     node.process().signal("TERM");
-    assert_eq!(node.process().exit(Duration::from_secs(5)).code(), Some(0));
+    assert_eq!(node.process().exit(Duration::from_secs(5)).code(), Some(1));
 }
 
 /// The end of a node that does not start, and what it said.
