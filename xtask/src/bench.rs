@@ -11,13 +11,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         _ => bail!("one bench at a time: `cargo xtask bench [name]`"),
     };
     packages::ensure(&needed(name))?;
-    process::run(&mut process::cargo([
-        "build",
-        "--release",
-        "-p",
-        "watertight",
-    ]))?;
-    let binary = Workspace::load()?.binary();
+    let binary = Workspace::load()?.build_binary()?;
     let mut command = process::cargo(["bench", "-p", "watertight-benches"]);
     if let Some(name) = name {
         command.args(["--bench", name]);

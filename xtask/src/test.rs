@@ -17,23 +17,17 @@ use crate::workspace::Workspace;
 pub(crate) fn run(args: &[String]) -> Result<()> {
     packages::ensure(&NEEDED)?;
     let workspace = Workspace::load()?;
-    build(&workspace)?;
+    let binary = workspace.build_binary()?;
+    build_programs(&workspace)?;
     let mut command = process::cargo(["test", "--workspace", "--no-fail-fast", "--"]);
-    command
-        .args(filters(args))
-        .env("WATERTIGHT_BIN", workspace.binary());
+    command.args(filters(args)).env("WATERTIGHT_BIN", binary);
     let (tally, succeeded) = tee(&mut command)?;
     println!("\n{tally}");
     verdict(tally, succeeded)
 }
 
-fn build(workspace: &Workspace) -> Result<()> {
-    process::run(&mut process::cargo([
-        "build",
-        "--release",
-        "-p",
-        "watertight",
-    ]))?;
+/// Builds the programs that the end-to-end tests start beside the binary.
+fn build_programs(workspace: &Workspace) -> Result<()> {
     if workspace.has_bins("watertight-e2e") {
         process::run(&mut process::cargo([
             "build",

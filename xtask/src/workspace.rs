@@ -43,8 +43,14 @@ impl Workspace {
             .any(|kind| kind == "bin")
     }
 
-    /// Where `cargo build --release` puts the binary.
-    pub(crate) fn binary(&self) -> PathBuf {
+    /// Builds the binary as a user would run it, and says where it is.
+    pub(crate) fn build_binary(&self) -> Result<PathBuf> {
+        let arguments = ["build", "--release", "-p", "watertight"];
+        process::run(&mut process::cargo(arguments))?;
+        Ok(self.binary())
+    }
+
+    fn binary(&self) -> PathBuf {
         self.target.join("release").join("watertight")
     }
 
