@@ -8,8 +8,8 @@ use watertight_base::{CompartmentId, PoolId, ServiceId};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A burst of zero, or one that takes longer than 584 years to refill.
-    #[error("a burst lies between 1 and the number of units that refill in 584 years, not {burst}")]
+    /// A burst of zero, or one that takes longer than two years to refill.
+    #[error("a burst lies between 1 and the number of units that refill in two years, not {burst}")]
     Burst {
         /// The burst given, in units.
         burst: u64,
@@ -44,6 +44,17 @@ pub enum Error {
         /// The name.
         compartment: String,
     },
+    /// A limit beyond what its algorithm can count.
+    #[error("this algorithm counts up to {most} units, not {limit}; a token bucket counts further")]
+    LimitTooLarge {
+        /// The limit given, in units.
+        limit: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// A period too short to be told apart from now.
+    #[error("the period of a limit is 1ms or longer")]
+    PeriodTooShort,
     /// Compartments and reserve add up to more than there is.
     #[error(
         "pool {pool} gives out more than it has: {seats} seats in compartments and {reserve} in reserve, of {capacity}"

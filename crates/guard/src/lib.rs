@@ -33,6 +33,7 @@
 pub mod breaker;
 mod error;
 pub mod pool;
+mod sync;
 pub mod throttle;
 
 pub use error::Error;
