@@ -47,13 +47,22 @@ impl Routes {
     /// `path` begins with `/` and is in the normal form that the front door makes: escapes of
     /// unreserved characters decoded, no empty, `.` or `..` segments.
     pub fn service_of(&self, path: &str) -> Option<&ServiceId> {
+        self.route_of(path).map(|(_, service)| service)
+    }
+
+    /// The longest matching prefix of `path`, and its service.
+    pub fn route_of(&self, path: &str) -> Option<(&str, &ServiceId)> {
         let boundaries = path.match_indices('/').map(|(at, _)| at).skip(1);
         let mut ends: Vec<usize> = boundaries.take(self.depth_max).collect();
         ends.push(path.len());
         ends.iter()
             .rev()
-            .find_map(|&end| self.by_prefix.get(path[..end].trim_end_matches('/')))
-            .or_else(|| self.by_prefix.get(""))
+            .find_map(|&end| {
+                self.by_prefix
+                    .get_key_value(path[..end].trim_end_matches('/'))
+            })
+            .or_else(|| self.by_prefix.get_key_value(""))
+            .map(|(prefix, service)| (prefix.as_str(), service))
     }
 
     /// All routes with their services, in no order.
