@@ -65,7 +65,7 @@ impl Key {
     }
 
     /// One of so many (a power of two), by the low bits.
-    const fn low_among(self, number: usize) -> usize {
+    pub(crate) const fn low_among(self, number: usize) -> usize {
         self.0 as usize & (number - 1)
     }
 
