@@ -64,9 +64,13 @@ pub struct World<N: Node> {
     queue: Queue<N>,
     rng: Rng,
     trace: Trace,
+    events_max: u64,
 }
 
 impl<N: Node> World<N> {
+    /// How many events a world lets happen by default.
+    pub const EVENTS_DEFAULT: u64 = 50_000_000;
+
     /// A world without nodes, at [`Tick::ZERO`]. All chance in it follows from the seed.
     #[must_use]
     pub fn new(seed: u64, network: Network) -> Self {
@@ -78,6 +82,7 @@ impl<N: Node> World<N> {
             queue: Queue::default(),
             rng: stream(seed, "network", 0),
             trace: Trace::new(),
+            events_max: Self::EVENTS_DEFAULT,
         }
     }
 
@@ -128,17 +133,18 @@ impl<N: Node> World<N> {
     ///
     /// # Panics
     ///
-    /// After [`EVENTS_MAX`](Self::EVENTS_MAX) events: a run that goes round in circles.
+    /// After more events than [`limit_events`](Self::limit_events) allows: a run that goes round in
+    /// circles.
     pub fn step(&mut self, end: Tick) -> bool {
         let Some((at, event)) = self.queue.pop(end) else {
             self.now = self.now.max(end);
             return false;
         };
         assert!(
-            self.queue.popped() <= Self::EVENTS_MAX,
+            self.queue.popped() <= self.events_max,
             "seed {}: {} events and no end; do two nodes answer each other for ever?",
             self.seed,
-            Self::EVENTS_MAX
+            self.events_max
         );
         self.now = at;
         match event {
@@ -221,6 +227,12 @@ impl<N: Node> World<N> {
         self.trace.keep(head);
     }
 
+    /// How many events this world lets happen at most;
+    /// [`EVENTS_DEFAULT`](Self::EVENTS_DEFAULT) by default.
+    pub fn limit_events(&mut self, most: u64) {
+        self.events_max = most;
+    }
+
     /// What happened so far.
     pub fn trace(&self) -> &Trace {
         &self.trace
@@ -230,9 +242,6 @@ impl<N: Node> World<N> {
     pub fn into_trace(self) -> Trace {
         self.trace
     }
-
-    /// The most events that one world lets happen.
-    pub const EVENTS_MAX: u64 = 1_000_000_000;
 
     fn strike(&mut self, fault: Fault) {
         self.record(format_args!("fault: {fault:?}"));

@@ -267,6 +267,20 @@ fn messages_overtake_each_other_by_latency_alone() {
 }
 
 #[test]
+fn a_link_of_its_own_is_that_of_one_direction_of_one_pair() {
+    let (mut world, nodes) = counter::world(1, Network::new(steady()), Bug::None, 2, 10);
+    let deaf = Link {
+        loss: Chance::ALWAYS,
+        ..steady()
+    };
+    world.network_mut().set_link(nodes[COUNTER], nodes[1], deaf);
+    world.run_for(SECOND);
+    let acknowledged = |index: usize| world.node(nodes[index]).as_sender().acknowledged.len();
+    assert_eq!(counter::counter(&world, &nodes), 20);
+    assert_eq!((acknowledged(1), acknowledged(2)), (0, 10));
+}
+
+#[test]
 fn a_clock_that_is_ahead_and_fast_moves_its_timers_and_no_one_elses() {
     let (mut world, nodes) = counter::world(1, Network::new(steady()), Bug::None, 2, 10);
     let fast = Fault::Clock {

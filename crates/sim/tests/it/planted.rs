@@ -6,6 +6,43 @@ use std::time::Duration;
 use watertight_base::Tick;
 use watertight_sim::{Address, Latency, Link, Network, Node, Outbox, Trace, World, determinism};
 
+/// Is reminded again as soon as it was.
+struct Restless;
+
+impl Node for Restless {
+    type Message = ();
+    type Timer = ();
+
+    fn on_start(&mut self, now: Tick, out: &mut Outbox<Self>) {
+        self.on_timer(now, (), out);
+    }
+
+    fn on_message(&mut self, _: Tick, _: Address, (): (), _: &mut Outbox<Self>) {}
+
+    fn on_timer(&mut self, _: Tick, (): (), out: &mut Outbox<Self>) {
+        out.after(Duration::ZERO, ());
+    }
+
+    fn on_crash(&mut self) {}
+}
+
+#[test]
+#[should_panic(expected = "seed 9: 10000 events and no end")]
+fn a_run_that_goes_round_in_circles_ends() {
+    let mut world = World::new(9, Network::default());
+    world.limit_events(10_000);
+    world.add(Restless);
+    world.run_for(Duration::from_secs(1));
+}
+
+#[test]
+fn a_timer_without_delay_lets_time_pass() {
+    let mut world = World::new(9, Network::default());
+    world.add(Restless);
+    world.run_for(Duration::from_nanos(100));
+    assert_eq!(world.trace().events(), 101);
+}
+
 /// Sends to its peers in the order of a hash set, whose hasher differs from set to set.
 struct Careless;
 
