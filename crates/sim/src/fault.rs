@@ -235,3 +235,47 @@ fn one_of(rng: &mut Rng, nodes: &[Address]) -> Address {
     let index = usize::try_from(rng.u64(..most)).unwrap_or(0);
     nodes[index]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Network, Node, Outbox, World};
+
+    struct Idle;
+
+    impl Node for Idle {
+        type Message = ();
+        type Timer = ();
+        fn on_start(&mut self, _: Tick, _: &mut Outbox<Self>) {}
+        fn on_message(&mut self, _: Tick, _: Address, (): (), _: &mut Outbox<Self>) {}
+        fn on_timer(&mut self, _: Tick, (): (), _: &mut Outbox<Self>) {}
+        fn on_crash(&mut self) {}
+    }
+
+    #[test]
+    fn a_drawn_plan_is_over_by_its_end() {
+        let length = Duration::from_secs(10);
+        let mut world = World::new(1, Network::default());
+        let nodes = [(); 3].map(|()| world.add(Idle));
+        let mut faults = 0;
+        for seed in 0..200 {
+            let plan = FaultPlan::draw(seed, &nodes, length, &Intensity::STORM);
+            faults += plan.len();
+            for (at, fault) in plan.faults {
+                let span = match fault {
+                    Fault::Clock { .. } => Duration::ZERO,
+                    Fault::Pause { span, .. }
+                    | Fault::Crash { span, .. }
+                    | Fault::Slow { span, .. }
+                    | Fault::Cut { span, .. }
+                    | Fault::Partition { span, .. } => span,
+                };
+                assert!(
+                    at + span <= Tick::ZERO + length,
+                    "seed {seed}: {at:?} {span:?}"
+                );
+            }
+        }
+        assert!(faults > 1_000, "{faults}");
+    }
+}

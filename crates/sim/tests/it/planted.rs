@@ -38,6 +38,7 @@ fn a_run_that_goes_round_in_circles_ends() {
 #[test]
 fn a_timer_without_delay_lets_time_pass() {
     let mut world = World::new(9, Network::default());
+    world.limit_events(1_000);
     world.add(Restless);
     world.run_for(Duration::from_nanos(100));
     assert_eq!(world.trace().events(), 101);
