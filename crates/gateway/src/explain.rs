@@ -3,7 +3,7 @@
 //! It is asked of a running gateway, or of a plan that nothing runs by; both read paths the way
 //! that requests are read, so that an explanation and a request cannot disagree.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use watertight_base::{ServiceId, TenantId};
 use watertight_layers::{Admission, Explanation, What};
@@ -45,24 +45,29 @@ pub fn explain(
     question: &Question,
 ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
     let plan = admission.plan();
-    let service = service_of(&plan, question)?;
+    let (service, path) = service_of(&plan, question)?;
     let service = plan.services().get(service).cloned();
     let service = service.ok_or(NoExplanation::NoService)?;
     let who = admission
         .who(&question.tenant)
         .map_err(|_| NoExplanation::UnknownTenant)?;
     let now = admission.clock().now();
-    let explanation = admission.explain(&who, What::new(&service.id, now + service.timeout), now);
+    let what = What {
+        path: &path,
+        ..What::new(&service.id, now + service.timeout)
+    };
+    let explanation = admission.explain(&who, what, now);
     Ok((service, explanation))
 }
 
-/// The service that the path of `question` belongs to.
-pub(crate) fn service_of<'p>(
+/// The service that the path of `question` belongs to, and the path's normal form.
+pub(crate) fn service_of<'p, 'q>(
     plan: &'p Plan,
-    question: &Question,
-) -> Result<&'p ServiceId, NoExplanation> {
+    question: &'q Question,
+) -> Result<(&'p ServiceId, Cow<'q, str>), NoExplanation> {
     let path = question.path.split(['?', '#']).next().unwrap_or_default();
     let path = path::normalise(path).map_err(|_| NoExplanation::BadPath)?;
     let service = plan.routes().service_of(&path);
-    service.ok_or(NoExplanation::NoService)
+    let service = service.ok_or(NoExplanation::NoService)?;
+    Ok((service, path))
 }

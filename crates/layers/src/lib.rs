@@ -38,6 +38,7 @@
 mod admission;
 mod clock;
 mod explain;
+mod limits;
 mod metrics;
 mod permit;
 mod quotas;
@@ -49,7 +50,8 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use clock::Clock;
-pub use explain::Explanation;
+pub use explain::{Explanation, LimitView};
+pub use limits::{Home, Pacer};
 pub use permit::Permit;
 pub use quotas::{QuotaState, Quotas};
 pub use refusal::{RATE_LIMIT, RATE_LIMIT_POLICY, Refusal};

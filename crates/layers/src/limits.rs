@@ -19,9 +19,9 @@ mod pace;
 mod rule;
 mod wait;
 
-pub(crate) use book::{Book, Terms};
-pub(crate) use charge::{Asked, Charged, Refused};
+pub(crate) use book::{Book, Terms, Writer};
+pub(crate) use charge::{Asked, Charged, Keyed};
 pub(crate) use counts::Counts;
 pub use pace::Pacer;
-pub(crate) use rule::{Applied, Placing, Rule, Tally};
 pub use rule::Home;
+pub(crate) use rule::{Applied, Placing, Rule, Tally};
