@@ -22,7 +22,7 @@
 //!     .unlisted("standard")?
 //!     .service(Service::new("checkout".parse()?, 1_u64.try_into()?))
 //!     .build()?;
-//! let admission = Admission::new(Arc::new(plan), Clock::start())?;
+//! let admission = Admission::new(Arc::new(plan), Clock::start());
 //! let who = admission.who(&"acme".parse()?).map_err(|reason| reason.sentence())?;
 //! let checkout = "checkout".parse()?;
 //! let what = What::new(&checkout, Tick::MAX);
