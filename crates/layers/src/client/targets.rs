@@ -133,6 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn a_search_for_idle_targets_that_found_none_is_not_made_again_at_once() {
+        let mut targets = targets(1);
+        targets
+            .throttle("a", Tick::ZERO)
+            .0
+            .answered(Tick::ZERO, true);
+        let at = |seconds| Tick::ZERO + Duration::from_secs(seconds);
+        assert!(targets.throttle("b", at(119)).1, "a is not idle yet");
+        assert!(targets.throttle("b", at(124)).1, "a is, but nobody looks");
+        assert!(!targets.throttle("b", at(125)).1);
+    }
+
+    #[test]
     fn a_target_is_host_and_port_without_credentials() {
         let of = |uri: &str, host: Option<&str>| {
             let mut request = Request::get(uri);

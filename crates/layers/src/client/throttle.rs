@@ -1,4 +1,4 @@
-//! [`AdaptiveThrottle`](super::AdaptiveThrottle) in front of a tower service.
+//! [`AdaptiveThrottle`] in front of a tower service.
 //!
 //! Each target, as the request names it, has a throttle of its own. Clones of a layer, and the
 //! services made from it, share what they know. Randomness is made here, at the edge.
