@@ -184,9 +184,7 @@ impl Gateway {
             .get(service)
             .ok_or(NoExplanation::NoService)?;
         let admission = &self.shared.admission;
-        let who = admission
-            .who(&question.tenant)
-            .map_err(|_| NoExplanation::UnknownTenant)?;
+        let who = question.who(admission)?;
         let now = self.shared.clock.now();
         let what = What {
             service: &upstreams.service.id,

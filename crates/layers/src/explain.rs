@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watertight_base::{CompartmentId, PlanId, Reason, TenantId, Tick};
 use watertight_guard::{pool::Foresight, throttle::Decision};
-use watertight_plan::Limit;
+use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
     Admission, Home, QuotaState, Quotas, What, Who,
@@ -59,6 +59,21 @@ pub struct LimitView {
 }
 
 impl Explanation {
+    /// How long limits would make the request wait before it asks for a seat.
+    pub fn delay(&self) -> Duration {
+        let decisions = self.limits.iter().filter(|view| view.binds && view.allows);
+        let waits = decisions.filter_map(|view| Some(view.decision?.wait));
+        waits.max().unwrap_or_default()
+    }
+
+    /// What would be served instead of the request, if a limit refuses it.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        let mut refusing = self.limits.iter().filter(|view| view.binds && !view.allows);
+        let all_serve_less = refusing.clone().all(|view| view.fallback().is_some());
+        let decides = refusing.find(|view| view.decides)?;
+        decides.fallback().filter(|_| all_serve_less)
+    }
+
     /// The first reason for which the request would be refused. None: it would pass.
     pub fn refusal(&self) -> Option<Reason> {
         if self.max_in_flight.is_some_and(|max| self.in_flight >= max) {
@@ -77,6 +92,16 @@ impl Explanation {
         match self.seat {
             Foresight::Refused(reason) => Some(reason),
             Foresight::Seat | Foresight::Wait(_) => None,
+        }
+    }
+}
+
+impl LimitView {
+    /// What is served instead of a request that it refuses.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        match &self.limit.excess {
+            Excess::Degrade(fallback) => Some(fallback),
+            Excess::Delay { .. } | Excess::Reject => None,
         }
     }
 }

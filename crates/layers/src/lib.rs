@@ -3,6 +3,7 @@
 //! **Decides** with [`Admission::admit`] whether a request may run: the tenant's own limits, the
 //! breakers, a seat in each pool. The [`Permit`] that it returns owns everything the request holds
 //! and gives it back when it is dropped. [`AdmissionLayer`] puts that in front of a tower service.
+//! What a well-behaved caller does is in [`client`].
 //!
 //! **Does not care** about proxying, configuration files or where tenants come from.
 //!
@@ -36,6 +37,7 @@
 //! ```
 
 mod admission;
+pub mod client;
 mod clock;
 mod explain;
 mod limits;
