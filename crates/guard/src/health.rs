@@ -12,8 +12,8 @@
 //!   tier above its floor is cut to 70 %. Tier 3 goes down to its floor, then, a hold later, tier
 //!   2, then tier 1.
 //! - **Strained** (between recovered level and target): nothing changes.
-//! - **Well** (no signal strained, for as long as the hold): the most critical tier below 100 %
-//!   grows by a tenth of itself, so tier 1 is whole first and tier 3 last.
+//! - **Well** (no signal strained now, none unhappy for as long as the hold): the most critical
+//!   tier below 100 % grows by a tenth of itself, so tier 1 is whole first and tier 3 last.
 //! - **Silent**: a signal that has not been sampled for `stale_after` intervals is no longer
 //!   believed. If it was well, it no longer counts. If it was not, shares stand still for as many
 //!   intervals again and grow after that: silence never keeps limits down for good, and never
@@ -30,14 +30,16 @@
 //!
 //! Latency that stays above its target for another reason than load keeps the shares at their
 //! floors: cutting does not help, and what is unhappy is not learned as usual. It is visible
-//! ([`View::reason`]), and [`Controller::relearn`] accepts the new latency.
+//! ([`View::reason`]), and [`Controller::relearn`] accepts the new latency. Likewise memory that
+//! never falls below its recovered level keeps the shares where they are.
 //!
 //! # Laws
 //!
 //! 1. A share is never below its floor and never above 100 %.
 //! 2. No tier has a smaller share than a less critical one. A tier is cut only when all less
 //!    critical ones are at their floors, and grows only when all more critical ones are at 100 %.
-//! 3. No share shrinks in an interval whose samples were all well.
+//! 3. No share shrinks in an interval whose samples were all well (of errors: with the earlier
+//!    ones that were too few to mean something).
 //! 4. No share grows while a signal is unhappy.
 //! 5. All shares are at 100 % after [`Settings::recovery`] of health, and after twice `stale_after`
 //!    intervals more of silence.

@@ -1,6 +1,6 @@
 //! What a controller sees and does, for people and metrics, in words too.
 
-use std::{fmt, time::Duration};
+use std::{cmp::Ordering, fmt, time::Duration};
 
 use watertight_base::{Percent, Tick, Tier};
 
@@ -192,7 +192,11 @@ impl fmt::Display for Reading {
         f.write_str(words(self.kind))?;
         match (self.level, self.target) {
             (Some(level), Some(target)) => {
-                let side = if level >= target { "over" } else { "under" };
+                let side = match level.partial_cmp(&target) {
+                    Some(Ordering::Equal) => "at",
+                    Some(Ordering::Greater) => "over",
+                    _ => "under",
+                };
                 write!(f, " {level}, {side} {target}")
             }
             (Some(level), None) => write!(f, " {level}, what is usual is being learned"),

@@ -229,21 +229,65 @@ fn a_slow_start_is_forgotten_within_minutes() {
     let mut pool = database();
     run(&mut pool, 60, &[millis(1_000)]);
     run(&mut pool, 8 * 60, &[millis(50)]);
-    let [_, latency, ..] = pool.view().readings;
-    assert!(latency.usual.unwrap() < Duration::from_millis(55));
+    assert!(usual(&pool).unwrap() < Duration::from_millis(55));
+}
+
+fn usual(controller: &Controller) -> Option<Duration> {
+    let [_, latency, ..] = controller.view().readings;
+    latency.usual
 }
 
 #[test]
 fn nothing_is_learned_while_anything_is_unhappy_or_cut() {
     let mut pool = database();
     run(&mut pool, 60, &[millis(100)]);
+    run(&mut pool, 1, &[Signal::Memory(percent(95.0))]);
+    run(&mut pool, 600, &[millis(10), Signal::Memory(percent(87.0))]);
+    assert_eq!(shares(&pool), [100.0, 100.0, 70.0]);
+    assert_eq!(usual(&pool), Some(Duration::from_millis(100)));
+
+    let floors = [percent(100.0); 3];
+    let uncut = Settings {
+        floors,
+        ..Settings::default()
+    };
+    let mut pool = Controller::new(at(0), Scope::Node, uncut).unwrap();
+    run(&mut pool, 600, &[millis(10), Signal::Memory(percent(95.0))]);
+    assert_eq!(usual(&pool), None);
+}
+
+#[test]
+fn a_sample_is_learned_once() {
+    let mut pool = database();
+    run(&mut pool, 9, &[millis(100)]);
+    run(&mut pool, 4, &[]);
+    assert_eq!(usual(&pool), None);
+    run(&mut pool, 1, &[millis(100)]);
+    assert_eq!(usual(&pool), Some(Duration::from_millis(100)));
+}
+
+#[test]
+fn more_failures_than_calls_count_as_all_calls() {
+    let mut pool = database();
+    let absurd = Signal::Errors {
+        calls: 20,
+        failed: u32::MAX,
+    };
     run(
         &mut pool,
-        3_600,
-        &[millis(10), Signal::Memory(percent(95.0))],
+        1,
+        &[
+            absurd,
+            Signal::Errors {
+                calls: 80,
+                failed: 0,
+            },
+        ],
     );
-    let [_, latency, ..] = pool.view().readings;
-    assert_eq!(latency.usual, Some(Duration::from_millis(100)));
+    assert_eq!(
+        pool.view().readings[0].to_string(),
+        "errors 20 %, under 50 %"
+    );
 }
 
 #[test]

@@ -108,4 +108,7 @@ fn the_view_names_the_furthest_over_target_and_since_when() {
         "errors unknown"
     );
     assert_eq!(view.shares.map(|share| share.since), [at(0), at(0), at(7)]);
+    run(&mut node, 1, &[Signal::Memory(percent(90.0))]);
+    let [.., memory] = node.view().readings;
+    assert_eq!(memory.to_string(), "memory 90 %, at 90 %");
 }
