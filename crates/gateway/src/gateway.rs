@@ -50,7 +50,6 @@ pub fn check(plan: &Plan) -> Result<(), Error> {
     for listener in plan.listeners() {
         crate::listen::check(listener)?;
     }
-    Admission::new(Arc::new(plan.clone()), Clock::start())?;
     Ok(())
 }
 
@@ -77,7 +76,7 @@ impl Gateway {
         let current = Current::new(&plan, None, clock)?;
         let shared = Arc::new(Shared {
             clock,
-            admission: Admission::new(Arc::clone(&plan), clock)?,
+            admission: Admission::new(Arc::clone(&plan), clock),
             current: ArcSwap::from_pointee(current),
             recorder: Arc::new(recorder),
             runtimes,
@@ -109,7 +108,7 @@ impl Gateway {
             .log
             .set_open(log_open)
             .map_err(Error::Threads)?;
-        shared.admission.reload(Arc::clone(&plan))?;
+        shared.admission.reload(Arc::clone(&plan));
         shared
             .recorder
             .metrics
@@ -179,18 +178,17 @@ impl Gateway {
         question: &Question,
     ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
         let current = self.shared.current.load();
-        let service = service_of(&current.plan, question)?;
+        let (service, path) = service_of(&current.plan, question)?;
         let upstreams = current
             .services
             .get(service)
             .ok_or(NoExplanation::NoService)?;
         let admission = &self.shared.admission;
-        let who = admission
-            .who(&question.tenant)
-            .map_err(|_| NoExplanation::UnknownTenant)?;
+        let who = question.who(admission)?;
         let now = self.shared.clock.now();
         let what = What {
             service: &upstreams.service.id,
+            path: &path,
             deadline: now + upstreams.service.timeout,
             held_back: upstreams.held_back(now),
         };

@@ -136,6 +136,9 @@ impl Door {
         record.tenant = Some(identified.tenant.clone());
         let mut who = self.shared.admission.who(&identified.tenant)?;
         who.class = identified.class.unwrap_or(who.class);
+        who.address = Some(identified.client);
+        who.key = identified.key;
+        who.user = identified.user;
         record.is_listed = who.is_listed;
         let upstreams = self
             .route(&current, &identified.path)
@@ -229,6 +232,7 @@ impl Stages {
         let deadline = now + service.timeout;
         let what = What {
             service: &service.id,
+            path: path.path(),
             deadline,
             held_back: upstreams.held_back(now),
         };

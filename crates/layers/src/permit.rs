@@ -7,10 +7,12 @@ use watertight_guard::{
     breaker::{Outcome, Pass},
     throttle::InFlightCount,
 };
+use watertight_plan::{Excess, Fallback};
 
 use crate::{
-    Quotas,
+    Pacer, Quotas,
     admission::Inner,
+    limits::Charged,
     seats::SeatGuard,
     tenants::{Lane, Who},
 };
@@ -27,8 +29,8 @@ pub struct Permit {
     pub(crate) outcome: Outcome,
     /// Before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
+    pub(crate) charged: Charged,
     pub(crate) _in_flight: InFlight,
-    pub(crate) quotas: Quotas,
     pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
 }
@@ -62,7 +64,31 @@ impl Permit {
 
     /// What is left of the limits that the request passed.
     pub fn quotas(&self) -> &Quotas {
-        &self.quotas
+        &self.charged.quotas
+    }
+
+    /// The field that tells the service to do less, when a limit wants that: name and value.
+    pub fn less(&self) -> Option<(&str, &str)> {
+        match &self.charged.less.as_ref()?.limit.excess {
+            Excess::Degrade(Fallback::Less { header, value }) => Some((header, value)),
+            _ => None,
+        }
+    }
+
+    /// Whether a limit of the request answers with the last good answer, so that this one is to be
+    /// kept if it is good.
+    pub fn keeps_last_good(&self) -> bool {
+        self.charged.keeps_last_good
+    }
+
+    /// What holds the bytes of the request's bodies to its limits. None: no limit counts them.
+    pub fn pacer(&self) -> Option<&Pacer> {
+        self.charged.pacer.as_ref()
+    }
+
+    /// Says what the request has really cost, where limits count cost.
+    pub fn set_cost(&mut self, cost: u64) {
+        self.charged.settle(self.inner.clock.now(), cost);
     }
 
     /// The compartment that the request sits in (of the first pool that its service uses).

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use watertight_base::{CompartmentId, Reason, TenantId};
+use watertight_base::{CompartmentId, LimitId, Reason, TenantId};
+use watertight_plan::Fallback;
 
 use crate::{Quotas, quotas::whole_seconds};
 
@@ -25,6 +26,10 @@ pub struct Refusal {
     pub compartment: Option<CompartmentId>,
     /// The limits that hold, if it came to them.
     pub quotas: Quotas,
+    /// The limit that decided, if one did.
+    pub limit: Option<LimitId>,
+    /// What to serve instead, if the limit says so.
+    pub fallback: Option<Fallback>,
 }
 
 /// The problem document (RFC 9457) of a refusal.
@@ -62,6 +67,8 @@ impl Refusal {
             tenant: None,
             compartment: None,
             quotas: Quotas::default(),
+            limit: None,
+            fallback: None,
         }
     }
 
@@ -127,9 +134,15 @@ impl Refusal {
 }
 
 impl Quotas {
-    /// Writes `RateLimit` and `RateLimit-Policy`, if any limit holds.
+    /// Writes the fields that tell what is left, if any limit holds.
     pub fn write_headers(&self, headers: &mut http::HeaderMap) {
         if self.is_empty() {
+            return;
+        }
+        if self.fields.has_legacy {
+            self.write_legacy_headers(headers);
+        }
+        if !self.fields.has_draft {
             return;
         }
         for (name, value) in [
@@ -139,6 +152,22 @@ impl Quotas {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
+        }
+    }
+
+    /// Writes `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now), which have room
+    /// for one limit: the tightest.
+    fn write_legacy_headers(&self, headers: &mut http::HeaderMap) {
+        let Some(state) = self.tightest() else {
+            return;
+        };
+        let reset = whole_seconds(state.decision.reset_in);
+        for (name, value) in [
+            ("x-ratelimit-limit", state.quota.rate().limit()),
+            ("x-ratelimit-remaining", state.decision.remaining),
+            ("x-ratelimit-reset", reset),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.into());
         }
     }
 }

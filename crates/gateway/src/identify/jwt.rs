@@ -5,6 +5,8 @@
 //! demanded and `nbf` honoured, with 30 seconds of leeway; issuer and audience are checked when
 //! they are configured. Parsing is `jsonwebtoken`'s, signatures are `ring`'s.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Validation,
     crypto::{CryptoProvider, JwtVerifier, KeyUtils},
@@ -52,8 +54,12 @@ impl Tokens {
         Ok(Self { keys })
     }
 
-    /// The tenant that a claim of the token names.
-    pub(super) fn tenant(&self, token: &str, claim: &str) -> Result<TenantId, Reason> {
+    /// The tenant that a claim of the token names, and the user that its subject is.
+    pub(super) fn owner(
+        &self,
+        token: &str,
+        claim: &str,
+    ) -> Result<(TenantId, Option<Arc<str>>), Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::CredentialsInvalid)?;
         if header.crit.is_some() {
             // It demands what we do not know (RFC 7515, section 4.1.11).
@@ -72,10 +78,9 @@ impl Tokens {
                 token.ok().map(|token| token.claims)
             })
             .ok_or(Reason::CredentialsInvalid)?;
-        match claims.get(claim) {
-            Some(Value::String(tenant)) => super::named(tenant),
-            _ => Err(Reason::NoTenant),
-        }
+        let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
+        let tenant = text(claim).ok_or(Reason::NoTenant)?;
+        Ok((super::named(tenant)?, text("sub").map(Arc::from)))
     }
 }
 

@@ -138,6 +138,12 @@ impl Quota {
         self.capacity
     }
 
+    /// Whether `step` leaves less than `left` units, where the limit is a bucket, a window or a log.
+    /// A leaky bucket saves nothing up, so it is never near.
+    pub fn is_near(&self, step: &Step, left: u64) -> bool {
+        self.algorithm != Algorithm::LeakyBucket && self.describe(step).remaining < left
+    }
+
     /// The time in which all of the capacity comes back.
     pub const fn window(&self) -> Duration {
         match self.algorithm {

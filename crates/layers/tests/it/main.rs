@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breakers;
+mod client;
 mod explain;
 mod lanes;
 mod leaks;
