@@ -81,7 +81,7 @@ fn add_of_limit(
     findings: &mut Findings<'_>,
 ) {
     for by in &limit.by {
-        if let Some(lack) = lack(plan, *by) {
+        if let Some(lack) = lack(plan, limit, *by) {
             let message = format!("`{}` tells nobody apart: {lack}", by.label());
             findings.note(written.by_span(*by), &message);
         }
@@ -129,7 +129,7 @@ fn dearest(cost: &watertight_plan::Cost) -> u64 {
 }
 
 /// What is missing for `by` to tell anybody apart.
-fn lack(plan: &Plan, by: By) -> Option<&'static str> {
+fn lack(plan: &Plan, limit: &Limit, by: By) -> Option<&'static str> {
     let identity = plan.identity();
     let has = |wanted: fn(&Source) -> bool| identity.sources.iter().any(wanted);
     match by {
@@ -139,6 +139,9 @@ fn lack(plan: &Plan, by: By) -> Option<&'static str> {
         }
         By::Key if !has(|source| *source == Source::ApiKey) => {
             Some("`identity.tenant` does not ask for API keys")
+        }
+        By::Region if limit.across == Across::Node => {
+            Some("each node counts for itself, and is in one region")
         }
         By::Region if plan.node().region.is_none() => Some("the node has no region"),
         _ => None,

@@ -68,7 +68,7 @@ fn who_cannot_be_told_apart_is_said_aloud() {
             "no tenant has a segment",
             "[plans.p]\n[tenants.a]\nplan = 'p'\nsegment = 's'\n",
         ),
-        ("region", "the node has no region", "[node]\nregion = 'r'\n"),
+        ("region", "each node counts for itself", ""),
         ("user", "users are in tokens", ""),
         ("key", "does not ask for API keys", ""),
     ] {

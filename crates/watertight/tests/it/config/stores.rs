@@ -130,6 +130,15 @@ mod with_engines {
     }
 
     #[test]
+    fn a_region_that_the_node_does_not_have_is_said_aloud() {
+        let text = SHARED.replace("limit = 5", "limit = 5, by = ['region']");
+        let notes = |more: &str| read(&format!("{text}{REDIS}{more}")).unwrap().notes;
+        let said = notes("")[0].to_string();
+        assert!(said.contains("the node has no region"), "{said}");
+        assert!(notes("[node]\nregion = 'r'").is_empty());
+    }
+
+    #[test]
     fn a_store_that_nobody_uses_is_said_aloud() {
         let notes = read(REDIS).unwrap().notes;
         assert!(notes[0].to_string().contains("no limit says `cluster`"));
