@@ -282,7 +282,9 @@ fn limit(view: &LimitView) -> Check {
             let left = match (view.allows, decision.wait.is_zero()) {
                 (true, true) => format!("{} left", decision.remaining),
                 (true, false) => format!("it would wait {wait_ms} ms"),
-                (false, _) if decision.wait == Duration::MAX => "more than there ever is".to_owned(),
+                (false, _) if decision.wait == Duration::MAX => {
+                    "more than there ever is".to_owned()
+                }
                 (false, _) => format!("none left for {wait_ms} ms"),
             };
             let refuses = !view.allows && decision.wait < Duration::MAX;
