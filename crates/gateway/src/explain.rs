@@ -41,13 +41,11 @@ impl Question {
     /// Who would ask.
     pub(crate) fn who(&self, admission: &Admission) -> Result<Who, NoExplanation> {
         let who = admission.who(&self.tenant);
-        let who = who.map_err(|_| NoExplanation::UnknownTenant)?;
-        Ok(Who {
-            address: self.address,
-            user: self.user.as_deref().map(Arc::from),
-            key: self.key.as_deref().map(Arc::from),
-            ..who
-        })
+        let mut who = who.map_err(|_| NoExplanation::UnknownTenant)?;
+        who.address = self.address;
+        who.user = self.user.as_deref().map(Arc::from);
+        who.key = self.key.as_deref().map(Arc::from);
+        Ok(who)
     }
 }
 

@@ -89,6 +89,7 @@ impl Gateway {
         let opened = gateway.open_new(&plan)?;
         gateway.swap_listeners(opened, &plan);
         gateway.sweep_idle_connections();
+        crate::health::watch(&gateway.shared);
         Ok(gateway)
     }
 

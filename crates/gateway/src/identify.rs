@@ -16,7 +16,10 @@ use watertight_base::{Reason, TenantId};
 use watertight_guard::pool::Class;
 use watertight_plan::{HostPattern, Identity, Source};
 
-use self::{api_key::ApiKeys, jwt::Tokens};
+use self::{
+    api_key::ApiKeys,
+    jwt::{Bearer, Tokens},
+};
 use crate::Error;
 
 pub(crate) use self::api_key::API_KEY;
@@ -130,9 +133,9 @@ impl Identifier {
             let named = match source {
                 Asked::Jwt { claim } => {
                     let owner = self.by_token(&head.headers, claim)?;
-                    owner.map(|(tenant, subject)| {
-                        user = subject;
-                        tenant
+                    owner.map(|bearer| {
+                        user = bearer.user;
+                        bearer.tenant
                     })
                 }
                 Asked::ApiKey => self.keys.owner(&head.headers)?.map(|owner| {
@@ -186,11 +189,7 @@ impl Identifier {
             .any(|source| matches!(source, Asked::ApiKey))
     }
 
-    fn by_token(
-        &self,
-        headers: &HeaderMap,
-        claim: &str,
-    ) -> Result<Option<(TenantId, Option<Arc<str>>)>, Reason> {
+    fn by_token(&self, headers: &HeaderMap, claim: &str) -> Result<Option<Bearer>, Reason> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };

@@ -29,6 +29,7 @@ mod explain;
 mod fault;
 mod forward;
 mod gateway;
+mod health;
 mod identify;
 mod in_flight;
 mod listen;

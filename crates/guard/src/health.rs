@@ -54,7 +54,7 @@ mod view;
 
 use std::{fmt, time::Duration};
 
-use watertight_base::{Percent, PoolId, Tick, Tier};
+use watertight_base::{Percent, PoolId, ServiceId, Tick, Tier};
 
 use self::{settings::percent, shares::Shares, signal::Gauge, usual::Usual};
 use crate::Error;
@@ -73,6 +73,8 @@ pub enum Scope {
     Node,
     /// A shared resource.
     Pool(PoolId),
+    /// What a service runs on, as its calls show it.
+    Service(ServiceId),
 }
 
 impl fmt::Display for Scope {
@@ -80,6 +82,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Node => f.write_str("the node"),
             Self::Pool(pool) => f.write_str(pool.as_str()),
+            Self::Service(service) => f.write_str(service.as_str()),
         }
     }
 }

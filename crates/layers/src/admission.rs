@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use watertight_base::{Percent, Reason, ServiceId, TenantId, Tick};
+use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass, Settings, Table},
     pool::{Arrival, PoolView},
@@ -21,6 +21,7 @@ use watertight_plan::Plan;
 
 use crate::{
     Clock, Permit, Quotas, Refusal,
+    health::Health,
     limits::{Asked, Counts, Keyed},
     metrics::Metrics,
     permit::InFlight,
@@ -70,6 +71,7 @@ pub(crate) struct Inner {
     reloading: Mutex<()>,
     metrics: Metrics,
     pub(crate) keyed: Arc<Keyed>,
+    pub(crate) health: Health,
     counts: Counts,
 }
 
@@ -88,6 +90,7 @@ impl Admission {
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock),
+            health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret())),
             current: ArcSwap::from_pointee(Current { plan, tenants }),
             breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
@@ -109,6 +112,7 @@ impl Admission {
         let before = inner.current.load();
         let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
         let layout = plan.layout().clone();
+        inner.health.reload(inner.clock.now(), &plan);
         inner.current.store(Arc::new(Current { plan, tenants }));
         inner.seats.reload(inner.clock.now(), layout);
     }
@@ -210,11 +214,13 @@ impl Admission {
                 .compartment_of(what.service, who.class)
                 .cloned(),
             waited: Duration::ZERO,
+            seated: now,
         };
         match inner.seats.take(now, arrival(who, what)).await {
             Ok(seat) => {
                 permit.seat = Some(seat);
-                permit.waited = inner.clock.now() - begun;
+                permit.seated = inner.clock.now();
+                permit.waited = permit.seated - begun;
                 Ok(permit)
             }
             Err(refusal) => {
@@ -266,7 +272,7 @@ impl Inner {
                 .map_or("", |(route, _)| route),
             cost: service.map_or(1, |service| service.cost.of(what.path)),
             deadline: what.deadline,
-            share: Percent::WHOLE,
+            share: self.health.share(what.service),
         }
     }
 

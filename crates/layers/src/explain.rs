@@ -1,8 +1,8 @@
 //! What would become of a request, and why; takes nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, PlanId, Reason, TenantId, Tick};
+use watertight_base::{CompartmentId, Percent, PlanId, Reason, TenantId, Tick};
 use watertight_guard::{pool::Foresight, throttle::Decision};
 use watertight_plan::{Excess, Fallback, Limit};
 
@@ -29,6 +29,10 @@ pub struct Explanation {
     pub limits: Vec<LimitView>,
     /// The limits that headers tell of.
     pub quotas: Quotas,
+    /// How much of the limits is in force for the service's requests, in percent.
+    pub share: Percent,
+    /// Why it is not all, in a sentence.
+    pub share_says: Option<Arc<str>>,
     /// How long the breaker would hold the request back, if it is open.
     pub breaker_open: Option<Duration>,
     /// Where it would sit.
@@ -132,6 +136,8 @@ impl Admission {
                 states: states.into_iter().flatten().collect(),
                 fields: fields_of(&plan),
             },
+            share: asked.share,
+            share_says: self.inner.health.says(what.service),
             breaker_open,
             compartment: plan
                 .layout()

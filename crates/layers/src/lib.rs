@@ -40,6 +40,7 @@ mod admission;
 pub mod client;
 mod clock;
 mod explain;
+mod health;
 mod limits;
 mod metrics;
 mod permit;

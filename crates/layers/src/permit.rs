@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, ServiceId};
+use watertight_base::{CompartmentId, ServiceId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass},
     throttle::InFlightCount,
@@ -33,6 +33,7 @@ pub struct Permit {
     pub(crate) _in_flight: InFlight,
     pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
+    pub(crate) seated: Tick,
 }
 
 /// A place among a tenant's requests in flight.
@@ -59,6 +60,11 @@ impl Permit {
     /// Says how the call went. Without a word it says nothing about the target, as when the caller
     /// went away.
     pub fn set_outcome(&mut self, outcome: Outcome) {
+        let is_first = self.outcome == Outcome::Ignored && outcome != Outcome::Ignored;
+        if is_first && let Some(sensor) = self.inner.health.sensor(&self.service) {
+            let latency = self.inner.clock.now() - self.seated;
+            sensor.call(latency, outcome == Outcome::Failure);
+        }
         self.outcome = outcome;
     }
 

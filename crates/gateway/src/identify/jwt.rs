@@ -29,6 +29,14 @@ pub(super) struct Tokens {
     keys: Vec<Key>,
 }
 
+/// Whose a token is.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) tenant: TenantId,
+    /// The subject, if the token has one.
+    pub(super) user: Option<Arc<str>>,
+}
+
 #[derive(Debug)]
 struct Key {
     id: Option<String>,
@@ -55,11 +63,7 @@ impl Tokens {
     }
 
     /// The tenant that a claim of the token names, and the user that its subject is.
-    pub(super) fn owner(
-        &self,
-        token: &str,
-        claim: &str,
-    ) -> Result<(TenantId, Option<Arc<str>>), Reason> {
+    pub(super) fn owner(&self, token: &str, claim: &str) -> Result<Bearer, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::CredentialsInvalid)?;
         if header.crit.is_some() {
             // It demands what we do not know (RFC 7515, section 4.1.11).
@@ -80,7 +84,10 @@ impl Tokens {
             .ok_or(Reason::CredentialsInvalid)?;
         let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
         let tenant = text(claim).ok_or(Reason::NoTenant)?;
-        Ok((super::named(tenant)?, text("sub").map(Arc::from)))
+        Ok(Bearer {
+            tenant: super::named(tenant)?,
+            user: text("sub").map(Arc::from),
+        })
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn plan() -> Builder {
     let tenant = Tenant {
         plan: "standard".parse().unwrap(),
         segment: None,
+        throttle: Vec::new(),
     };
     Plan::builder()
         .plan("standard", TenantPlan::default())

@@ -295,19 +295,24 @@ mod tests {
     #[test]
     fn what_our_own_refusals_write_is_read() {
         use watertight_base::{Rate, Tick};
-        use watertight_guard::throttle::{Quota, TokenBucket};
+        use watertight_guard::throttle::{Algorithm, Counter, Quota};
 
         use crate::{QuotaState, Quotas};
 
-        let quota = Quota::new(Rate::new(1, Duration::from_secs(60)).unwrap(), 1).unwrap();
-        let bucket = TokenBucket::default();
-        bucket.take(Tick::ZERO, &quota, 1);
+        let rate = Rate::new(1, Duration::from_secs(60)).unwrap();
+        let quota = Quota::new(Algorithm::TokenBucket { burst: 1 }, rate).unwrap();
+        let counter = Counter::new(&quota);
+        let take = || counter.take(Tick::ZERO, &quota, 1, Duration::ZERO);
+        take();
         let state = |name: &str| QuotaState {
             limit: name.parse().unwrap(),
             quota,
-            decision: bucket.take(Tick::ZERO, &quota, 1),
+            decision: quota.describe(&take()),
         };
-        let quotas = Quotas(vec![state("vip-rate"), state("7days")]);
+        let quotas = Quotas {
+            states: vec![state("vip-rate"), state("7days")],
+            ..Quotas::default()
+        };
         assert_eq!(reset(&quotas.state_header()), Some(60));
     }
 }

@@ -88,6 +88,12 @@ pub(super) struct Asker {
     tenant: String,
     /// The path that it would ask for.
     path: String,
+    /// The address that it would come from, for limits by address.
+    address: Option<IpAddr>,
+    /// The user of the tenant that would ask, for limits by user.
+    user: Option<String>,
+    /// The API key that would be shown, by its name, for limits by key.
+    key: Option<String>,
 }
 
 fn limit_default() -> usize {
@@ -191,8 +197,10 @@ pub(super) async fn explain(
         .parse()
         .map_err(|error| Problem::bad_request(format!("`tenant`: {error}")))?;
     let question = Question {
-        tenant,
-        path: asker.path,
+        address: asker.address,
+        user: asker.user,
+        key: asker.key,
+        ..Question::new(tenant, asker.path)
     };
     let gateway = room.node.gateway();
     Ok(Json(match gateway.explain(&question) {
