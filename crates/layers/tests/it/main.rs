@@ -8,6 +8,7 @@ mod client;
 mod explain;
 mod lanes;
 mod leaks;
+mod limits;
 mod metrics;
 mod quotas;
 mod reload;
