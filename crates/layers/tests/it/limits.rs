@@ -3,11 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use watertight_base::{Rate, Reason, Tick};
-use watertight_guard::{
-    breaker::Outcome,
-    health::Signal,
-    throttle::{Algorithm, Quota},
-};
+use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_layers::{Admission, Clock, Home, Permit, Refusal, What, Who};
 use watertight_plan::{
     Across, Builder, By, Cost, Count, Excess, Fallback, Identity, Limit, Measure, Plan, Service,
@@ -16,9 +12,9 @@ use watertight_plan::{
 
 use crate::{SECOND, id, poll_once, reason};
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-fn rate(name: &str, limit: u64, period: Duration) -> Limit {
+pub(crate) fn rate(name: &str, limit: u64, period: Duration) -> Limit {
     let algorithm = Algorithm::TokenBucket { burst: limit };
     counted(name, algorithm, limit, period)
 }
@@ -53,17 +49,17 @@ fn shop(throttle: Vec<Limit>) -> Builder {
         .service(service("reports", 3))
 }
 
-fn service(name: &str, tier: u64) -> Service {
+pub(crate) fn service(name: &str, tier: u64) -> Service {
     let mut service = Service::new(id(name), tier.try_into().unwrap());
     service.routes = vec![format!("/{name}")];
     service
 }
 
-fn open(builder: Builder) -> Admission {
+pub(crate) fn open(builder: Builder) -> Admission {
     Admission::new(Arc::new(builder.build().unwrap()), Clock::start())
 }
 
-async fn ask(admission: &Admission, who: &Who, path: &str) -> Result<Permit, Refusal> {
+pub(crate) async fn ask(admission: &Admission, who: &Who, path: &str) -> Result<Permit, Refusal> {
     let service = id(path.split('/').nth(1).unwrap());
     let what = What {
         path,
@@ -462,86 +458,6 @@ async fn bytes_are_paced() {
     assert_eq!(pacer.pass(now, 1_000), Duration::ZERO);
     assert_eq!(pacer.pass(now, 500), Duration::from_millis(500));
     assert_eq!(pacer.pass(now, 10_000), Duration::from_millis(10_500));
-}
-
-#[tokio::test(start_paused = true)]
-async fn when_checkout_is_unwell_the_limits_of_tier_three_shrink_first_and_grow_back() {
-    let shared = |name: &str, tier| {
-        let mut service = service(name, tier);
-        service.uses = vec![id("database")];
-        service
-    };
-    let seats = 100_u64.try_into().unwrap();
-    let services = vec![id("cart"), id("reports")];
-    let pool = watertight_guard::pool::PoolSpec {
-        id: id("database"),
-        capacity: seats,
-        reserve: 0,
-        compartments: vec![watertight_guard::pool::CompartmentSpec::new(
-            id("all"),
-            seats,
-            services,
-        )],
-    };
-    let terms = TenantPlan {
-        throttle: vec![rate("rate", 10, SECOND)],
-        ..TenantPlan::default()
-    };
-    let plan = Plan::builder()
-        .plan("standard", terms)
-        .unwrap()
-        .unlisted("standard")
-        .unwrap()
-        .service(shared("cart", 1))
-        .service(shared("reports", 3))
-        .pool(pool);
-    let admission = open(plan);
-    let acme = admission.who(&id("acme")).unwrap();
-    let share = |service: &str| {
-        let service = id(service);
-        let what = What::new(&service, Tick::MAX);
-        admission.explain(&acme, what, admission.clock().now())
-    };
-    // Half of checkout's calls fail.
-    for second in 0..3 {
-        for call in 0..40 {
-            let failing = admission
-                .who(&id(&format!("tenant-{second}-{call}")))
-                .unwrap();
-            let mut permit = ask(&admission, &failing, "/cart").await.unwrap();
-            let outcome = if call % 4 == 0 {
-                Outcome::Success
-            } else {
-                Outcome::Failure
-            };
-            permit.set_outcome(outcome);
-        }
-        tokio::time::advance(SECOND).await;
-        admission.on_health_interval();
-    }
-    let (cart, reports) = (share("cart"), share("reports"));
-    assert_eq!(cart.share.get(), 100.0, "tier 1 last");
-    assert!(reports.share.get() < 60.0, "{:?}", reports.share);
-    let says = reports.share_says.unwrap();
-    assert!(says.contains("errors") && says.contains("cart"), "{says}");
-    tokio::time::advance(MINUTE).await;
-    let mut passed = 0;
-    let mut brown_outs = 0;
-    for _ in 0..10 {
-        match ask(&admission, &acme, "/reports").await {
-            Ok(_) => passed += 1,
-            Err(refusal) if refusal.reason == Reason::BrownOut => brown_outs += 1,
-            Err(refusal) => panic!("{refusal:?}"),
-        }
-    }
-    assert!(passed >= 1 && brown_outs >= 4, "{passed} {brown_outs}");
-    assert!(ask(&admission, &acme, "/cart").await.is_ok());
-    for _ in 0..120 {
-        tokio::time::advance(SECOND).await;
-        admission.on_signal(Signal::LoopLag(Duration::ZERO));
-        admission.on_health_interval();
-    }
-    assert_eq!(share("reports").share.get(), 100.0);
 }
 
 #[tokio::test(start_paused = true)]

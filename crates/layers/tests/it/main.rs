@@ -6,6 +6,7 @@
 mod breakers;
 mod client;
 mod explain;
+mod health;
 mod lanes;
 mod leaks;
 mod limits;
