@@ -10,6 +10,7 @@
 //! into tables of their own, so that inventing keys crowds out nobody who is known.
 
 mod logs;
+mod shared;
 mod slots;
 mod windows;
 
