@@ -51,4 +51,6 @@ pub use quota::{Algorithm, Quota};
 pub use step::{Decision, Step};
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

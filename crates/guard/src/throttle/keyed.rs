@@ -87,6 +87,22 @@ impl Key {
     }
 }
 
+#[cfg(test)]
+impl Key {
+    /// The key of a chosen hash.
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// How many places of words the key with most places has, looked up under the locks.
+    pub(super) fn most_places_of_a_key(&self) -> usize {
+        self.slots.most_places_of_a_key()
+    }
+}
+
 impl Tables {
     /// Tables for so many keys at once, of each kind of counter. `seed` is a secret of the process:
     /// who knows it can choose keys that share a place.
