@@ -61,6 +61,12 @@ fn piece() -> impl Strategy<Value = &'static str> {
         "\u{feff}",
         "1",
         "x = 1979-05-27\n",
+        "[[tenants.a.throttle]]\n",
+        "[tenants.a.throttle]\n",
+        "[[throttle]]\n",
+        "throttle = [{ limit = 1, per = '1s' }]\n",
+        "limit = 1\n",
+        "per = '1s'\n",
         "weight = -1\n",
         "limit = 99999999999999999999\n",
     ])

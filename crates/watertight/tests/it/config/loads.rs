@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use watertight_guard::pool::Class;
-use watertight_plan::{ListenerKind, Source, Unknown};
+use watertight_plan::{Count, ListenerKind, Source, Unknown};
 
 use super::{EXAMPLE, parse, read};
 
@@ -20,7 +20,10 @@ fn the_example_loads() {
         "http://127.0.0.1:9001"
     );
     assert_eq!(plan.tenants()["acme"].plan.as_str(), "vip");
-    assert_eq!(plan.plans()["vip"].throttle[0].burst, 1_000);
+    let Count::Rate(quota) = plan.plans()["vip"].throttle[0].count else {
+        panic!("the first limit is no rate");
+    };
+    assert_eq!(quota.capacity(), 1_000);
     assert_eq!(
         plan.plans()["standard"].throttle[0].id.as_str(),
         "standard-rate"
