@@ -170,14 +170,14 @@ impl Quota {
             .unwrap_or(*self)
     }
 
-    /// The same rate, evenly spaced: never more than the limit in any half-open period.
-    pub(super) fn evenly_spaced(&self) -> Self {
-        Self {
-            algorithm: Algorithm::LeakyBucket,
-            capacity: 1,
-            unit: point::of_span(self.rate.period()).div_ceil(self.rate.limit()),
-            ..*self
-        }
+    /// Points between units that are evenly spaced.
+    pub(super) fn spacing(&self) -> u64 {
+        self.period().div_ceil(self.rate.limit())
+    }
+
+    /// Points of a period.
+    pub(super) fn period(&self) -> u64 {
+        point::of_span(self.rate.period())
     }
 
     /// What `step` says, for headers and views.
