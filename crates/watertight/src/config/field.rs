@@ -78,7 +78,9 @@ fn judge(name: &str, tenant_headers: &[String]) -> Result<String, &'static str> 
         Err("this header says who called and by which way")
     } else if OURS.contains(&alike)
         || alike.starts_with("x-ratelimit-")
-        || tenant_headers.iter().any(|ours| ours == alike)
+        || tenant_headers
+            .iter()
+            .any(|ours| ours.replace('_', "-") == alike)
     {
         Err("this header says something else already")
     } else {
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_fields_of_ones_own_can_be_chosen() {
-        let tenant = ["x-tenant-id".to_owned()];
+        let tenant = ["x-tenant-id".to_owned(), "x_customer".to_owned()];
         for name in ["x-do-less", "X-Cost", "cost", "x_level"] {
             assert_eq!(judge(name, &tenant), Ok(name.to_lowercase()), "{name}");
         }
@@ -112,6 +114,7 @@ mod tests {
             "x-request-id",
             "X-Tenant-Id",
             "x_tenant_id",
+            "x_customer",
             "x-api-key",
             "Authorization",
             "RateLimit",

@@ -165,7 +165,7 @@ impl Located<Limit> {
             (_, Some(cluster)) => (cluster.span(), Some("leave `cluster` out")),
             _ => (self.span(), None),
         };
-        let message = format!("limit {} {what}", limit.id);
+        let message = format!("this limit {what}");
         findings.add(Finding::new(span, message).help(help.map(str::to_owned)));
         false
     }

@@ -126,6 +126,12 @@ proptest! {
             "[log]\naccess = '${X}'",
             "[identity]\ntenant = ['${X}']\ntrusted = ['${X}']\nunknown = '${X}'",
             "[plans.p]\n[tenants.t]\nplan = '${X}'",
+            "throttle = [{ name = '${X}', limit = '${X}', per = '${X}' }]",
+            "throttle = [{ limit = 1, per = '1s', services = ['${X}'], routes = ['${X}'] }]",
+            "throttle = [{ limit = 1, per = '1s', excess = '${X}', by = ['${X}'] }]",
+            "throttle = [{ limit = 1, per = '1s', excess = 'degrade', fallback = { header = '${X}' } }]",
+            "[plans.p]\n[tenants.t]\nplan = 'p'\nthrottle = [{ limit = 1, per = '1s', services = ['${X}'] }]",
+            "[stores.redis]\nurl = '${X}'",
             "[services.s]\ntier = 1\nroutes = ['${X}']\nupstreams = ['http://h:1']",
             "[services.s]\ntier = 1\nroutes = ['/']\nupstreams = ['${X}']\nuses = ['${X}']",
         ] {
