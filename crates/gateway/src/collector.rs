@@ -102,7 +102,9 @@ fn encode_health(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::Re
                 ("scope", view.scope.to_string()),
                 ("tier", share.tier.label().to_owned()),
             ];
-            (labels, share.share.get().round() as i64)
+            #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+            let percent = share.share.get().round() as i64;
+            (labels, percent)
         })
     });
     gauges(
