@@ -233,11 +233,11 @@ mod tests {
             .iter()
             .map(|check| &*check.kind)
             .collect();
-        assert_eq!(kinds, ["concurrency", "rate", "breaker", "seat"]);
+        assert_eq!(kinds, ["concurrency", "rate", "rate", "breaker", "seat"]);
         let place = &explanation.places[0];
         assert_eq!((place.seats, place.cap), (30, 30));
         let text = table(&explanation);
-        for words in ["0 of 50 in flight", "500 per 1s, burst 1000", "would pass"] {
+        for words in ["0 of 50 in flight", "800 per 1s, burst 1500", "would pass"] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }

@@ -15,7 +15,7 @@ use watertight_plan::{AccessLog, Identity, Plan, Source, Tenant, TenantPlan, Unk
 use super::{ConfigStatus, milliseconds};
 use crate::node::Node;
 
-pub use limits::{Common, Throttle};
+use limits::{Common, Throttle};
 
 /// The configuration in force.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]

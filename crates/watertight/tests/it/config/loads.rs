@@ -11,7 +11,7 @@ use super::{EXAMPLE, parse, read};
 fn the_example_loads() {
     let loaded = read(EXAMPLE).unwrap_or_else(|failure| panic!("{failure}"));
     let plan = loaded.plan;
-    assert!(loaded.notes.is_empty());
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
     assert_eq!(plan.node().id.as_str(), "edge-1");
     assert_eq!(plan.services().len(), 4);
     assert_eq!(plan.services()["checkout"].timeout, Duration::from_secs(2));
@@ -28,6 +28,9 @@ fn the_example_loads() {
         plan.plans()["standard"].throttle[0].id.as_str(),
         "standard-rate"
     );
+    assert_eq!(plan.limits()[0].id.as_str(), "address-rate");
+    assert_eq!(plan.tenants()["acme"].throttle.len(), 1);
+    assert_eq!(plan.services()["reporting"].cost.of("/reports/yearly"), 20);
     assert_eq!(plan.layout().pools()[0].compartments.len(), 2);
     assert_eq!(plan.alerts()["database"].get(), 70.0);
     assert_eq!(plan.declared_pools()[0].as_str(), "sessions");
