@@ -116,7 +116,7 @@ fn encode_health(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::Re
 }
 
 fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::Result {
-    let tables = [("named", view.named), ("invented", view.invented)];
+    let tables = [("named", view.named), ("anybody", view.invented)];
     let label = |table: &str| -> Labels { vec![("table", table.to_owned())] };
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let places = tables.iter().flat_map(|(table, occupancy)| {

@@ -16,7 +16,7 @@ use super::{
 /// How limits shrink when the node or a service is unwell, and grow back. Only limits shrink: a
 /// tenant without any is held by its compartment alone.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Health {
     /// Whether they do. Default: true.
     enabled: Option<bool>,
