@@ -21,6 +21,7 @@ mod failure;
 mod field;
 mod files;
 mod findings;
+mod health;
 mod identity;
 mod interpolate;
 mod listen;
@@ -264,6 +265,9 @@ fn read_tables(
     let (log, metrics) = (document.log.read(), document.metrics.read());
     if let Some(node) = document.node.read(log, metrics, files, findings) {
         builder = builder.node(node);
+    }
+    if let Some(health) = document.health.read(findings) {
+        builder = builder.health(health);
     }
     for listener in listen::read(&document.listen, files, findings) {
         builder = builder.listener(listener);

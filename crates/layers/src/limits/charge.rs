@@ -177,6 +177,23 @@ impl Keyed {
         })
     }
 
+    /// How long a share of the limits that is in force would hold a request back; none if it would
+    /// let it pass.
+    pub(crate) fn peek_shrunk(
+        &self,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Option<Duration> {
+        let rules = self.rates(applied, asked);
+        let shrunk = self.shrunk(&rules, asked);
+        let steps = shrunk
+            .iter()
+            .map(|(quota, key)| self.named.peek(now, *key, quota, 1, Duration::ZERO));
+        let refused = steps.filter(|step| !step.allowed);
+        refused.map(|step| step.wait()).max()
+    }
+
     /// How many requests are in flight, as a limit counts them.
     pub(crate) fn in_flight(&self, applied: &Applied, asked: &Asked<'_>) -> u32 {
         match self.kept(applied, asked) {
@@ -255,14 +272,7 @@ impl Keyed {
         asked: &Asked<'_>,
         charged: &mut Charged,
     ) -> Result<(), Refused> {
-        let rules: Vec<_> = applied
-            .iter()
-            .filter(|applied| applied.rule.is_asked_here())
-            .filter_map(|applied| {
-                let quota = applied.rule.quota?;
-                Some((*applied, quota, self.kept(applied, asked)))
-            })
-            .collect();
+        let rules = self.rates(applied, asked);
         let mut charges: Vec<_> = rules
             .iter()
             .filter_map(|(applied, _, kept)| {
@@ -307,6 +317,22 @@ impl Keyed {
             }
         }
         Ok(())
+    }
+
+    /// The limits of `applied` that are rates asked here, with what was used of them.
+    fn rates<'a>(
+        &self,
+        applied: &[&'a Applied],
+        asked: &Asked<'_>,
+    ) -> Vec<(&'a Applied, Quota, Kept)> {
+        applied
+            .iter()
+            .filter(|applied| applied.rule.is_asked_here())
+            .filter_map(|applied| {
+                let quota = applied.rule.quota?;
+                Some((*applied, quota, self.kept(applied, asked)))
+            })
+            .collect()
     }
 
     /// The limits that hold besides while less than all of them is in force: a share of each, for
