@@ -233,7 +233,10 @@ mod tests {
             .iter()
             .map(|check| &*check.kind)
             .collect();
-        assert_eq!(kinds, ["concurrency", "rate", "rate", "breaker", "seat"]);
+        assert_eq!(
+            kinds,
+            ["concurrency", "rate", "rate", "rate", "breaker", "seat"]
+        );
         let place = &explanation.places[0];
         assert_eq!((place.seats, place.cap), (30, 30));
         let text = table(&explanation);
