@@ -68,3 +68,6 @@ pub use leases::{Ask, Leases, Settings, Settled, Sharing, Taken, Ticket, Verdict
 pub use ledger::Ledger;
 pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Want};
 pub use terms::{Kind, Terms};
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,10 @@ impl Quota {
         let (algorithm, rate) = match self.algorithm {
             Algorithm::TokenBucket { .. } => {
                 let burst = part(self.capacity);
-                (Algorithm::TokenBucket { burst }, slower.or_else(|_| fewer()))
+                (
+                    Algorithm::TokenBucket { burst },
+                    slower.or_else(|_| fewer()),
+                )
             }
             Algorithm::LeakyBucket => (self.algorithm, slower.or_else(|_| fewer())),
             _ => (self.algorithm, fewer()),

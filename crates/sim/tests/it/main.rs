@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod counter;
-mod lease;
 mod laws;
+mod lease;
 mod planted;
 mod search;

@@ -72,7 +72,9 @@ impl Account {
         };
         let extra = match want.is_exact {
             true => 0,
-            false => want.extra.min(room.saturating_sub(need) / (2 * nodes.max(1))),
+            false => want
+                .extra
+                .min(room.saturating_sub(need) / (2 * nodes.max(1))),
         };
         self.charge(need + extra, now, want.is_exact);
         let lease = self.lease(now, batch, terms);

@@ -18,7 +18,9 @@ impl Demand {
         let span = now - self.since;
         if span >= SAMPLE {
             let ended = u128::from(self.units) * 1_000_000_000_000_000 / span.as_nanos();
-            let ended = u64::try_from(ended).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
+            let ended = u64::try_from(ended)
+                .unwrap_or(u64::MAX / 2)
+                .min(u64::MAX / 2);
             // The first sample began with the key itself, not when it was asked for.
             self.rate = match self.rate {
                 _ if self.since == Tick::ZERO => None,

@@ -98,6 +98,14 @@ impl Entry {
         self.demand.count(now, cost);
     }
 
+    /// The most that one request may ever cost.
+    pub(super) const fn cost_max(&self) -> u64 {
+        match self.terms.kind {
+            Kind::Leaky => Terms::COST_MAX,
+            _ => self.terms.capacity,
+        }
+    }
+
     /// Takes from the lease, if it lasts.
     pub(super) fn take_lent(&mut self, now: Tick, cost: u64, nodes: u32) -> bool {
         let lent = self.lent_at(now);
@@ -160,7 +168,11 @@ impl Entry {
         if self.is_returning {
             self.back = std::mem::take(&mut self.lent);
         }
-        let target = if self.is_returning { 0 } else { self.target(nodes, lease) };
+        let target = if self.is_returning {
+            0
+        } else {
+            self.target(nodes, lease)
+        };
         (self.is_returning, self.reported) = (false, number);
         Want {
             name: self.name.clone(),
@@ -227,7 +239,10 @@ impl Entry {
     pub(super) fn decision(&self, now: Tick, allowed: bool, wait: Duration) -> Decision {
         Decision {
             allowed,
-            remaining: self.left.saturating_add(self.lent_at(now)).min(self.quota.capacity()),
+            remaining: self
+                .left
+                .saturating_add(self.lent_at(now))
+                .min(self.quota.capacity()),
             reset_in: self.clear - now,
             wait,
         }
@@ -241,7 +256,11 @@ impl Entry {
     /// eighth of what may be used at once.
     fn target(&self, nodes: u32, lease: Duration) -> u64 {
         let most = self.terms.capacity / (8 * u64::from(nodes.max(1)));
-        if self.is_exact { 0 } else { self.demand.expected(lease / 2).min(most) }
+        if self.is_exact {
+            0
+        } else {
+            self.demand.expected(lease / 2).min(most)
+        }
     }
 
     fn share(&mut self, nodes: u32) -> Quota {

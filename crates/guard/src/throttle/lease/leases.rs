@@ -173,7 +173,9 @@ impl Leases {
         let kind = Kind::of(quota);
         let is_exact = ask.sharing == Sharing::Exact;
         let settings = &self.settings;
-        let place = self.keys.place(now, ask.name, quota, kind, is_exact, settings);
+        let place = self
+            .keys
+            .place(now, ask.name, quota, kind, is_exact, settings);
         let Some(at) = place else {
             self.view.overflowed += 1;
             return Taken::Now(self.verdict(refused(self.settings.spacing), false));
@@ -184,6 +186,9 @@ impl Leases {
         if ask.sharing == Sharing::Local {
             let decision = entry.take_share(now, cost, nodes);
             return Taken::Now(self.verdict(decision, true));
+        }
+        if cost > entry.cost_max() {
+            return Taken::Now(self.verdict(refused(Duration::MAX), false));
         }
         if entry.take_lent(now, cost, nodes) {
             let decision = entry.decision(now, true, Duration::ZERO);
@@ -297,7 +302,10 @@ impl Leases {
 
     /// When to poll next, if nothing happens before.
     pub fn next_wakeup(&self) -> Tick {
-        let review = self.reviews.peek().map_or(Tick::MAX, |Reverse((at, _))| *at);
+        let review = self
+            .reviews
+            .peek()
+            .map_or(Tick::MAX, |Reverse((at, _))| *at);
         self.due().min(review)
     }
 
@@ -409,7 +417,14 @@ impl Leases {
                 entry.track(now, want.each, nodes);
             }
             let decision = entry.decision(now, allowed, wait);
-            settled.push((ticket, Verdict { decision, is_share: false, number }));
+            settled.push((
+                ticket,
+                Verdict {
+                    decision,
+                    is_share: false,
+                    number,
+                },
+            ));
         }
         if entry.review_planned == Tick::MAX && entry.lent_at(now) > 0 {
             entry.review_planned = entry.review;

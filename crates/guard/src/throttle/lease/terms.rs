@@ -65,6 +65,9 @@ impl Terms {
     /// The most units that nodes count together; a larger limit counts as this: 2³⁶.
     pub const CAPACITY_MAX: u64 = 1 << 36;
 
+    /// The most that one request may cost a leaky bucket, whose capacity does not say: 1,024.
+    pub const COST_MAX: u64 = 1 << 10;
+
     /// The terms of a quota.
     pub fn new(quota: &Quota) -> Self {
         let (rate, capacity) = (quota.rate(), quota.capacity().min(Self::CAPACITY_MAX));
@@ -93,7 +96,7 @@ impl Terms {
 fn split(limit: u64, period_ns: u128, capacity: u64) -> (u64, u64) {
     let per_us = u128::from(limit) * 1_000;
     // Debts may grow to twice the capacity, claims of nodes to as much again.
-    let owed_max = u128::from(capacity.max(COSTS_MAX)) * 4;
+    let owed_max = u128::from(capacity.max(Terms::COST_MAX)) * 4;
     let common = gcd(per_us, period_ns);
     let (mut gain, mut unit) = (per_us / common, period_ns / common);
     if owed_max * unit >= EXACT {
@@ -113,8 +116,6 @@ const fn gcd(mut a: u128, mut b: u128) -> u128 {
 
 /// Whole numbers below this are exact in a double.
 const EXACT: u128 = 1 << 53;
-/// What one request may cost where the capacity does not say.
-const COSTS_MAX: u64 = 1 << 10;
 
 #[cfg(test)]
 mod tests {

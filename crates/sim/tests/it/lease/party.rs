@@ -16,14 +16,10 @@ pub(crate) enum Bug {
     None,
     /// The gateway looks at its clock when it is asked, and not again: leases never end.
     LeasesNeverEnd,
-    /// A lease is counted from when the answer came.
-    LeaseFromArrival,
     /// An answer grants twice what it says.
     AnswerTwice,
     /// The store forgets what is out, so it drains while it is out.
     OutIsForgotten,
-    /// The store takes batches in any order.
-    BatchesInAnyOrder,
     /// Each gateway takes itself for the only one.
     AloneInTheWorld,
 }
@@ -56,6 +52,8 @@ pub(crate) struct Load {
     pub(crate) draws: Arc<Vec<u64>>,
     pub(crate) per_step_milli: u64,
     pub(crate) step: Duration,
+    /// Whether it comes in fits: nothing for a while, then little, then five times as much.
+    pub(crate) is_fitful: bool,
 }
 
 /// One decision: which limit, whether it passed, and by whose word.
@@ -77,7 +75,9 @@ pub(crate) struct Gateway {
     owed_milli: u64,
     poll_at: Tick,
     frozen: Tick,
-    sent: Tick,
+    batch: Option<Arc<Batch>>,
+    /// How much of the load comes, in percent, and until when.
+    fit: (u64, Tick),
     pub(crate) decided: Vec<Decided>,
 }
 
@@ -85,8 +85,6 @@ pub(crate) struct Gateway {
 pub(crate) struct StoreNode {
     bug: Bug,
     ledger: Ledger,
-    arrivals: u64,
-    pub(crate) batches: u64,
 }
 
 #[derive(Debug)]
@@ -162,7 +160,12 @@ impl Gateway {
 
     fn load(&mut self, now: Tick, out: &mut Outbox<Party>) {
         out.after(self.load.step, Timer::Load);
-        self.owed_milli += self.load.per_step_milli;
+        if self.load.is_fitful && now >= self.fit.1 {
+            let percent = [0, 20, 20, 100, 500][out.rng().u64(..5) as usize];
+            let span = Duration::from_millis(out.rng().u64(100..1_500));
+            self.fit = (percent, now + span);
+        }
+        self.owed_milli += self.load.per_step_milli * self.fit.0 / 100;
         let asked_at = match self.bug {
             Bug::LeasesNeverEnd if self.frozen > Tick::ZERO => self.frozen,
             _ => now,
@@ -172,8 +175,17 @@ impl Gateway {
             let draw = out.rng().u64(..*self.load.draws.last().unwrap());
             let limit = self.load.draws.partition_point(|end| *end <= draw);
             let limits = self.load.limits.clone();
-            let Limit { name, quota, sharing } = &limits[limit];
-            let ask = Ask { name, quota, cost: 1, sharing: *sharing };
+            let Limit {
+                name,
+                quota,
+                sharing,
+            } = &limits[limit];
+            let ask = Ask {
+                name,
+                quota,
+                cost: 1,
+                sharing: *sharing,
+            };
             match self.leases.take(asked_at, &ask) {
                 Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
                 Taken::Now(verdict) => {
@@ -191,11 +203,10 @@ impl Gateway {
 
     fn answer(&mut self, now: Tick, mut answer: Answer, out: &mut Outbox<Party>) {
         let mut settled = Vec::new();
-        for grant in &mut answer.grants {
-            match self.bug {
-                Bug::LeaseFromArrival => grant.lease = grant.lease + (now - self.sent),
-                Bug::AnswerTwice => grant.units *= 2,
-                _ => {}
+        let wants = self.batch.iter().flat_map(|batch| &batch.wants);
+        for (grant, want) in answer.grants.iter_mut().zip(wants) {
+            if self.bug == Bug::AnswerTwice {
+                grant.units = (grant.units * 2).min(want.need + want.extra);
             }
         }
         if self.bug == Bug::AloneInTheWorld {
@@ -215,10 +226,16 @@ impl Gateway {
     fn go_on(&mut self, now: Tick, mut settled: Settled, out: &mut Outbox<Party>) {
         let before = self.view();
         if let Some(batch) = self.leases.poll(now, &mut settled) {
-            self.sent = now;
-            sometimes!(batch.wants.iter().any(|want| want.back > 0), "a lease is returned");
+            self.batch = Some(batch.clone());
             sometimes!(
-                batch.wants.iter().any(|want| want.have > 0 && want.extra > 0),
+                batch.wants.iter().any(|want| want.back > 0),
+                "a lease is returned"
+            );
+            sometimes!(
+                batch
+                    .wants
+                    .iter()
+                    .any(|want| want.have > 0 && want.extra > 0),
                 "a lease is renewed before it is used up"
             );
             sometimes!(
@@ -248,19 +265,11 @@ impl Gateway {
 
 impl StoreNode {
     fn trade(&mut self, now: Tick, batch: &Batch) -> Option<Answer> {
-        self.batches += 1;
         let now_us = now.as_nanos() / 1_000;
         let mut taken = batch.clone();
-        match self.bug {
-            Bug::OutIsForgotten => {
-                (taken.lease, taken.hold) = (Duration::ZERO, Duration::ZERO);
-                taken.wants.iter_mut().for_each(|want| want.have = 0);
-            }
-            Bug::BatchesInAnyOrder => {
-                self.arrivals += 1;
-                taken.number = self.arrivals;
-            }
-            _ => {}
+        if self.bug == Bug::OutIsForgotten {
+            (taken.lease, taken.hold) = (Duration::ZERO, Duration::ZERO);
+            taken.wants.iter_mut().for_each(|want| want.have = 0);
         }
         let mut answer = self.ledger.trade(now_us, &taken);
         sometimes!(answer.is_none(), "a batch comes late or twice");
@@ -293,8 +302,6 @@ pub(crate) fn world(
     let store = world.add(Party::Store(StoreNode {
         bug,
         ledger: Ledger::default(),
-        arrivals: 0,
-        batches: 0,
     }));
     let gateways = loads.map(|load| {
         world.add(Party::Gateway(Box::new(Gateway {
@@ -307,7 +314,8 @@ pub(crate) fn world(
             owed_milli: 0,
             poll_at: Tick::MAX,
             frozen: Tick::ZERO,
-            sent: Tick::ZERO,
+            batch: None,
+            fit: (100, Tick::ZERO),
             decided: Vec::new(),
         })))
     });
