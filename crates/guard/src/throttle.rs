@@ -37,6 +37,7 @@ mod fixed_window;
 mod in_flight;
 mod keyed;
 mod leaky_bucket;
+pub mod lease;
 mod lines;
 mod point;
 mod quota;

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use watertight_base::{PlanId, ServiceId, TenantId};
-use watertight_guard::{breaker::State, throttle::Occupancy};
+use watertight_guard::{
+    breaker::State,
+    throttle::{Occupancy, lease},
+};
 
 use crate::{
     Admission,
@@ -73,6 +76,12 @@ impl Admission {
             invented: keyed.invented.occupancy(now),
             waiting: keyed.lines.waiting(),
         }
+    }
+
+    /// How counting together with other nodes goes. None: this node is by itself.
+    pub fn cluster(&self) -> Option<lease::View> {
+        let cluster = self.inner.keyed.cluster.as_ref();
+        cluster.map(|cluster| cluster.view())
     }
 
     /// Listed tenants after `after` in the order of their names, at most `most`.

@@ -103,7 +103,7 @@ impl Key {
 impl Tables {
     /// How many places of words the key with most places has, looked up under the locks.
     pub(super) fn most_places_of_a_key(&self) -> usize {
-        self.slots.most_places_of_a_key()
+        self.slots().most_places_of_a_key()
     }
 }
 

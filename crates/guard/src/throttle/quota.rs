@@ -180,6 +180,33 @@ impl Quota {
         point::of_span(self.rate.period())
     }
 
+    /// The share of one of so many nodes, at least one unit: shares of a limit that is smaller than
+    /// the number of nodes add up to more than it.
+    #[must_use]
+    pub fn divided(&self, nodes: u32) -> Self {
+        let nodes = nodes.max(1);
+        let part = |whole: u64| (whole / u64::from(nodes)).max(1);
+        let (limit, period) = (self.rate.limit(), self.rate.period());
+        let slower = Rate::new(limit, period.saturating_mul(nodes));
+        let fewer = || Rate::new(part(limit), period);
+        let (algorithm, rate) = match self.algorithm {
+            Algorithm::TokenBucket { .. } => {
+                let burst = part(self.capacity);
+                (
+                    Algorithm::TokenBucket { burst },
+                    slower.or_else(|_| fewer()),
+                )
+            }
+            Algorithm::LeakyBucket => (self.algorithm, slower.or_else(|_| fewer())),
+            _ => (self.algorithm, fewer()),
+        };
+        let quota = rate.ok().and_then(|rate| Self::new(algorithm, rate).ok());
+        quota.map_or(*self, |quota| Self {
+            phase: self.phase,
+            ..quota
+        })
+    }
+
     /// What `step` says, for headers and views.
     pub fn describe(&self, step: &Step) -> Decision {
         let (left, reset) = match self.algorithm {
