@@ -15,6 +15,7 @@
 mod book;
 mod charge;
 mod counts;
+mod less;
 mod pace;
 mod rule;
 mod wait;
@@ -22,6 +23,7 @@ mod wait;
 pub(crate) use book::{Book, Terms, Writer};
 pub(crate) use charge::{Asked, Charged, Keyed};
 pub(crate) use counts::Counts;
+pub(crate) use less::LessFields;
 pub use pace::Pacer;
 pub use rule::Home;
 pub(crate) use rule::{Applied, Placing, Rule, Tally};
