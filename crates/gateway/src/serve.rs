@@ -19,7 +19,7 @@ use watertight_layers::{Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{RequestBody, ResponseBody, relay},
+    body::{BodyError, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{
         Upstreams,
@@ -271,14 +271,6 @@ impl Stages {
         let result = in_flight
             .forward(&upstreams, request, path, shared.clock.now())
             .await;
-        let paced = in_flight.record.watch.paced();
-        in_flight.permit.was_paced(paced);
-        in_flight.answered(
-            &result
-                .as_ref()
-                .map(|(response, _)| response.status().as_u16())
-                .map_err(|fault| *fault),
-        );
         match result {
             Err(fault) => {
                 drop(in_flight);
@@ -301,25 +293,29 @@ impl Stages {
 
 impl InFlight {
     async fn forward(
-        &self,
+        &mut self,
         upstreams: &Upstreams,
         request: Request<RequestBody>,
         path: PathAndQuery,
         now: Tick,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
         use tracing::Instrument as _;
+
         let watch = &self.record.watch;
         let sent = upstreams.forward(request, path, now, self.deadline, watch);
-        sent.instrument(self.span.clone()).await.map_err(|fault| {
-            use crate::body::BodyError;
-            match self.record.watch.error() {
-                Some(BodyError::TooLarge) => Fault::TooLarge,
-                Some(BodyError::Stalled) => Fault::RequestTimeout,
-                Some(BodyError::Malformed) => Fault::BadRequest,
-                Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
-                None => fault,
-            }
-        })
+        let result = sent.instrument(self.span.clone()).await;
+        let result = result.map_err(|fault| match watch.error() {
+            Some(BodyError::TooLarge) => Fault::TooLarge,
+            Some(BodyError::Stalled) => Fault::RequestTimeout,
+            Some(BodyError::Malformed) => Fault::BadRequest,
+            Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
+            None => fault,
+        });
+        self.permit.was_paced(watch.paced());
+        let status = result.as_ref();
+        let status = status.map(|(response, _)| response.status().as_u16());
+        self.answered(&status.map_err(|fault| *fault));
+        result
     }
 }
 
