@@ -16,7 +16,10 @@ use watertight_guard::{
 
 use watertight_layers::KeyedView;
 
-use crate::shared::{ServiceView, Shared};
+use crate::{
+    last_good::LastGoodView,
+    shared::{ServiceView, Shared},
+};
 
 /// Reads views when it is asked.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ impl Collector for Collected {
         encode_upstreams(&mut encoder, &shared.services())?;
         encode_health(&mut encoder, &shared.admission.health())?;
         encode_keyed(&mut encoder, &shared.admission.keyed())?;
+        encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
         let counts = shared.admission.tenant_counts();
         gauges(
             &mut encoder,
@@ -239,6 +243,37 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "watertight_upstream_failures",
         "Connections to an upstream that were not made, or broke before an answer",
         upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
+    )
+}
+
+fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) -> fmt::Result {
+    let size = |number| [(Vec::new(), i64::try_from(number).unwrap_or(i64::MAX))];
+    gauges(
+        encoder,
+        "watertight_last_good_answers",
+        "Last good answers that are kept",
+        size(view.entries),
+    )?;
+    gauges(
+        encoder,
+        "watertight_last_good_bytes",
+        "Bytes that last good answers take",
+        size(view.bytes),
+    )?;
+    let by = |name, rows: [(&str, u64); 2]| {
+        rows.map(|(value, number)| (vec![(name, value.to_owned())], number as f64))
+    };
+    counters(
+        encoder,
+        "watertight_last_good_lookups",
+        "Requests for which a last good answer was looked for, by result: hit, or miss",
+        by("result", [("hit", view.hits), ("miss", view.misses)]),
+    )?;
+    counters(
+        encoder,
+        "watertight_last_good_stores",
+        "Answers that could be kept, by result: kept, or full when there was no room",
+        by("result", [("kept", view.kept), ("full", view.not_kept)]),
     )
 }
 

@@ -21,11 +21,12 @@ use crate::{
     collector::Collected,
     explain::{NoExplanation, Question, service_of},
     identify::Identifier,
+    last_good::LastGood,
     listen::{Listening, Peer, Stop},
     metrics::Metrics,
     record::Recorder,
     runtimes::Runtimes,
-    serve::Door,
+    serve::{Door, less},
     shared::{Current, ServiceView, Shared},
 };
 
@@ -47,6 +48,7 @@ pub struct Gateway {
 /// What [`Gateway::start`] would say, addresses aside.
 pub fn check(plan: &Plan) -> Result<(), Error> {
     Identifier::new(plan.identity())?;
+    less::check(plan)?;
     for listener in plan.listeners() {
         crate::listen::check(listener)?;
     }
@@ -79,6 +81,7 @@ impl Gateway {
             admission: Admission::new(Arc::clone(&plan), clock),
             current: ArcSwap::from_pointee(current),
             recorder: Arc::new(recorder),
+            last_good: Arc::new(LastGood::new(plan.throttling())),
             runtimes,
         });
         let gateway = Self {
@@ -110,6 +113,7 @@ impl Gateway {
             .set_open(log_open)
             .map_err(Error::Threads)?;
         shared.admission.reload(Arc::clone(&plan));
+        shared.last_good.reload(plan.throttling());
         shared
             .recorder
             .metrics
