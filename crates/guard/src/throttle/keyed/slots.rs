@@ -143,7 +143,7 @@ impl Slots {
     /// Charges a key that has no place, and gives it one if there is any.
     #[cold]
     fn place(&self, now: u64, key: Key, home: &Home<'_>, change: &impl Fn(u64) -> Step) -> Step {
-        if has(Bug::NoPlacingLock) {
+        if has(Bug::UnlockedPlacing) {
             let step = change(0);
             home.settle(now, step.after);
             return step;
@@ -212,7 +212,7 @@ impl Bucket {
     fn settle(&self, now: u64, tag: u32, value: u64) -> bool {
         for (word, owner) in self.words.iter().zip(&self.tags) {
             let seen = word.load(Ordering::Relaxed);
-            let held = if has(Bug::NoBusyWord) { value } else { BUSY };
+            let held = if has(Bug::SilentTheft) { value } else { BUSY };
             let is_taken = is_free(seen, now)
                 && word
                     .compare_exchange(seen, held, Ordering::AcqRel, Ordering::Relaxed)
@@ -253,7 +253,7 @@ impl Home<'_> {
     ) -> Option<Step> {
         let mut seen = word.load(Ordering::Acquire);
         // Looked at after the word: else the word could be that of the next owner.
-        while seen != BUSY && (owner.load(Ordering::Relaxed) == self.tag || has(Bug::NoTagCheck)) {
+        while seen != BUSY && (owner.load(Ordering::Relaxed) == self.tag || has(Bug::UnreadTag)) {
             let step = change(seen);
             if step.after == seen {
                 return Some(step);
