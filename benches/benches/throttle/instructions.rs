@@ -24,10 +24,11 @@ pub(super) fn counted() -> bool {
         return false;
     };
     let count = count.parse().unwrap();
+    let keys = arguments.next().map_or(KEYS, |keys| keys.parse().unwrap());
     black_box(match case.as_str() {
-        "ours" => ask(&Ours::new(KEYS, KEYS), 0, KEYS, count, 1),
-        "governor" => ask(&governor(KEYS), 0, KEYS, count, 1),
-        _ => ask(&Nothing, 0, KEYS, count, 1),
+        "ours" => ask(&Ours::new(keys, keys), 0, keys, count, 1),
+        "governor" => ask(&governor(keys), 0, keys, count, 1),
+        _ => ask(&Nothing, 0, keys, count, 1),
     });
     true
 }

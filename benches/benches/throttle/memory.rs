@@ -26,7 +26,10 @@ fn filled(tables: &Tables, keys: usize, quota: &Quota) -> (f64, f64) {
     }
     let occupancy = tables.occupancy(now);
     let keys = keys as f64;
-    (occupancy.bytes as f64 / keys, 100.0 * occupancy.overflowed as f64 / keys)
+    (
+        occupancy.bytes as f64 / keys,
+        100.0 * occupancy.overflowed as f64 / keys,
+    )
 }
 
 /// What a tenant is told in the course of a flood, by a counter of its own and by tables of those who
@@ -61,13 +64,20 @@ fn resident_kb() -> u64 {
 
 /// Prints what tables weigh, full and flooded.
 pub(super) fn measure(targets: &mut Targets) {
-    let (keys, flooding) = if is_for_figures() { (KEYS, FLOOD) } else { (1000, 100_000) };
+    let (keys, flooding) = if is_for_figures() {
+        (KEYS, FLOOD)
+    } else {
+        (1000, 100_000)
+    };
     let words = quota(Algorithm::TokenBucket { burst: 10 }, 1, 10);
     let buckets = quota(Algorithm::SlidingBuckets, 10, 60);
     let tables = Tables::new(keys, 0, 0, 7);
     let of_words = filled(&tables, keys, &words);
     let of_buckets = filled(&Tables::new(0, keys, 0, 7), keys, &buckets);
-    println!("\n1,000,000 live keys{:28} bytes a key   without a place", "");
+    println!(
+        "\n1,000,000 live keys{:28} bytes a key   without a place",
+        ""
+    );
     for (name, (bytes, share)) in [("words", of_words), ("sliding buckets", of_buckets)] {
         println!("{name:46} {bytes:12.1}   {share:.4} %");
     }
@@ -76,7 +86,10 @@ pub(super) fn measure(targets: &mut Targets) {
     let grown = tables.occupancy(Tick::ZERO).bytes - size;
     let resident = resident_kb().saturating_sub(resident);
     let (calm, _) = flood(flooding, None, &words);
-    let changed = flooded.iter().zip(&calm).filter(|(with, without)| with != without);
+    let changed = flooded
+        .iter()
+        .zip(&calm)
+        .filter(|(with, without)| with != without);
     let changed = changed.count();
     println!(
         "\n{flooding} invented keys, {each_ns:.0} ns CPU each: {grown} bytes more in the table, \
@@ -87,7 +100,15 @@ pub(super) fn measure(targets: &mut Targets) {
     targets.at_most("bytes a key, words", 32.0, of_words.0);
     targets.at_most("bytes a key, sliding buckets", 64.0, of_buckets.0);
     targets.at_most("per cent without a place, words", 0.01, of_words.1);
-    targets.at_most("per cent without a place, sliding buckets", 0.01, of_buckets.1);
-    targets.at_most("bytes added by 100,000,000 invented keys", 0.0, grown as f64);
+    targets.at_most(
+        "per cent without a place, sliding buckets",
+        0.01,
+        of_buckets.1,
+    );
+    targets.at_most(
+        "bytes added by 100,000,000 invented keys",
+        0.0,
+        grown as f64,
+    );
     targets.at_most("decisions of a tenant changed by them", 0.0, changed as f64);
 }

@@ -42,7 +42,9 @@ impl Limitador {
         for _ in 0..count {
             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
             let context = &self.contexts[(random >> 33) % KEYS];
-            let answer = self.limiter.check_rate_limited_and_update(&self.namespace, context, 1);
+            let answer = self
+                .limiter
+                .check_rate_limited_and_update(&self.namespace, context, 1);
             assert!(!black_box(answer).unwrap().limited);
         }
         cpu_ns() - start
@@ -52,9 +54,18 @@ impl Limitador {
 /// Prints who decides how often for a second of CPU, the best first. Ours takes so many nanoseconds.
 pub(super) fn measure(ours: f64) {
     let limitador = Limitador::new();
-    let (rounds, count) = if is_for_figures() { (15, 20_000) } else { (1, 10) };
+    let (rounds, count) = if is_for_figures() {
+        (15, 20_000)
+    } else {
+        (1, 10)
+    };
     let ask: Box<dyn FnMut(u32) -> f64> = Box::new(|count| limitador.ask(count));
-    let cost = compare_measured("limitador, 10,000 users", rounds, count, &mut [("limitador 0.14, in memory", ask)]);
+    let cost = compare_measured(
+        "limitador, 10,000 users",
+        rounds,
+        count,
+        &mut [("limitador 0.14, in memory", ask)],
+    );
     let mut peers = vec![("ours", ours), ("limitador 0.14, in memory", cost[0])];
     if is_for_figures() {
         match envoy::filter_ns() {

@@ -105,6 +105,7 @@ impl Subject for DefaultKeyedRateLimiter<u64> {
 impl Subject for Nothing {
     #[inline]
     fn is_allowed(&self, key: u64) -> bool {
+        black_box(1);
         black_box(key) != u64::MAX
     }
 }
@@ -136,7 +137,10 @@ fn ask_from(threads: u64, subject: &(impl Subject + Sync), keys: u64, count: u32
             })
         });
         let threads: Vec<_> = threads.collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<f64>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum::<f64>()
     });
     times / threads as f64
 }
@@ -155,7 +159,11 @@ fn compare_with_governor(title: &str, keys: u64) -> (f64, f64) {
         true => (31, if keys > SOME { 200_000 } else { 100_000 }),
         false => (1, 100),
     };
-    let keys = if is_for_figures() { keys } else { keys.min(100) };
+    let keys = if is_for_figures() {
+        keys
+    } else {
+        keys.min(100)
+    };
     let (ours, clocked, governor) = (Ours::new(keys, keys), WithClock::new(keys), governor(keys));
     let medians = compare_measured(
         title,
@@ -174,15 +182,25 @@ fn compare_with_governor(title: &str, keys: u64) -> (f64, f64) {
 
 /// One thread beside two, on keys of their own; the ratio.
 fn compare_threads(title: &str, keys: u64) -> f64 {
-    let (rounds, count) = if is_for_figures() { (31, 200_000) } else { (1, 100) };
+    let (rounds, count) = if is_for_figures() {
+        (31, 200_000)
+    } else {
+        (1, 100)
+    };
     let ours = Ours::new(keys * 2, MANY);
     let medians = compare_measured(
         title,
         rounds,
         count,
         &mut [
-            ("two threads", Box::new(|count| ask_from(2, &ours, keys, count)) as Box<_>),
-            ("one thread", Box::new(|count| ask_from(1, &ours, keys, count))),
+            (
+                "two threads",
+                Box::new(|count| ask_from(2, &ours, keys, count)) as Box<_>,
+            ),
+            (
+                "one thread",
+                Box::new(|count| ask_from(1, &ours, keys, count)),
+            ),
         ],
     );
     medians[0] / medians[1]

@@ -16,7 +16,11 @@ struct Target {
 impl Targets {
     /// So much at most was aimed at, and so much was measured.
     pub(super) fn at_most(&mut self, what: &'static str, at_most: f64, measured: f64) {
-        self.0.push(Target { what, at_most, measured });
+        self.0.push(Target {
+            what,
+            at_most,
+            measured,
+        });
     }
 
     /// Says of each whether it was met.
@@ -25,7 +29,12 @@ impl Targets {
             return;
         }
         println!("\n{:58} {:>9} {:>9}", "targets", "at most", "measured");
-        for Target { what, at_most, measured } in &self.0 {
+        for Target {
+            what,
+            at_most,
+            measured,
+        } in &self.0
+        {
             let verdict = if measured <= at_most { "met" } else { "missed" };
             println!("{what:58} {at_most:9.4} {measured:9.4}   {verdict}");
         }
