@@ -440,7 +440,7 @@ impl Leases {
                     decision,
                     is_share: false,
                     at: now,
- number,
+                    number,
                 },
             ));
         }
