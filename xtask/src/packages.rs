@@ -92,11 +92,12 @@ fn is_file(dir: &str, program: &str) -> bool {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nginx", "nginx"),
     ("python3", "python3"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Daemons live where a plain user's PATH does not look.

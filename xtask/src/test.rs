@@ -19,8 +19,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     let binary = workspace.build_binary()?;
     build_programs(&workspace)?;
-    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast", "--"]);
-    command.args(filters(args)).env("WATERTIGHT_BIN", binary);
+    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast"]);
+    command.args(["--features", ENGINES, "--"]).args(filters(args));
+    command.env("WATERTIGHT_BIN", binary);
     let (tally, succeeded) = tee(&mut command)?;
     println!("\n{tally}");
     verdict(tally, succeeded)
@@ -80,8 +81,10 @@ fn verdict(tally: Tally, succeeded: bool) -> Result<()> {
     Ok(())
 }
 
+/// Engines that need a server are tested with one.
+const ENGINES: &str = "watertight-stores/engines";
 /// Programs that tests start.
-const NEEDED: [&str; 3] = ["curl", "h2load", "python3"];
+const NEEDED: [&str; 4] = ["curl", "h2load", "python3", "redis-server"];
 
 #[cfg(test)]
 mod tests {

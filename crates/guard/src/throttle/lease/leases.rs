@@ -73,6 +73,17 @@ pub enum Sharing {
     Local,
 }
 
+impl Sharing {
+    /// The word in the configuration.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Leased => "leased",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// What comes of asking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Taken {
