@@ -20,7 +20,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let binary = workspace.build_binary()?;
     build_programs(&workspace)?;
     let mut command = process::cargo(["test", "--workspace", "--no-fail-fast"]);
-    command.args(["--features", ENGINES, "--"]).args(filters(args));
+    command
+        .args(["--features", ENGINES, "--"])
+        .args(filters(args));
     command.env("WATERTIGHT_BIN", binary);
     let (tally, succeeded) = tee(&mut command)?;
     println!("\n{tally}");

@@ -1,7 +1,11 @@
 //! Three gateways, one redis-server, a thousand tenants: how often the store is asked, what passes
 //! beyond the limits, what it costs. The law that is held to figures here is tested in `sim`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its figures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its figures"
+)]
 
 mod load;
 mod server;
@@ -16,10 +20,7 @@ use watertight_guard::throttle::{
 };
 use watertight_stores::Shared;
 
-use crate::{
-    load::{Load, Run},
-    server::Server,
-};
+use crate::{load::Load, server::Server};
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -54,7 +55,9 @@ async fn steady(sharing: Sharing, span: Duration) {
     let server = Server::start(None).await;
     let gateways = gateways(&server);
     let cpu = server.cpu_seconds().await;
-    let run = Load::zipf(1_000, 20_000, sharing).run(&gateways, span).await;
+    let run = Load::zipf(1_000, 20_000, sharing)
+        .run(&gateways, span)
+        .await;
     let cpu = server.cpu_seconds().await - cpu;
     let count = |of: fn(&watertight_guard::throttle::lease::View) -> u64| -> u64 {
         gateways.iter().map(|shared| of(&shared.view())).sum()
@@ -63,12 +66,37 @@ async fn steady(sharing: Sharing, span: Duration) {
     println!("\n{}", sharing.label());
     println!("  decisions                   {:>9}", run.decisions);
     println!("  round trips                 {trips:>9}");
-    println!("  decisions a trip            {:>9.1}   (target, leased: 50 and more)", run.decisions as f64 / trips as f64);
-    println!("  passed beyond the limits    {:>9}   (target, leased: 0)", run.beyond(&quota()));
-    println!("  decided alone, overflowed   {:>9} {:>9}", count(|view| view.alone), count(|view| view.overflowed));
-    println!("  waited for the store        {:>8.1}%", 100.0 * count(|view| view.asked) as f64 / run.decisions as f64);
-    println!("  added latency, p50 p90 p99  {:>9.3} {:>9.3} {:>9.3} ms", run.latency_ms(50), run.latency_ms(90), run.latency_ms(99));
-    println!("  CPU of Redis                {:>9.2} µs a decision", cpu * 1e6 / run.decisions as f64);
+    println!(
+        "  decisions a trip            {:>9.1}   (target, leased: 50 and more)",
+        run.decisions as f64 / trips as f64
+    );
+    println!(
+        "  passed beyond the limits    {:>9}   (target, leased: 0)",
+        run.beyond(&quota())
+    );
+    println!(
+        "  decided alone, overflowed   {:>9} {:>9}",
+        count(|view| view.alone),
+        count(|view| view.overflowed)
+    );
+    println!(
+        "  waited for the store        {:>8.1}%",
+        100.0 * count(|view| view.asked) as f64 / run.decisions as f64
+    );
+    for (who, waits) in [
+        ("within their limit", &run.waits_us),
+        ("beyond it", &run.waits_beyond_us),
+    ] {
+        let ms = |percentile: usize| waits[(waits.len() - 1) * percentile / 100] as f64 / 1_000.0;
+        let (p50, p90, p99) = (ms(50), ms(90), ms(99));
+        println!(
+            "  added latency, p50 p90 p99  {p50:>9.3} {p90:>9.3} {p99:>9.3} ms, tenants {who}"
+        );
+    }
+    println!(
+        "  CPU of Redis                {:>9.2} µs a decision",
+        cpu * 1e6 / run.decisions as f64
+    );
 }
 
 /// A tenant that asks for three times its limit, over all gateways and over one of them.
@@ -108,12 +136,23 @@ async fn restart(span: Duration) {
 fn leased() -> Case<'static> {
     let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
     let rate = Rate::new(1_000_000_000, Duration::from_secs(1)).unwrap();
-    let quota = Quota::new(Algorithm::TokenBucket { burst: 1_000_000_000 }, rate).unwrap();
+    let quota = Quota::new(
+        Algorithm::TokenBucket {
+            burst: 1_000_000_000,
+        },
+        rate,
+    )
+    .unwrap();
     let (mut now, mut settled) = (Tick::from_nanos(1), Vec::new());
     let run = move |operations| {
         for _ in 0..operations {
             now = now + Duration::from_nanos(200);
-            let ask = Ask { name: "tenant-1/rate", quota: &quota, cost: 1, sharing: Sharing::Leased };
+            let ask = Ask {
+                name: "tenant-1/rate",
+                quota: &quota,
+                cost: 1,
+                sharing: Sharing::Leased,
+            };
             let taken = leases.take(now, &ask);
             if matches!(taken, Taken::Ask(_)) || leases.next_wakeup() <= now {
                 if let Some(batch) = leases.poll(now, &mut settled) {
@@ -125,12 +164,4 @@ fn leased() -> Case<'static> {
         }
     };
     ("Leases::take, behind no lock", Box::new(run))
-}
-
-/// Prints what a run says of itself.
-impl Run {
-    fn latency_ms(&self, percentile: usize) -> f64 {
-        let at = (self.waits_us.len() - 1) * percentile / 100;
-        self.waits_us[at] as f64 / 1_000.0
-    }
 }

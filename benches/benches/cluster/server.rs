@@ -17,14 +17,22 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(port: Option<u16>) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = || {
+            TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port()
+        };
         let port = port.unwrap_or_else(free);
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
             .stdout(Stdio::null());
-        let child = command.spawn().expect("redis-server starts; `cargo xtask bench` installs it");
+        let child = command
+            .spawn()
+            .expect("redis-server starts; `cargo xtask bench` installs it");
         let server = Self { child, port };
         while server.info().await.is_none() {
             // sleep: the server is not listening yet.
@@ -62,7 +70,11 @@ impl Server {
     async fn info(&self) -> Option<String> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-        redis::cmd("INFO").arg("cpu").query_async(&mut connection).await.ok()
+        redis::cmd("INFO")
+            .arg("cpu")
+            .query_async(&mut connection)
+            .await
+            .ok()
     }
 }
 

@@ -143,7 +143,10 @@ pub(crate) fn rough(seed: u64) -> Network {
 pub(crate) fn stormy(seed: u64, bug: Bug) -> Result<(), String> {
     let loads = [(); 3].map(|()| mixed(Sharing::Leased));
     let settings = Settings {
-        lease: SECOND,
+        lease: match bug {
+            Bug::LeasesNeverEnd => 60 * SECOND,
+            _ => SECOND,
+        },
         ..Settings::default()
     };
     let (mut world, nodes) = party::world(seed, rough(seed), bug, loads, settings);
