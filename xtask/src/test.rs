@@ -83,8 +83,8 @@ fn verdict(tally: Tally, succeeded: bool) -> Result<()> {
     Ok(())
 }
 
-/// Engines that need a server are tested with one.
-const ENGINES: &str = "watertight-stores/engines";
+/// The feature that brings engines; they are tested with real servers.
+pub(crate) const ENGINES: &str = "watertight-stores/engines";
 /// Programs that tests start.
 const NEEDED: [&str; 4] = ["curl", "h2load", "python3", "redis-server"];
 

@@ -126,6 +126,14 @@ impl Entry {
         }
     }
 
+    /// Drops a lease that is over: units that were not used.
+    pub(super) fn expire(&mut self, now: Tick) -> u64 {
+        match now < self.ends {
+            true => 0,
+            false => std::mem::take(&mut self.lent),
+        }
+    }
+
     /// Takes from the lease, if it lasts.
     pub(super) fn take_lent(&mut self, now: Tick, cost: u64, nodes: u32) -> bool {
         let lent = self.lent_at(now);

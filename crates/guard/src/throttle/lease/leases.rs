@@ -145,6 +145,8 @@ pub struct View {
     pub asked: u64,
     /// Decisions by the own share because the store was away.
     pub alone: u64,
+    /// Units of leases that ended before they were used, as far as it was noticed.
+    pub expired: u64,
     /// Requests refused because no place was free for their key, or too many waited.
     pub overflowed: u64,
     /// Batches that were given up, or answered by what was no answer.
@@ -218,6 +220,7 @@ impl Leases {
         let nodes = self.link.nodes;
         let entry = &mut self.keys[at];
         entry.count(now, cost);
+        self.view.expired += entry.expire(now);
         if ask.sharing == Sharing::Local {
             let decision = entry.take_share(now, cost, nodes);
             return Taken::Now(self.verdict(now, decision, true));

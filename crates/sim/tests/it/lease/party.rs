@@ -165,6 +165,7 @@ impl Gateway {
             self.fit = (percent, now + span);
         }
         self.owed_milli += self.load.per_step_milli * self.fit.0 / 100;
+        let expired = self.view().expired;
         while self.owed_milli >= 1_000 {
             self.owed_milli -= 1_000;
             let draw = out.rng().u64(..*self.load.draws.last().unwrap());
@@ -193,6 +194,7 @@ impl Gateway {
                 }
             }
         }
+        sometimes!(self.view().expired > expired, "a lease ends unused");
         self.go_on(now, Vec::new(), out);
     }
 
