@@ -56,4 +56,6 @@ pub use quota::{Algorithm, Quota};
 pub use step::{Decision, Step};
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

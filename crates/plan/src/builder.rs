@@ -6,7 +6,10 @@ use std::{
 };
 
 use watertight_base::{Percent, PlanId, PoolId, Seats, ServiceId, TenantId};
-use watertight_guard::pool::{CompartmentSpec, Layout, PoolSpec};
+use watertight_guard::{
+    health,
+    pool::{CompartmentSpec, Layout, PoolSpec},
+};
 
 use crate::{
     Across, Error, Identity, Limit, Listener, Log, Metrics, Node, Plan, Routes, Service, Tenant,
@@ -14,7 +17,7 @@ use crate::{
 };
 
 /// Collects the parts of a [`Plan`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     node: Option<Node>,
     listeners: Vec<Listener>,
@@ -27,6 +30,26 @@ pub struct Builder {
     alerts: BTreeMap<PoolId, Percent>,
     limits: Vec<Limit>,
     throttling: Throttling,
+    health: Option<health::Settings>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            node: None,
+            listeners: Vec::new(),
+            identity: Identity::default(),
+            plans: BTreeMap::new(),
+            tenants: HashMap::new(),
+            services: Vec::new(),
+            pools: Vec::new(),
+            declared: Vec::new(),
+            alerts: BTreeMap::new(),
+            limits: Vec::new(),
+            throttling: Throttling::default(),
+            health: Some(health::Settings::default()),
+        }
+    }
 }
 
 impl Builder {
@@ -90,6 +113,13 @@ impl Builder {
         self
     }
 
+    /// Says how limits shrink when the node or a service is unwell; none: they do not. Default:
+    /// they do, by [`health::Settings::default`].
+    pub fn health(mut self, settings: Option<health::Settings>) -> Self {
+        self.health = settings;
+        self
+    }
+
     /// Adds a service.
     pub fn service(mut self, service: Service) -> Self {
         self.services.push(service);
@@ -122,6 +152,9 @@ impl Builder {
         self.check_tenants(&mut problems);
         self.check_services(&mut problems);
         self.check_limits(&mut problems);
+        if let Some(Err(error)) = self.health.map(|settings| settings.check()) {
+            problems.push(error.into());
+        }
         self.check_uses(&mut problems);
         self.check_pools(&mut problems);
         problems
@@ -190,6 +223,7 @@ impl Builder {
             alerts,
             limits: self.limits,
             throttling: self.throttling,
+            health: self.health,
         })
     }
 
@@ -293,6 +327,14 @@ impl Builder {
         for service in &self.services {
             for route in &service.routes {
                 problems.extend(routes.insert(route, &service.id).err());
+            }
+            for (route, _) in &service.cost.routes {
+                if !Routes::is_normal(route) {
+                    problems.push(Error::Route {
+                        route: route.clone(),
+                        service: service.id.clone(),
+                    });
+                }
             }
             if !seen.insert(&service.id) {
                 problems.push(Error::ServiceTwice {

@@ -36,7 +36,7 @@ mod throttling;
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
-use watertight_guard::pool::Layout;
+use watertight_guard::{health, pool::Layout};
 
 pub use builder::Builder;
 pub use error::Error;
@@ -66,6 +66,7 @@ pub struct Plan {
     pub(crate) alerts: BTreeMap<PoolId, Percent>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) throttling: Throttling,
+    pub(crate) health: Option<health::Settings>,
 }
 
 impl Plan {
@@ -111,6 +112,11 @@ impl Plan {
     /// What limits have in common.
     pub fn throttling(&self) -> &Throttling {
         &self.throttling
+    }
+
+    /// How limits shrink when the node or a service is unwell; none: they do not.
+    pub fn health(&self) -> Option<&health::Settings> {
+        self.health.as_ref()
     }
 
     /// The services, by name.

@@ -170,6 +170,16 @@ impl Quota {
             .unwrap_or(*self)
     }
 
+    /// Points between units that are evenly spaced.
+    pub(super) fn spacing(&self) -> u64 {
+        self.period().div_ceil(self.rate.limit())
+    }
+
+    /// Points of a period.
+    pub(super) fn period(&self) -> u64 {
+        point::of_span(self.rate.period())
+    }
+
     /// The share of one of so many nodes, at least one unit: shares of a limit that is smaller than
     /// the number of nodes add up to more than it.
     #[must_use]
@@ -195,16 +205,6 @@ impl Quota {
             phase: self.phase,
             ..quota
         })
-    }
-
-    /// The same rate, evenly spaced: never more than the limit in any half-open period.
-    pub(super) fn evenly_spaced(&self) -> Self {
-        Self {
-            algorithm: Algorithm::LeakyBucket,
-            capacity: 1,
-            unit: point::of_span(self.rate.period()).div_ceil(self.rate.limit()),
-            ..*self
-        }
     }
 
     /// What `step` says, for headers and views.

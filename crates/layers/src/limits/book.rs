@@ -112,6 +112,22 @@ impl Writer<'_> {
         Some(kept.map_or_else(|| Arc::new(terms), Arc::clone))
     }
 
+    /// Keeps the counters of a lane that stays as it is for those who share them.
+    pub(crate) fn keep(
+        &mut self,
+        terms: &Terms,
+        segment: Option<&SegmentId>,
+        tallies: &[Arc<Tally>],
+    ) {
+        for (rule, tally) in terms.in_lane.iter().zip(tallies) {
+            if !rule.is_by(By::Tenant) {
+                let pin = Pin::of(rule, &terms.id, segment, None);
+                let kept = (Arc::clone(rule), Arc::clone(tally));
+                self.book.pinned.entry(pin).or_insert(kept);
+            }
+        }
+    }
+
     /// The counters of a lane on `terms`, which had `before`.
     pub(crate) fn tallies(
         &mut self,
@@ -181,7 +197,9 @@ impl Writer<'_> {
             let rules: Vec<_> = homes
                 .filter_map(|home| self.rules.get(&home))
                 .flatten()
-                .filter(|rule| rule.limit.services.is_empty() || rule.limit.services.contains(service))
+                .filter(|rule| {
+                    rule.limit.services.is_empty() || rule.limit.services.contains(service)
+                })
                 .cloned()
                 .collect();
             for rule in rules {
@@ -203,7 +221,10 @@ impl Writer<'_> {
             return;
         }
         let placing = if rule.is_by_lane() {
-            let at = terms.in_lane.iter().position(|other| Arc::ptr_eq(other, &rule));
+            let at = terms
+                .in_lane
+                .iter()
+                .position(|other| Arc::ptr_eq(other, &rule));
             Placing::Lane(at.unwrap_or_else(|| {
                 terms.in_lane.push(Arc::clone(&rule));
                 terms.in_lane.len() - 1
@@ -227,21 +248,36 @@ impl Writer<'_> {
         segment: Option<&SegmentId>,
         service: Option<&ServiceId>,
     ) -> Arc<Tally> {
-        let pin = Pin {
+        let pin = Pin::of(rule, plan, segment, service);
+        if let Some((_, tally)) = self.book.pinned.get(&pin) {
+            return Arc::clone(tally);
+        }
+        let old = self
+            .before
+            .pinned
+            .get(&pin)
+            .map(|(old, tally)| (old, tally));
+        let tally = Tally::carried_on(rule, old, self.now);
+        let kept = (Arc::clone(rule), Arc::clone(&tally));
+        self.book.pinned.insert(pin, kept);
+        tally
+    }
+}
+
+impl Pin {
+    fn of(
+        rule: &Rule,
+        plan: &PlanId,
+        segment: Option<&SegmentId>,
+        service: Option<&ServiceId>,
+    ) -> Self {
+        Self {
             home: rule.home.clone(),
             limit: rule.id().clone(),
             plan: rule.is_by(By::Plan).then(|| plan.clone()),
             segment: segment.filter(|_| rule.is_by(By::Segment)).cloned(),
             service: service.filter(|_| rule.is_by(By::Service)).cloned(),
-        };
-        if let Some((_, tally)) = self.book.pinned.get(&pin) {
-            return Arc::clone(tally);
         }
-        let old = self.before.pinned.get(&pin).map(|(old, tally)| (old, tally));
-        let tally = Tally::carried_on(rule, old, self.now);
-        let kept = (Arc::clone(rule), Arc::clone(&tally));
-        self.book.pinned.insert(pin, kept);
-        tally
     }
 }
 
@@ -287,7 +323,12 @@ impl Terms {
                             Placing::Pinned(tally) => Some(Arc::as_ptr(tally)),
                             Placing::Lane(_) | Placing::Keyed => None,
                         };
-                        (service.clone(), rule.home.clone(), rule.limit.clone(), pinned)
+                        (
+                            service.clone(),
+                            rule.home.clone(),
+                            rule.limit.clone(),
+                            pinned,
+                        )
                     })
                 })
                 .collect()

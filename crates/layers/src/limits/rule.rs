@@ -2,11 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
 use watertight_base::{LimitId, PlanId, ServiceId, TenantId};
-use watertight_guard::throttle::{Counter, InFlightCount, Quota};
-use watertight_plan::{Across, By, Count, Limit, Measure};
+use watertight_guard::throttle::{Counter, InFlightCount, Quota, Step};
+use watertight_plan::{Across, By, Count, Excess, Fallback, Limit, Measure};
 
-use super::counts::RuleCounts;
+use super::{Asked, counts::RuleCounts};
 
 /// Where a limit stands. Of several with one name, the first in this order holds.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -42,6 +43,8 @@ pub(crate) struct Rule {
     /// Units left from which on it is near.
     pub(crate) near_left: u64,
     pub(crate) counts: RuleCounts,
+    /// Tells those who wait for a place that somebody left.
+    pub(crate) freed: Notify,
 }
 
 /// A rule as it applies to those on some terms who call some service.
@@ -89,6 +92,7 @@ impl Rule {
             quota,
             near_left,
             counts,
+            freed: Notify::new(),
         }
     }
 
@@ -98,16 +102,69 @@ impl Rule {
 
     /// Whether its refusal keeps a request out.
     pub(crate) fn binds(&self) -> bool {
-        let serves_less = matches!(
-            self.limit.excess,
-            watertight_plan::Excess::Degrade(watertight_plan::Fallback::Less { .. })
-        );
+        let serves_less = matches!(self.limit.excess, Excess::Degrade(Fallback::Less { .. }));
         !self.limit.is_shadow && !serves_less
     }
 
-    /// Whether it is asked when a request arrives, on this node.
-    pub(crate) fn is_asked_here(&self) -> bool {
-        self.limit.measure != Measure::Bytes && self.limit.across == Across::Node
+    /// What is served instead of a request that it refuses.
+    pub(crate) fn fallback(&self) -> Option<Fallback> {
+        match &self.limit.excess {
+            Excess::Degrade(fallback) => Some(fallback.clone()),
+            Excess::Delay { .. } | Excess::Reject => None,
+        }
+    }
+
+    /// How old the last good answer may be, if that is what it serves instead.
+    pub(crate) fn stale_max_age(&self) -> Option<Duration> {
+        match self.limit.excess {
+            Excess::Degrade(Fallback::Stale { max_age }) => Some(max_age),
+            _ => None,
+        }
+    }
+
+    /// How many requests may be in flight, if it counts these.
+    pub(crate) fn in_flight_max(&self) -> Option<u32> {
+        match self.limit.count {
+            Count::InFlight(most) => Some(most),
+            Count::Rate(_) => None,
+        }
+    }
+
+    /// What a request costs in its units.
+    pub(crate) fn cost(&self, asked: &Asked<'_>) -> u64 {
+        match self.limit.measure {
+            Measure::Requests => 1,
+            Measure::Cost => asked.cost,
+            Measure::Bytes => 0,
+        }
+    }
+
+    /// Counts what it said of a request that passed.
+    pub(crate) fn count(&self, step: &Step) {
+        let counts = &self.counts;
+        if step.allowed {
+            counts.allowed.inc();
+            if self
+                .quota
+                .is_some_and(|quota| quota.is_near(step, self.near_left))
+            {
+                counts.near.inc();
+            }
+        } else if self.limit.is_shadow {
+            counts.shadow_refused.inc();
+        } else {
+            counts.degraded.inc();
+        }
+    }
+
+    /// Whether all nodes count it together.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.limit.across != Across::Node
+    }
+
+    /// Whether it is asked when a request arrives.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.limit.measure != Measure::Bytes
     }
 
     /// Whether a counter for it can be known beforehand, for each tenant.
