@@ -28,7 +28,8 @@ fn needed(name: Option<&str>) -> Vec<&'static str> {
 }
 
 /// Bench → programs: the peers that a bench runs beside us, and what drives them.
-const NEEDED: [(&str, &[&str]); 2] = [
+const NEEDED: [(&str, &[&str]); 3] = [
+    ("cluster", &["redis-server"]),
     ("proxy", &["nginx", "h2load"]),
     ("throttle", &["valgrind", "h2load", "python3"]),
 ];
@@ -42,6 +43,6 @@ mod tests {
         assert_eq!(needed(Some("proxy")), ["nginx", "h2load"]);
         assert!(needed(Some("admission")).is_empty());
         assert_eq!(needed(Some("throttle")), ["valgrind", "h2load", "python3"]);
-        assert_eq!(needed(None).len(), 5);
+        assert_eq!(needed(None).len(), 6);
     }
 }

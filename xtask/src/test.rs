@@ -23,8 +23,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     let binary = workspace.build_binary()?;
     build_programs(&workspace)?;
-    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast", "--"]);
-    command.args(filters(args)).env("WATERTIGHT_BIN", binary);
+    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast"]);
+    command
+        .args(["--features", ENGINES, "--"])
+        .args(filters(args));
+    command.env("WATERTIGHT_BIN", binary);
     let (mut tally, mut succeeded) = tee(&mut command)?;
     let of_models = model_filters(filters(args));
     if !of_models.is_empty() {
@@ -115,8 +118,10 @@ fn verdict(tally: Tally, succeeded: bool) -> Result<()> {
 /// What a model's name begins with.
 const MODEL: &str = "loom_";
 
+/// The feature that brings engines; they are tested with real servers.
+pub(crate) const ENGINES: &str = "watertight/engines";
 /// Programs that tests start.
-const NEEDED: [&str; 3] = ["curl", "h2load", "python3"];
+const NEEDED: [&str; 4] = ["curl", "h2load", "python3", "redis-server"];
 
 #[cfg(test)]
 mod tests {
