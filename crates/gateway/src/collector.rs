@@ -10,8 +10,11 @@ use prometheus_client::{
 };
 use watertight_guard::{
     breaker::State,
+    health::View,
     pool::{CompartmentView, PoolView},
 };
+
+use watertight_layers::KeyedView;
 
 use crate::{
     last_good::LastGoodView,
@@ -33,6 +36,8 @@ impl Collector for Collected {
         encode_compartments(&mut encoder, &pools)?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
+        encode_health(&mut encoder, &shared.admission.health())?;
+        encode_keyed(&mut encoder, &shared.admission.keyed())?;
         encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
         let counts = shared.admission.tenant_counts();
         gauges(
@@ -91,6 +96,67 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
                 i64::from(pool.capacity),
             )
         }),
+    )
+}
+
+fn encode_health(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::Result {
+    let shares = views.iter().flat_map(|view| {
+        view.shares.iter().map(move |share| {
+            let labels: Labels = vec![
+                ("scope", view.scope.to_string()),
+                ("tier", share.tier.label().to_owned()),
+            ];
+            #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+            let percent = share.share.get().round() as i64;
+            (labels, percent)
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_limits_in_force_percent",
+        "How much of the limits of a tier is in force because of the health of a scope",
+        shares,
+    )
+}
+
+fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::Result {
+    let tables = [("named", view.named), ("anybody", view.invented)];
+    let label = |table: &str| -> Labels { vec![("table", table.to_owned())] };
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let places = tables.iter().flat_map(|(table, occupancy)| {
+        [("live", occupancy.live), ("all", occupancy.places)].map(|(state, number)| {
+            let mut labels = label(table);
+            labels.push(("state", state.to_owned()));
+            (labels, whole(number))
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_throttle_places",
+        "Places for callers in the tables of limits, by table and state: all, and those in use",
+        places,
+    )?;
+    gauges(
+        encoder,
+        "watertight_throttle_memory_bytes",
+        "Bytes that the tables of limits take",
+        tables
+            .iter()
+            .map(|(table, occupancy)| (label(table), whole(occupancy.bytes))),
+    )?;
+    counters(
+        encoder,
+        "watertight_throttle_overflows",
+        "Decisions for callers who found no place in a table and shared a counter",
+        tables
+            .iter()
+            .map(|(table, occupancy)| (label(table), occupancy.overflowed as f64)),
+    )?;
+    gauges(
+        encoder,
+        "watertight_throttle_waiting",
+        "Requests that wait for their turn at a limit",
+        [(Vec::new(), whole(view.waiting))],
     )
 }
 

@@ -13,3 +13,43 @@ pub(crate) use loom::sync::{
 };
 #[cfg(loom)]
 pub(crate) use std::sync::PoisonError;
+
+/// What a model leaves out, to see that it would be missed. Nothing is left out elsewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bug {
+    /// A word is changed without a look at whose it is.
+    NoTagCheck,
+    /// A place is taken without saying so first.
+    NoBusyWord,
+    /// A key gets a place without waiting for others that do the same.
+    NoPlacingLock,
+}
+
+#[cfg(not(all(test, loom)))]
+#[inline]
+pub(crate) const fn has(_: Bug) -> bool {
+    false
+}
+
+#[cfg(all(test, loom))]
+pub(crate) use planted::{has, plant};
+
+#[cfg(all(test, loom))]
+mod planted {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    std::thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// All threads of a model are run by the one that explores it.
+    pub(crate) fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn has(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}

@@ -37,6 +37,7 @@ mod fixed_window;
 mod in_flight;
 mod keyed;
 mod leaky_bucket;
+pub mod lease;
 mod lines;
 mod point;
 mod quota;
@@ -54,5 +55,7 @@ pub use lines::Lines;
 pub use quota::{Algorithm, Quota};
 pub use step::{Decision, Step};
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass, Settings, Table},
     pool::{Arrival, PoolView},
+    throttle::lease::Cluster,
 };
 use watertight_plan::Plan;
 
@@ -86,14 +87,26 @@ pub(crate) struct Current {
 
 impl Admission {
     /// Admission by `plan`, with nothing used yet.
+    ///
+    /// Limits that all nodes count together take [`Admission::with_cluster`]; without a cluster,
+    /// this node counts them as if it were the only one.
     pub fn new(plan: Arc<Plan>, clock: Clock) -> Self {
+        Self::made(plan, clock, None)
+    }
+
+    /// Admission by `plan`, as one of the nodes that count limits together in `cluster`.
+    pub fn with_cluster(plan: Arc<Plan>, clock: Clock, cluster: Arc<dyn Cluster>) -> Self {
+        Self::made(plan, clock, Some(cluster))
+    }
+
+    fn made(plan: Arc<Plan>, clock: Clock, cluster: Option<Arc<dyn Cluster>>) -> Self {
         let counts = Counts::default();
         let tenants = Tenants::new(&plan, clock, &counts);
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock),
             health: Health::new(clock.now(), &plan),
-            keyed: Arc::new(Keyed::new(plan.throttling(), secret())),
+            keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
             current: ArcSwap::from_pointee(Current::new(plan, tenants)),
             breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
             reloading: Mutex::default(),
@@ -284,6 +297,7 @@ impl Inner {
             who,
             service: what.service,
             path: what.path,
+            region: plan.node().region.as_ref().map_or("", |id| id.as_str()),
             route: plan
                 .routes()
                 .route_of(what.path)

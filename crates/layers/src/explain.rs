@@ -31,6 +31,8 @@ pub struct Explanation {
     pub quotas: Quotas,
     /// How much of the limits is in force for the service's requests, in percent.
     pub share: Percent,
+    /// How long that share would hold the request back, if it would.
+    pub brown_out: Option<Duration>,
     /// Why it is not all, in a sentence.
     pub share_says: Option<Arc<str>>,
     /// How long the breaker would hold the request back, if it is open.
@@ -90,6 +92,9 @@ impl Explanation {
         if refusing.next().is_some() {
             return Some(Reason::TenantRate);
         }
+        if self.brown_out.is_some() {
+            return Some(Reason::BrownOut);
+        }
         if self.breaker_open.is_some() {
             return Some(Reason::BreakerOpen);
         }
@@ -115,7 +120,9 @@ impl Admission {
     pub fn explain(&self, who: &Who, what: What<'_>, now: Tick) -> Explanation {
         let plan = self.plan();
         let asked = self.inner.asked(&plan, who, what);
-        let rules = who.lane.terms.rules(what.service, what.path);
+        let rules: Vec<_> = who.lane.terms.rules(what.service, what.path).collect();
+        let brown_out = self.inner.keyed.peek_shrunk(now, &rules, &asked);
+        let rules = rules.into_iter();
         let (limits, states): (Vec<_>, Vec<_>) = rules
             .map(|applied| self.limit_view(applied, &asked, now))
             .unzip();
@@ -137,6 +144,7 @@ impl Admission {
                 fields: fields_of(&plan),
             },
             share: asked.share,
+            brown_out,
             share_says: self.inner.health.says(what.service),
             breaker_open,
             compartment: plan
@@ -168,7 +176,7 @@ impl Admission {
             .in_flight_max()
             .map(|_| keyed.in_flight(applied, asked));
         let has_room = in_flight.zip(rule.in_flight_max());
-        let is_asked = rule.is_asked_here();
+        let is_asked = rule.is_asked() && !keyed.is_together(rule);
         let view = LimitView {
             home: rule.home.clone(),
             limit: rule.limit.clone(),

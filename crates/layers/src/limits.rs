@@ -1,7 +1,8 @@
 //! The limits that apply to a request, and where it is kept what was used of them.
 //!
 //! [`rule`] says what a limit is here; [`book`] which limits apply to whom, and the counters that are
-//! nobody's own; [`charge`] charges all that apply, or none; [`wait`] is the line in front of a limit
+//! nobody's own; [`charge`] charges all that apply, or none, and [`cluster`] those that all nodes
+//! count; [`wait`] is the line in front of a limit
 //! that delays; [`pace`] is for what is charged while a request runs and after it.
 //!
 //! # Where counters are
@@ -14,6 +15,7 @@
 
 mod book;
 mod charge;
+mod cluster;
 mod counts;
 mod less;
 mod pace;

@@ -328,6 +328,14 @@ impl Builder {
             for route in &service.routes {
                 problems.extend(routes.insert(route, &service.id).err());
             }
+            for (route, _) in &service.cost.routes {
+                if !Routes::is_normal(route) {
+                    problems.push(Error::Route {
+                        route: route.clone(),
+                        service: service.id.clone(),
+                    });
+                }
+            }
             if !seen.insert(&service.id) {
                 problems.push(Error::ServiceTwice {
                     service: service.id.clone(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use watertight_base::{LimitId, Percent, ServiceId};
 use watertight_guard::throttle::{Algorithm, Quota};
 
-use crate::service::starts;
+use crate::{Routes, service::starts};
 
 /// A limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,12 +68,14 @@ impl Limit {
     }
 
     /// What is asked of it that cannot be, if anything.
-    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+    pub fn contradiction(&self) -> Option<&'static str> {
         let is_gauge = matches!(self.count, Count::InFlight(_));
         let is_paced = self.measure == Measure::Bytes;
         let is_delayed = matches!(self.excess, Excess::Delay { .. });
         if self.by.is_empty() {
             Some("says nobody who shares it")
+        } else if !self.routes.iter().all(|route| Routes::is_normal(route)) {
+            Some("applies to a route that is not an absolute, normal path")
         } else if is_gauge && self.measure != Measure::Requests {
             Some("counts what is in flight, and so counts requests only")
         } else if is_paced && !is_delayed {
@@ -310,6 +312,10 @@ mod tests {
         let wrong = [
             Limit {
                 by: Vec::new(),
+                ..limit()
+            },
+            Limit {
+                routes: vec!["/a/../b".to_owned()],
                 ..limit()
             },
             Limit {

@@ -18,19 +18,13 @@ pub struct Routes {
 
 impl Routes {
     pub(crate) fn insert(&mut self, route: &str, service: &ServiceId) -> Result<(), Error> {
-        let prefix = route.trim_end_matches('/');
-        let normal = route.starts_with('/')
-            && !route.contains(['?', '#', '%', '\\', ' '])
-            && prefix
-                .split('/')
-                .skip(1)
-                .all(|segment| !matches!(segment, "" | "." | ".."));
-        if !normal {
+        if !Self::is_normal(route) {
             return Err(Error::Route {
                 route: route.to_owned(),
                 service: service.clone(),
             });
         }
+        let prefix = route.trim_end_matches('/');
         self.depth_max = self.depth_max.max(prefix.matches('/').count());
         match self.by_prefix.insert(prefix.to_owned(), service.clone()) {
             None => Ok(()),
@@ -40,6 +34,17 @@ impl Routes {
                 second: service.clone(),
             }),
         }
+    }
+
+    /// Whether `route` can be one: an absolute path in the normal form that the front door makes.
+    pub fn is_normal(route: &str) -> bool {
+        let prefix = route.trim_end_matches('/');
+        route.starts_with('/')
+            && !route.contains(['?', '#', '%', '\\', ' '])
+            && prefix
+                .split('/')
+                .skip(1)
+                .all(|segment| !matches!(segment, "" | "." | ".."))
     }
 
     /// The service of `path`: that of the longest matching prefix.

@@ -10,6 +10,7 @@
 //! into tables of their own, so that inventing keys crowds out nobody who is known.
 
 mod logs;
+mod shared;
 mod slots;
 mod windows;
 
@@ -87,6 +88,22 @@ impl Key {
             0 => 1,
             tag => tag,
         }
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// The key of a chosen hash.
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// How many places of words the key with most places has, looked up under the locks.
+    pub(super) fn most_places_of_a_key(&self) -> usize {
+        self.slots().most_places_of_a_key()
     }
 }
 

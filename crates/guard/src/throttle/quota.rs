@@ -170,14 +170,41 @@ impl Quota {
             .unwrap_or(*self)
     }
 
-    /// The same rate, evenly spaced: never more than the limit in any half-open period.
-    pub(super) fn evenly_spaced(&self) -> Self {
-        Self {
-            algorithm: Algorithm::LeakyBucket,
-            capacity: 1,
-            unit: point::of_span(self.rate.period()).div_ceil(self.rate.limit()),
-            ..*self
-        }
+    /// Points between units that are evenly spaced.
+    pub(super) fn spacing(&self) -> u64 {
+        self.period().div_ceil(self.rate.limit())
+    }
+
+    /// Points of a period.
+    pub(super) fn period(&self) -> u64 {
+        point::of_span(self.rate.period())
+    }
+
+    /// The share of one of so many nodes, at least one unit: shares of a limit that is smaller than
+    /// the number of nodes add up to more than it.
+    #[must_use]
+    pub fn divided(&self, nodes: u32) -> Self {
+        let nodes = nodes.max(1);
+        let part = |whole: u64| (whole / u64::from(nodes)).max(1);
+        let (limit, period) = (self.rate.limit(), self.rate.period());
+        let slower = Rate::new(limit, period.saturating_mul(nodes));
+        let fewer = || Rate::new(part(limit), period);
+        let (algorithm, rate) = match self.algorithm {
+            Algorithm::TokenBucket { .. } => {
+                let burst = part(self.capacity);
+                (
+                    Algorithm::TokenBucket { burst },
+                    slower.or_else(|_| fewer()),
+                )
+            }
+            Algorithm::LeakyBucket => (self.algorithm, slower.or_else(|_| fewer())),
+            _ => (self.algorithm, fewer()),
+        };
+        let quota = rate.ok().and_then(|rate| Self::new(algorithm, rate).ok());
+        quota.map_or(*self, |quota| Self {
+            phase: self.phase,
+            ..quota
+        })
     }
 
     /// What `step` says, for headers and views.

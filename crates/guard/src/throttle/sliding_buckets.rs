@@ -49,7 +49,8 @@ impl SlidingBuckets {
             *self = ahead;
             self.add(quota, last, cost);
         }
-        self.result(quota, allowed, now, if fits { ready } else { point::NEVER })
+        let ready = if fits { ready } else { point::NEVER };
+        self.result(quota, allowed, now, ready, last)
     }
 
     pub(super) fn debit(&mut self, quota: &Quota, now: u64, cost: u64) -> Step {
@@ -57,15 +58,17 @@ impl SlidingBuckets {
         self.add(quota, bucket, cost);
         let in_debt = self.used() > quota.capacity;
         let ready = start_of(quota, bucket + u64::from(in_debt)).max(now);
-        self.result(quota, true, now, ready)
+        self.result(quota, true, now, ready, bucket)
     }
 
     /// Takes back what `step` charged, if its bucket still counts.
     pub(super) fn refund(&mut self, quota: &Quota, step: &Step, cost: u64) {
         let newest = bucket_of(quota, self.newest());
-        let age = newest.checked_sub(bucket_of(quota, step.ready));
+        let age = newest.checked_sub(bucket_of(quota, step.before));
         let place = age.and_then(|age| usize::try_from(age).ok());
-        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+        let count = place.and_then(|place| self.counts.get_mut(place));
+        // A count that came to its end does not tell how much is in it.
+        if let Some(count) = count.filter(|count| **count < u32::MAX) {
             *count = count.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
         }
     }
@@ -109,7 +112,7 @@ impl SlidingBuckets {
         self.counts.iter().copied().map(u64::from).sum()
     }
 
-    fn result(&self, quota: &Quota, allowed: bool, now: u64, ready: u64) -> Step {
+    fn result(&self, quota: &Quota, allowed: bool, now: u64, ready: u64, charged: u64) -> Step {
         let newest = bucket_of(quota, self.newest());
         let reset = start_of(quota, newest + BUCKETS as u64);
         let used = self.used();
@@ -117,7 +120,7 @@ impl SlidingBuckets {
             allowed,
             ready,
             now,
-            before: 0,
+            before: start_of(quota, charged),
             after: if used == 0 { now } else { reset },
             used,
         }

@@ -16,7 +16,8 @@ pub struct Step {
     pub(crate) ready: u64,
     /// When it was asked.
     pub(crate) now: u64,
-    /// What the counter's word was before, and is now.
+    /// What the counter's word was before, and is now. Where there is no word: as of when the charge
+    /// counts, and from when on nothing does.
     pub(crate) before: u64,
     pub(crate) after: u64,
     /// Units used that count against the limit, where the algorithm counts units.

@@ -40,10 +40,15 @@ pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
 
 /// The word after the charge of `step` is undone.
 ///
-/// What is still owed of it at `now` is given back, as if it were the last in the bucket to drain:
-/// what has drained meanwhile was refilled, and to give that back as well would be a second burst.
-pub(super) fn refund(step: &Step, word: u64, now: u64) -> u64 {
-    let charge = step.after - step.before.max(step.now);
-    let owed = step.after.saturating_sub(now).min(charge);
-    word.saturating_sub(owed)
+/// What can have drained of it by `now` was refilled, and to give that back as well would be a second
+/// burst. As others may have been refunded meanwhile, the word does not tell how long the bucket was
+/// empty: so all the time since the charge counts as draining. While somebody waits for a turn, only
+/// the last in the queue can step out of it, for the others' turns are given out.
+pub(super) fn refund(quota: &Quota, step: &Step, word: u64, now: u64) -> u64 {
+    let start = step.before.max(step.now);
+    if word > now.saturating_add(quota.span) {
+        return if word == step.after { start } else { word };
+    }
+    let drained = now.saturating_sub(step.now);
+    word.saturating_sub((step.after - start).saturating_sub(drained))
 }

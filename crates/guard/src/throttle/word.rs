@@ -25,10 +25,13 @@ pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
 }
 
 pub(super) fn refund(quota: &Quota, step: &Step, word: u64, now: u64) -> u64 {
+    if step.after == step.before {
+        return word;
+    }
     match quota.algorithm {
         Algorithm::FixedWindow => fixed_window::refund(quota, step, word),
         Algorithm::LeakyBucket => leaky_bucket::refund(step, word),
-        _ => token_bucket::refund(step, word, now),
+        _ => token_bucket::refund(quota, step, word, now),
     }
 }
 
@@ -58,9 +61,7 @@ pub(super) fn update(word: &AtomicU64, change: impl Fn(u64) -> Step) -> Step {
 
 /// Undoes the charge of `step`.
 pub(super) fn refund_in(word: &AtomicU64, quota: &Quota, step: &Step, now: u64) {
-    if step.after != step.before {
-        replace(word, |seen| refund(quota, step, seen, now));
-    }
+    replace(word, |seen| refund(quota, step, seen, now));
 }
 
 /// Lets the next keep its distance from who passes at `now`.

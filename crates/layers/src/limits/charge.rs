@@ -4,6 +4,7 @@
 //! before it takes anything of what is shared.
 
 use std::{
+    fmt,
     hash::{Hash, Hasher},
     net::IpAddr,
     sync::Arc,
@@ -14,14 +15,18 @@ use watertight_base::{Percent, Reason, ServiceId, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
     all::{self, Charge, Place},
+    lease::Cluster,
 };
 use watertight_plan::{By, Excess, Fallback, Measure, Throttling};
 
-use super::{Applied, Pacer, Placing, Rule, Tally, wait::Waiting};
+use super::{
+    Applied, Pacer, Placing, Rule, Tally,
+    cluster::{self, HeldTogether},
+    wait::Waiting,
+};
 use crate::{Clock, QuotaState, Quotas, quotas::Fields, tenants::Who};
 
 /// What is counted for callers whom nobody listed, and those who wait.
-#[derive(Debug)]
 pub(crate) struct Keyed {
     /// Callers made of configured names.
     pub(crate) named: Tables,
@@ -29,6 +34,14 @@ pub(crate) struct Keyed {
     pub(crate) invented: Tables,
     pub(crate) in_flight: InFlightTable,
     pub(crate) lines: Lines,
+    /// What all nodes count together. None: this node is by itself.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
+}
+
+impl fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed").finish_non_exhaustive()
+    }
 }
 
 /// A request, as limits see it.
@@ -39,6 +52,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     /// The route that the path belongs to.
     pub(crate) route: &'a str,
+    /// The region of the node.
+    pub(crate) region: &'a str,
     /// What it costs where limits count cost.
     pub(crate) cost: u64,
     pub(crate) deadline: Tick,
@@ -51,6 +66,7 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Charged {
     places: Vec<InPlace>,
     held: Vec<Held>,
+    together: Vec<HeldTogether>,
     keyed: Arc<Keyed>,
     /// For headers.
     pub(crate) quotas: Quotas,
@@ -124,7 +140,11 @@ impl Drop for InPlace {
 }
 
 impl Keyed {
-    pub(crate) fn new(throttling: &Throttling, seed: u64) -> Self {
+    pub(crate) fn new(
+        throttling: &Throttling,
+        seed: u64,
+        cluster: Option<Arc<dyn Cluster>>,
+    ) -> Self {
         let table = |seed| {
             let keys = throttling.keys;
             Tables::new(keys, keys, throttling.log_entries, seed)
@@ -134,6 +154,7 @@ impl Keyed {
             invented: table(seed.rotate_left(32)),
             in_flight: InFlightTable::default(),
             lines: Lines::default(),
+            cluster,
         }
     }
 
@@ -153,6 +174,7 @@ impl Keyed {
         let mut charged = Charged {
             places: Vec::new(),
             held: Vec::new(),
+            together: Vec::new(),
             keyed: Arc::clone(self),
             quotas: Quotas::default(),
             less: None,
@@ -171,6 +193,11 @@ impl Keyed {
             }
         }
         self.take(now, &applied, &asked, &mut charged)?;
+        if let Some(cluster) = &self.cluster {
+            charged
+                .take_together(&**cluster, now, &applied, &asked)
+                .await?;
+        }
         charged.wait(clock, now, &asked).await?;
         Ok(charged)
     }
@@ -189,6 +216,28 @@ impl Keyed {
             wait: then.wait(),
             ..quota.describe(&before)
         })
+    }
+
+    /// How long a share of the limits that is in force would hold a request back; none if it would
+    /// let it pass.
+    pub(crate) fn peek_shrunk(
+        &self,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Option<Duration> {
+        let rules = self.rates(applied, asked);
+        let shrunk = self.shrunk(&rules, asked);
+        let steps = shrunk
+            .iter()
+            .map(|(quota, key)| self.named.peek(now, *key, quota, 1, Duration::ZERO));
+        let refused = steps.filter(|step| !step.allowed);
+        refused.map(|step| step.wait()).max()
+    }
+
+    /// Whether a limit is counted in the cluster. A node without one counts for itself.
+    pub(crate) fn is_together(&self, rule: &Rule) -> bool {
+        rule.is_of_cluster() && self.cluster.is_some()
     }
 
     /// How many requests are in flight, as a limit counts them.
@@ -273,14 +322,7 @@ impl Keyed {
         asked: &Asked<'_>,
         charged: &mut Charged,
     ) -> Result<(), Refused> {
-        let rules: Vec<_> = applied
-            .iter()
-            .filter(|applied| applied.rule.is_asked_here())
-            .filter_map(|applied| {
-                let quota = applied.rule.quota?;
-                Some((*applied, quota, self.kept(applied, asked)))
-            })
-            .collect();
+        let rules = self.rates(applied, asked);
         let mut charges: Vec<_> = rules
             .iter()
             .filter_map(|(applied, _, kept)| {
@@ -325,6 +367,22 @@ impl Keyed {
             }
         }
         Ok(())
+    }
+
+    /// The limits of `applied` that are rates asked here, with what was used of them.
+    fn rates<'a>(
+        &self,
+        applied: &[&'a Applied],
+        asked: &Asked<'_>,
+    ) -> Vec<(&'a Applied, Quota, Kept)> {
+        applied
+            .iter()
+            .filter(|applied| applied.rule.is_asked() && !self.is_together(&applied.rule))
+            .filter_map(|applied| {
+                let quota = applied.rule.quota?;
+                Some((*applied, quota, self.kept(applied, asked)))
+            })
+            .collect()
     }
 
     /// The limits that hold besides while less than all of them is in force: a share of each, for
@@ -393,6 +451,11 @@ impl Keyed {
 impl Charged {
     /// Gives back what was charged, because something else refuses the request.
     pub(crate) fn refund(&mut self, now: Tick) {
+        if let Some(cluster) = &self.keyed.cluster {
+            for held in self.together.drain(..) {
+                held.refund(&**cluster, now);
+            }
+        }
         for held in self.held.drain(..) {
             if let Some(place) = self.keyed.place(&held.counter) {
                 place.refund(now, &held.quota, &held.step, held.cost);
@@ -417,6 +480,50 @@ impl Charged {
                 held.cost = cost;
             }
         }
+    }
+
+    /// Charges the limits that all nodes count, or gives everything back.
+    async fn take_together(
+        &mut self,
+        cluster: &dyn Cluster,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Result<(), Refused> {
+        for applied in applied {
+            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
+                continue;
+            };
+            let rule = Arc::clone(&held.rule);
+            let state = held.state();
+            let decision = state.decision;
+            if !rule.limit.is_shadow {
+                self.quotas.states.push(state);
+            }
+            if decision.allowed {
+                rule.counts.allowed.inc();
+                if decision.remaining < rule.near_left {
+                    rule.counts.near.inc();
+                }
+                self.together.push(held);
+            } else if rule.limit.is_shadow {
+                rule.counts.shadow_refused.inc();
+            } else if !rule.binds() {
+                rule.counts.degraded.inc();
+                self.less = Some(rule);
+            } else {
+                rule.counts.refused.inc();
+                self.refund(now);
+                return Err(Refused {
+                    reason: Reason::TenantRate,
+                    retry_after: decision.wait,
+                    quotas: std::mem::take(&mut self.quotas),
+                    fallback: rule.fallback(),
+                    rule,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Waits until every limit lets the request pass.
@@ -534,7 +641,7 @@ impl Hash for Caller<'_> {
         (&rule.home, rule.id()).hash(state);
         for by in &rule.limit.by {
             match by {
-                By::Address => asked.who.address.map(network).hash(state),
+                By::Address => asked.network().hash(state),
                 By::Key => asked.who.key.hash(state),
                 By::Plan => asked.who.plan().hash(state),
                 By::Route => asked.route.hash(state),
@@ -548,10 +655,13 @@ impl Hash for Caller<'_> {
     }
 }
 
-/// The network that an address stands for: whoever has an IPv6 address has its /64 to choose from.
-fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(u32::from(address)),
-        IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
+impl Asked<'_> {
+    /// The network that the client's address stands for: whoever has an IPv6 address has its /64 to
+    /// choose from.
+    pub(super) fn network(&self) -> Option<u64> {
+        Some(match self.who.address?.to_canonical() {
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
+        })
     }
 }

@@ -157,9 +157,14 @@ impl Rule {
         }
     }
 
-    /// Whether it is asked when a request arrives, on this node.
-    pub(crate) fn is_asked_here(&self) -> bool {
-        self.limit.measure != Measure::Bytes && self.limit.across == Across::Node
+    /// Whether all nodes count it together.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.limit.across != Across::Node
+    }
+
+    /// Whether it is asked when a request arrives.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.limit.measure != Measure::Bytes
     }
 
     /// Whether a counter for it can be known beforehand, for each tenant.

@@ -6,8 +6,10 @@
 mod breakers;
 mod client;
 mod explain;
+mod health;
 mod lanes;
 mod leaks;
+mod limits;
 mod metrics;
 mod quotas;
 mod reload;

@@ -4,5 +4,6 @@
 
 mod counter;
 mod laws;
+mod lease;
 mod planted;
 mod search;

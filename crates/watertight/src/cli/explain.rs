@@ -37,8 +37,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     user: Option<String>,
     /// The API key that would be shown, by its name, for limits by key.
-    #[arg(long)]
-    key: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    api_key: Option<String>,
     /// Ask a configuration file instead of a node.
     #[arg(long, value_name = "FILE", conflicts_with = "node")]
     config: Option<PathBuf>,
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let question = Question {
         address: arguments.address,
         user: arguments.user.clone(),
-        key: arguments.key.clone(),
+        key: arguments.api_key.clone(),
         ..Question::new(tenant, arguments.path.clone())
     };
     let explanation = match &arguments.config {
@@ -233,11 +233,14 @@ mod tests {
             .iter()
             .map(|check| &*check.kind)
             .collect();
-        assert_eq!(kinds, ["concurrency", "rate", "breaker", "seat"]);
+        assert_eq!(
+            kinds,
+            ["concurrency", "rate", "rate", "rate", "breaker", "seat"]
+        );
         let place = &explanation.places[0];
         assert_eq!((place.seats, place.cap), (30, 30));
         let text = table(&explanation);
-        for words in ["0 of 50 in flight", "500 per 1s, burst 1000", "would pass"] {
+        for words in ["0 of 50 in flight", "800 per 1s, burst 1500", "would pass"] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }

@@ -1,8 +1,9 @@
 //! Sliding logs of many keys, in shards behind a lock each, with a budget of requests to remember.
 //!
 //! A log is as long as its limit at most. When a shard's budget is used up, logs of which nothing
-//! counts any more make room, the first to be forgotten first; if none does, the key shares a
-//! schedule with others.
+//! counts any more make room, the first to be forgotten first. If none does, a key that has a log
+//! counts its last request and this as one, at the later time; a key that has none keeps to a shared
+//! schedule until nothing that it was allowed there counts any more.
 
 use std::{
     cmp::Reverse,
@@ -10,19 +11,22 @@ use std::{
 };
 
 use super::{
-    super::{Quota, Step, leaky_bucket, sliding_log::SlidingLog, word},
+    super::{Quota, Step, sliding_log::SlidingLog},
     Key, Occupancy,
+    shared::{Cell, Cells},
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
+#[cfg(not(loom))]
 const SHARDS: usize = 64;
+#[cfg(loom)]
+const SHARDS: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Logs {
     shards: Box<[Mutex<Shard>]>,
     /// Requests that a shard remembers at most.
     entries_max: usize,
-    shared: Box<[AtomicU64]>,
     overflowed: AtomicU64,
 }
 
@@ -33,6 +37,7 @@ struct Shard {
     to_look_at: BinaryHeap<Reverse<(u64, Key)>>,
     /// Requests remembered in all.
     entries: usize,
+    shared: Cells,
 }
 
 #[derive(Debug, Default)]
@@ -46,34 +51,41 @@ impl Logs {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             entries_max: entries.div_ceil(SHARDS),
-            shared: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             overflowed: AtomicU64::new(0),
         }
     }
 
     pub(super) fn take(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
-        let result = self.with(now, key, quota, |log| log.step(quota, now, cost, patience));
-        result.unwrap_or_else(|| {
-            word::update(self.shared_by(key), |seen| {
-                leaky_bucket::step(&quota.evenly_spaced(), seen, now, cost, patience)
-            })
-        })
+        let mut shard = self.shard(key);
+        match self.room(&mut shard, now, key) {
+            Room::Log => shard.change(key, quota, |log| log.step(quota, now, cost, patience)),
+            Room::Entry => shard.change(key, quota, |log| {
+                log.step_in_place(quota, now, cost, patience)
+            }),
+            Room::None => {
+                let shared = shard.shared.of(key);
+                shared.schedule(key, quota, now, cost, patience)
+            }
+        }
     }
 
     pub(super) fn peek(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
-        match self.shard(key).logs.get_mut(&key) {
+        let mut shard = self.shard(key);
+        let mut shared: Cell = *shard.shared.of(key);
+        match shard.logs.get_mut(&key) {
             Some(known) => known.log.peek(quota, now, cost, patience),
+            None if shared.counts_for(key, now) => shared.schedule(key, quota, now, cost, patience),
             None => SlidingLog::default().peek(quota, now, cost, patience),
         }
     }
 
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
-        let result = self.with(now, key, quota, |log| log.debit(quota, now, cost));
-        result.unwrap_or_else(|| {
-            word::update(self.shared_by(key), |seen| {
-                leaky_bucket::debit(&quota.evenly_spaced(), seen, now, cost)
-            })
-        })
+        let mut shard = self.shard(key);
+        match self.room(&mut shard, now, key) {
+            Room::Log => shard.change(key, quota, |log| log.debit(quota, now, cost)),
+            Room::Entry => shard.change(key, quota, |log| log.debit_in_place(quota, now, cost)),
+            Room::None => shard.shared.of(key).debit(key, quota, now, cost),
+        }
     }
 
     pub(super) fn refund(&self, key: Key, step: &Step, cost: u64) {
@@ -100,42 +112,53 @@ impl Logs {
         sum
     }
 
-    /// Lets `change` happen to the key's log; none if there is no room for it.
-    fn with(
-        &self,
-        now: u64,
-        key: Key,
-        quota: &Quota,
-        change: impl FnOnce(&mut SlidingLog) -> Step,
-    ) -> Option<Step> {
-        let mut shard = self.shard(key);
-        if !shard.has_room(now, self.entries_max) {
-            self.overflowed.fetch_add(1, Ordering::Relaxed);
-            return None;
+    /// Where the key's next request is remembered.
+    fn room(&self, shard: &mut Shard, now: u64, key: Key) -> Room {
+        let is_barred = !shard.logs.contains_key(&key) && shard.shared.of(key).counts_for(key, now);
+        if !is_barred && shard.has_room(now, self.entries_max) {
+            return Room::Log;
         }
-        let shard = &mut *shard;
-        let is_new = !shard.logs.contains_key(&key);
-        let known = shard.logs.entry(key).or_default();
-        let before = known.log.len();
-        let step = change(&mut known.log);
-        known.forgotten_at = known.log.forgotten_at(quota);
-        shard.entries = shard.entries + known.log.len() - before;
-        if is_new {
-            shard.to_look_at.push(Reverse((known.forgotten_at, key)));
+        self.overflowed.fetch_add(1, Ordering::Relaxed);
+        match shard.logs.get(&key) {
+            Some(_) => Room::Entry,
+            None => Room::None,
         }
-        Some(step)
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
         lock(&self.shards[key.low_among(SHARDS)])
     }
+}
 
-    fn shared_by(&self, key: Key) -> &AtomicU64 {
-        &self.shared[key.low_among(SHARDS)]
-    }
+/// What is to be had.
+enum Room {
+    /// An entry more in a log of its own.
+    Log,
+    /// The last entry of its log, which this request joins.
+    Entry,
+    /// Nothing.
+    None,
 }
 
 impl Shard {
+    fn change(
+        &mut self,
+        key: Key,
+        quota: &Quota,
+        change: impl FnOnce(&mut SlidingLog) -> Step,
+    ) -> Step {
+        let is_new = !self.logs.contains_key(&key);
+        let known = self.logs.entry(key).or_default();
+        let before = known.log.len();
+        let step = change(&mut known.log);
+        known.forgotten_at = known.log.forgotten_at(quota);
+        self.entries = self.entries + known.log.len() - before;
+        if is_new {
+            self.to_look_at.push(Reverse((known.forgotten_at, key)));
+        }
+        step
+    }
+
     /// Whether one more request can be remembered, after forgetting what does not count any more. A
     /// key counts like a request, so that keys are bounded too.
     fn has_room(&mut self, now: u64, most: usize) -> bool {

@@ -8,33 +8,37 @@
 //! # How a place changes hands
 //!
 //! A word that is past counts for nothing, so its place may be taken. Whoever takes it first swaps
-//! the word for [`BUSY`], then writes the tag, then the new word. A charge that was under way for
-//! the old tag either came before the swap, which then fails because the word is no longer past, or
-//! fails itself; one that read the new owner's word sees the new tag when it looks again, and undoes
-//! what it did. Two threads that want a place for the same key queue at a lock, chosen by the key,
+//! the word for [`BUSY`], then writes the tag, then the new word. Who charges reads the word, then
+//! looks at the tag, then swaps that very word for the next: it succeeds only if nobody took the
+//! place meanwhile, because a place that changed hands at some time never again has a word of before
+//! that time. Two threads that want a place for keys of one tag queue at a lock, chosen by the tag,
 //! so a key never has two places.
 
 use super::{
     super::{Quota, Step, word},
     Key, Occupancy,
+    shared::Cells,
 };
-use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{AtomicU32, AtomicU64, Bug, Mutex, MutexGuard, Ordering, PoisonError, has};
 
+#[cfg(not(loom))]
 const WAYS: usize = 5;
+#[cfg(loom)]
+const WAYS: usize = 1;
 /// A word whose place is changing hands.
 const BUSY: u64 = u64::MAX;
 /// Bytes of places for each key that a table is made for.
 const BYTES_PER_KEY: usize = 28;
+#[cfg(not(loom))]
 const LOCKS: usize = 64;
-const SHARED: usize = 64;
+#[cfg(loom)]
+const LOCKS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Slots {
     buckets: Box<[Bucket]>,
-    /// Held while a key gets a place.
-    placing: Box<[Mutex<()>]>,
-    /// For keys without a place.
-    shared: Box<[AtomicU64]>,
+    /// Held while a key gets a place, or charges what keys without a place share.
+    placing: Box<[Mutex<Cells>]>,
     overflowed: AtomicU64,
 }
 
@@ -56,8 +60,7 @@ impl Slots {
         let buckets = (keys * BYTES_PER_KEY).div_ceil(size_of::<Bucket>()).max(2);
         Self {
             buckets: (0..buckets).map(|_| Bucket::empty()).collect(),
-            placing: (0..LOCKS).map(|_| Mutex::new(())).collect(),
-            shared: (0..SHARED).map(|_| AtomicU64::new(0)).collect(),
+            placing: (0..LOCKS).map(|_| Mutex::default()).collect(),
             overflowed: AtomicU64::new(0),
         }
     }
@@ -70,11 +73,11 @@ impl Slots {
     }
 
     pub(super) fn peek(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
-        let word = self
-            .home(key)
-            .read()
-            .unwrap_or_else(|| self.inherited(key, now));
-        word::step(quota, word, now, cost, patience)
+        let change = |seen| word::step(quota, seen, now, cost, patience);
+        match self.home(key).read() {
+            Some(word) => change(word),
+            None => change(self.placing(key).of(key).inherited(key, now)),
+        }
     }
 
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
@@ -83,7 +86,8 @@ impl Slots {
 
     pub(super) fn refund(&self, now: u64, key: Key, quota: &Quota, step: &Step) {
         self.home(key).update(&|seen| Step {
-            after: word::refund(quota, step, seen, now),
+            // Zero is the word of a place that nobody had yet.
+            after: word::refund(quota, step, seen, now).max(1),
             ..*step
         });
     }
@@ -108,7 +112,7 @@ impl Slots {
             live: live as u64,
             places: (self.buckets.len() * WAYS) as u64,
             overflowed: self.overflowed.load(Ordering::Relaxed),
-            bytes: size_of_val(&*self.buckets) as u64,
+            bytes: (size_of_val(&*self.buckets) + size_of_val(&*self.placing)) as u64,
         }
     }
 
@@ -139,27 +143,52 @@ impl Slots {
     /// Charges a key that has no place, and gives it one if there is any.
     #[cold]
     fn place(&self, now: u64, key: Key, home: &Home<'_>, change: &impl Fn(u64) -> Step) -> Step {
-        let _placing = lock(&self.placing[key.low_among(LOCKS)]);
+        if has(Bug::NoPlacingLock) {
+            let step = change(0);
+            home.settle(now, step.after);
+            return step;
+        }
+        let mut placing = self.placing(key);
         // Somebody may have given it one meanwhile. A busy place with this tag is being taken from
         // the key, since nobody else can be giving it one now.
         if let Some(step) = home.update(change) {
             return step;
         }
-        let step = change(self.inherited(key, now));
-        if step.after <= now {
-            return step;
-        }
-        if home.settle(now, step.after) {
+        let cell = placing.of(key);
+        let step = change(cell.inherited(key, now));
+        if step.after <= now || home.settle(now, step.after) {
             return step;
         }
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        word::update(&self.shared[key.low_among(SHARED)], change)
+        cell.update(key, now, change)
     }
 
-    /// What counts against a key that has no place: it may have used a shared counter before.
-    fn inherited(&self, key: Key, now: u64) -> u64 {
-        let word = self.shared[key.low_among(SHARED)].load(Ordering::Acquire);
-        if word > now { word } else { 0 }
+    fn placing(&self, key: Key) -> MutexGuard<'_, Cells> {
+        let placing = &self.placing[key.tag() as usize % LOCKS];
+        placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a place with this word may be given away. Strictly past, so that a place that changed
+/// hands never has the same word again.
+const fn is_free(word: u64, now: u64) -> bool {
+    word == 0 || word < now
+}
+
+#[cfg(test)]
+impl Slots {
+    /// No place changes hands meanwhile.
+    pub(super) fn most_places_of_a_key(&self) -> usize {
+        let placing = self.placing.iter();
+        let _placing: Vec<_> = placing.map(|placing| placing.lock().unwrap()).collect();
+        let tags = self.buckets.iter().flat_map(|bucket| &bucket.tags);
+        let mut places = std::collections::BTreeMap::<u32, usize>::new();
+        for tag in tags.map(|tag| tag.load(Ordering::Relaxed)) {
+            if tag != 0 {
+                *places.entry(tag).or_default() += 1;
+            }
+        }
+        places.into_values().max().unwrap_or(1)
     }
 }
 
@@ -175,7 +204,7 @@ impl Bucket {
     fn room(&self, now: u64) -> usize {
         let words = self.words.iter();
         words
-            .filter(|word| word.load(Ordering::Relaxed) <= now)
+            .filter(|word| is_free(word.load(Ordering::Relaxed), now))
             .count()
     }
 
@@ -183,9 +212,10 @@ impl Bucket {
     fn settle(&self, now: u64, tag: u32, value: u64) -> bool {
         for (word, owner) in self.words.iter().zip(&self.tags) {
             let seen = word.load(Ordering::Relaxed);
-            let is_taken = seen <= now
+            let held = if has(Bug::NoBusyWord) { value } else { BUSY };
+            let is_taken = is_free(seen, now)
                 && word
-                    .compare_exchange(seen, BUSY, Ordering::AcqRel, Ordering::Relaxed)
+                    .compare_exchange(seen, held, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok();
             if is_taken {
                 owner.store(tag, Ordering::Release);
@@ -222,31 +252,17 @@ impl Home<'_> {
         change: &impl Fn(u64) -> Step,
     ) -> Option<Step> {
         let mut seen = word.load(Ordering::Acquire);
-        while seen != BUSY {
+        // Looked at after the word: else the word could be that of the next owner.
+        while seen != BUSY && (owner.load(Ordering::Relaxed) == self.tag || has(Bug::NoTagCheck)) {
             let step = change(seen);
-            let written = step.after == seen
-                || match word.compare_exchange_weak(
-                    seen,
-                    step.after,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                ) {
-                    Ok(_) => true,
-                    Err(newer) => {
-                        seen = newer;
-                        false
-                    }
-                };
-            if !written {
-                continue;
-            }
-            if owner.load(Ordering::Acquire) == self.tag {
+            if step.after == seen {
                 return Some(step);
             }
-            // The word is the new owner's: it gets back what was charged to it, unless it was
-            // charged again on top, in which case it has that much less.
-            let _ = word.compare_exchange(step.after, seen, Ordering::AcqRel, Ordering::Relaxed);
-            return None;
+            match word.compare_exchange_weak(seen, step.after, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(step),
+                Err(newer) => seen = newer,
+            }
         }
         None
     }
@@ -276,8 +292,4 @@ impl Home<'_> {
             .into_iter()
             .any(|bucket| bucket.settle(now, self.tag, value))
     }
-}
-
-fn lock(placing: &Mutex<()>) -> MutexGuard<'_, ()> {
-    placing.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,22 +1,28 @@
 //! Sliding buckets of many keys, in shards behind a lock each.
 //!
 //! A shard is groups of 32 places, two of which a key may have a place in; it takes the emptier.
-//! At nine tenths full fewer than one key in a million finds none.
+//! At nine tenths full fewer than one key in a million finds none. Such a key keeps to a shared
+//! schedule until nothing that it was allowed there counts any more.
 
 use super::{
-    super::{Quota, Step, leaky_bucket, sliding_buckets::SlidingBuckets, word},
+    super::{Quota, Step, sliding_buckets::SlidingBuckets},
     Key, Occupancy,
+    shared::{Cell, Cells},
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
+#[cfg(not(loom))]
 const WAYS: usize = 32;
+#[cfg(not(loom))]
 const SHARDS: usize = 64;
+#[cfg(loom)]
+const WAYS: usize = 1;
+#[cfg(loom)]
+const SHARDS: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Windows {
     shards: Box<[Mutex<Shard>]>,
-    /// Schedules for keys without a place: evenly spaced, so never more than a limit in a period.
-    shared: Box<[AtomicU64]>,
     overflowed: AtomicU64,
 }
 
@@ -24,6 +30,7 @@ pub(super) struct Windows {
 struct Shard {
     tags: Box<[u32]>,
     states: Box<[SlidingBuckets]>,
+    shared: Cells,
 }
 
 impl Windows {
@@ -34,7 +41,6 @@ impl Windows {
             shards: (0..SHARDS)
                 .map(|_| Mutex::new(Shard::new(groups)))
                 .collect(),
-            shared: (0..SHARDS).map(|_| AtomicU64::new(0)).collect(),
             overflowed: AtomicU64::new(0),
         }
     }
@@ -44,19 +50,22 @@ impl Windows {
         if let Some(state) = shard.place(now, key) {
             return state.step(quota, now, cost, patience);
         }
-        drop(shard);
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        word::update(self.shared_by(key), |seen| {
-            leaky_bucket::step(&quota.evenly_spaced(), seen, now, cost, patience)
-        })
+        let shared = shard.shared.of(key);
+        shared.schedule(key, quota, now, cost, patience)
     }
 
     pub(super) fn peek(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
-        let shard = self.shard(key);
-        let mut state = shard
-            .find(key)
-            .map_or_else(SlidingBuckets::default, |at| shard.states[at]);
-        state.step(quota, now, cost, patience)
+        let mut shard = self.shard(key);
+        if let Some(at) = shard.find(key) {
+            let mut state = shard.states[at];
+            return state.step(quota, now, cost, patience);
+        }
+        let mut shared: Cell = *shard.shared.of(key);
+        if shared.counts_for(key, now) {
+            return shared.schedule(key, quota, now, cost, patience);
+        }
+        SlidingBuckets::default().step(quota, now, cost, patience)
     }
 
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
@@ -64,11 +73,8 @@ impl Windows {
         if let Some(state) = shard.place(now, key) {
             return state.debit(quota, now, cost);
         }
-        drop(shard);
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        word::update(self.shared_by(key), |seen| {
-            leaky_bucket::debit(&quota.evenly_spaced(), seen, now, cost)
-        })
+        shard.shared.of(key).debit(key, quota, now, cost)
     }
 
     pub(super) fn refund(&self, key: Key, quota: &Quota, step: &Step, cost: u64) {
@@ -91,17 +97,14 @@ impl Windows {
                 .filter(|state| state.forgotten_at() > now);
             sum.live += live.count() as u64;
             sum.places += shard.states.len() as u64;
-            sum.bytes += (size_of_val(&*shard.tags) + size_of_val(&*shard.states)) as u64;
+            let bytes = size_of_val(&*shard) + size_of_val(&*shard.tags);
+            sum.bytes += (bytes + size_of_val(&*shard.states)) as u64;
         }
         sum
     }
 
     fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
         lock(&self.shards[key.low_among(SHARDS)])
-    }
-
-    fn shared_by(&self, key: Key) -> &AtomicU64 {
-        &self.shared[key.low_among(SHARDS)]
     }
 }
 
@@ -110,6 +113,7 @@ impl Shard {
         Self {
             tags: vec![0; groups * WAYS].into(),
             states: vec![SlidingBuckets::default(); groups * WAYS].into(),
+            shared: Cells::default(),
         }
     }
 
@@ -117,6 +121,9 @@ impl Shard {
     fn place(&mut self, now: u64, key: Key) -> Option<&mut SlidingBuckets> {
         if let Some(at) = self.find(key) {
             return Some(&mut self.states[at]);
+        }
+        if self.shared.of(key).counts_for(key, now) {
+            return None;
         }
         let free = |group: usize| {
             let places = group * WAYS..(group + 1) * WAYS;

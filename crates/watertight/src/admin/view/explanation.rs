@@ -67,7 +67,7 @@ pub enum Outcome {
 /// One limit, and what is left of it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Check {
-    /// What is limited: `concurrency`, `rate`, `breaker` or `seat`.
+    /// What is limited: `concurrency`, `rate`, `health`, `breaker` or `seat`.
     pub kind: String,
     /// The name of the limit.
     pub name: String,
@@ -218,6 +218,14 @@ impl Explanation {
 fn checks(said: &watertight_layers::Explanation) -> Vec<Check> {
     let mut checks = vec![concurrency(said)];
     checks.extend(said.limits.iter().map(limit));
+    if let Some(says) = &said.share_says {
+        let wait_ms = said.brown_out.map(milliseconds);
+        checks.push(Check {
+            says: says.to_string(),
+            retry_after_ms: wait_ms,
+            ..Check::new("health", "health", wait_ms.is_none())
+        });
+    }
     let open_ms = said.breaker_open.map(milliseconds);
     checks.push(Check {
         says: match open_ms {
