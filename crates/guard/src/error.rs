@@ -44,6 +44,11 @@ pub enum Error {
         /// The name.
         compartment: String,
     },
+    /// A tier's least share is smaller than that of a less critical tier.
+    #[error(
+        "no tier has a lower floor than a less critical one: tier 1's is highest, tier 3's lowest"
+    )]
+    FloorOrder,
     /// A limit beyond what its algorithm can count.
     #[error("this algorithm counts up to {most} units, not {limit}; a token bucket counts further")]
     LimitTooLarge {
@@ -69,6 +74,12 @@ pub enum Error {
         /// Capacity of the pool.
         capacity: u32,
     },
+    /// A signal that would be well again before it is unhappy.
+    #[error("the recovered level of {setting} lies above zero and below its target")]
+    RecoveredAboveTarget {
+        /// The signal.
+        setting: &'static str,
+    },
     /// A service sits in two compartments of one pool.
     #[error("service {service} sits in two compartments of pool {pool}")]
     ServiceTwiceInPool {
@@ -82,6 +93,18 @@ pub enum Error {
     ServiceWithoutSeat {
         /// The service.
         service: ServiceId,
+    },
+    /// A setting beyond its bounds. Durations are in seconds.
+    #[error("{setting} lies between {least} and {most}, not {given}")]
+    SettingOutOfBounds {
+        /// The setting.
+        setting: &'static str,
+        /// The least it can be.
+        least: f64,
+        /// The most it can be.
+        most: f64,
+        /// The number given.
+        given: f64,
     },
     /// A compartment names a service that does not exist.
     #[error("a compartment names service {service}, which does not exist")]

@@ -34,8 +34,11 @@ pub mod all;
 mod concurrency;
 mod counter;
 mod fixed_window;
+mod in_flight;
 mod keyed;
 mod leaky_bucket;
+pub mod lease;
+mod lines;
 mod point;
 mod quota;
 mod sliding_buckets;
@@ -46,7 +49,9 @@ mod word;
 
 pub use concurrency::InFlightCount;
 pub use counter::Counter;
+pub use in_flight::InFlightTable;
 pub use keyed::{Key, Occupancy, Tables};
+pub use lines::Lines;
 pub use quota::{Algorithm, Quota};
 pub use step::{Decision, Step};
 

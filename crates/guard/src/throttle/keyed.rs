@@ -16,6 +16,7 @@ mod windows;
 
 use std::{
     hash::{BuildHasher, Hash},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -32,13 +33,16 @@ use super::{Algorithm, Quota, Step, point};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key(u64);
 
-/// Counters of fixed memory.
+/// Counters of fixed memory. A kind of counter takes none until it is first used.
 #[derive(Debug)]
 pub struct Tables {
     seed: FixedState,
-    slots: Slots,
-    windows: Windows,
-    logs: Logs,
+    word_keys: usize,
+    bucket_keys: usize,
+    log_entries: usize,
+    slots: OnceLock<Slots>,
+    windows: OnceLock<Windows>,
+    logs: OnceLock<Logs>,
 }
 
 /// How full tables are.
@@ -66,7 +70,7 @@ impl Key {
     }
 
     /// One of so many (a power of two), by the low bits.
-    const fn low_among(self, number: usize) -> usize {
+    pub(crate) const fn low_among(self, number: usize) -> usize {
         self.0 as usize & (number - 1)
     }
 
@@ -96,7 +100,7 @@ impl Key {
 impl Tables {
     /// How many places of words the key with most places has, looked up under the locks.
     pub(super) fn most_places_of_a_key(&self) -> usize {
-        self.slots.most_places_of_a_key()
+        self.slots().most_places_of_a_key()
     }
 }
 
@@ -109,9 +113,12 @@ impl Tables {
     pub fn new(word_keys: usize, bucket_keys: usize, log_entries: usize, seed: u64) -> Self {
         Self {
             seed: FixedState::with_seed(seed),
-            slots: Slots::new(word_keys),
-            windows: Windows::new(bucket_keys),
-            logs: Logs::new(log_entries),
+            word_keys,
+            bucket_keys,
+            log_entries,
+            slots: OnceLock::new(),
+            windows: OnceLock::new(),
+            logs: OnceLock::new(),
         }
     }
 
@@ -126,7 +133,7 @@ impl Tables {
     pub fn take(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
         match quota.algorithm {
-            Algorithm::TokenBucket { .. } => self.slots.take(now, key, quota, cost, patience),
+            Algorithm::TokenBucket { .. } => self.slots().take(now, key, quota, cost, patience),
             _ => self.take_other(now, key, quota, cost, patience),
         }
     }
@@ -135,9 +142,9 @@ impl Tables {
     #[inline(never)]
     fn take_other(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
         match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows.take(now, key, quota, cost, patience),
-            Algorithm::SlidingLog => self.logs.take(now, key, quota, cost, patience),
-            _ => self.slots.take(now, key, quota, cost, patience),
+            Algorithm::SlidingBuckets => self.windows().take(now, key, quota, cost, patience),
+            Algorithm::SlidingLog => self.logs().take(now, key, quota, cost, patience),
+            _ => self.slots().take(now, key, quota, cost, patience),
         }
     }
 
@@ -145,9 +152,9 @@ impl Tables {
     pub fn peek(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
         match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows.peek(now, key, quota, cost, patience),
-            Algorithm::SlidingLog => self.logs.peek(now, key, quota, cost, patience),
-            _ => self.slots.peek(now, key, quota, cost, patience),
+            Algorithm::SlidingBuckets => self.windows().peek(now, key, quota, cost, patience),
+            Algorithm::SlidingLog => self.logs().peek(now, key, quota, cost, patience),
+            _ => self.slots().peek(now, key, quota, cost, patience),
         }
     }
 
@@ -156,9 +163,9 @@ impl Tables {
     pub fn debit(&self, now: Tick, key: Key, quota: &Quota, cost: u64) -> Step {
         let now = point::of(now);
         match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows.debit(now, key, quota, cost),
-            Algorithm::SlidingLog => self.logs.debit(now, key, quota, cost),
-            _ => self.slots.debit(now, key, quota, cost),
+            Algorithm::SlidingBuckets => self.windows().debit(now, key, quota, cost),
+            Algorithm::SlidingLog => self.logs().debit(now, key, quota, cost),
+            _ => self.slots().debit(now, key, quota, cost),
         }
     }
 
@@ -167,16 +174,16 @@ impl Tables {
     pub fn refund(&self, now: Tick, key: Key, quota: &Quota, step: &Step, cost: u64) {
         let now = point::of(now);
         match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows.refund(key, quota, step, cost),
-            Algorithm::SlidingLog => self.logs.refund(key, step, cost),
-            _ => self.slots.refund(now, key, quota, step),
+            Algorithm::SlidingBuckets => self.windows().refund(key, quota, step, cost),
+            Algorithm::SlidingLog => self.logs().refund(key, step, cost),
+            _ => self.slots().refund(now, key, quota, step),
         }
     }
 
     /// Tells a schedule that who was let in passes only at `now`, later than it said.
     pub fn passed_late(&self, now: Tick, key: Key, quota: &Quota) {
         if quota.algorithm == Algorithm::LeakyBucket {
-            self.slots.passed_late(point::of(now), key, quota);
+            self.slots().passed_late(point::of(now), key, quota);
         }
     }
 
@@ -184,17 +191,30 @@ impl Tables {
     pub fn occupancy(&self, now: Tick) -> Occupancy {
         let now = point::of(now);
         let parts = [
-            self.slots.occupancy(now),
-            self.windows.occupancy(now),
-            self.logs.occupancy(),
+            self.slots.get().map(|slots| slots.occupancy(now)),
+            self.windows.get().map(|windows| windows.occupancy(now)),
+            self.logs.get().map(Logs::occupancy),
         ];
-        parts
-            .iter()
-            .fold(Occupancy::default(), |sum, part| Occupancy {
-                live: sum.live + part.live,
-                places: sum.places + part.places,
-                overflowed: sum.overflowed + part.overflowed,
-                bytes: sum.bytes + part.bytes,
-            })
+        let parts = parts.into_iter().flatten();
+        parts.fold(Occupancy::default(), |sum, part| Occupancy {
+            live: sum.live + part.live,
+            places: sum.places + part.places,
+            overflowed: sum.overflowed + part.overflowed,
+            bytes: sum.bytes + part.bytes,
+        })
+    }
+
+    #[inline]
+    fn slots(&self) -> &Slots {
+        self.slots.get_or_init(|| Slots::new(self.word_keys))
+    }
+
+    fn windows(&self) -> &Windows {
+        let new = || Windows::new(self.bucket_keys);
+        self.windows.get_or_init(new)
+    }
+
+    fn logs(&self) -> &Logs {
+        self.logs.get_or_init(|| Logs::new(self.log_entries))
     }
 }

@@ -138,6 +138,12 @@ impl Quota {
         self.capacity
     }
 
+    /// Whether `step` leaves less than `left` units, where the limit is a bucket, a window or a log.
+    /// A leaky bucket saves nothing up, so it is never near.
+    pub fn is_near(&self, step: &Step, left: u64) -> bool {
+        self.algorithm != Algorithm::LeakyBucket && self.describe(step).remaining < left
+    }
+
     /// The time in which all of the capacity comes back.
     pub const fn window(&self) -> Duration {
         match self.algorithm {
@@ -172,6 +178,33 @@ impl Quota {
     /// Points of a period.
     pub(super) fn period(&self) -> u64 {
         point::of_span(self.rate.period())
+    }
+
+    /// The share of one of so many nodes, at least one unit: shares of a limit that is smaller than
+    /// the number of nodes add up to more than it.
+    #[must_use]
+    pub fn divided(&self, nodes: u32) -> Self {
+        let nodes = nodes.max(1);
+        let part = |whole: u64| (whole / u64::from(nodes)).max(1);
+        let (limit, period) = (self.rate.limit(), self.rate.period());
+        let slower = Rate::new(limit, period.saturating_mul(nodes));
+        let fewer = || Rate::new(part(limit), period);
+        let (algorithm, rate) = match self.algorithm {
+            Algorithm::TokenBucket { .. } => {
+                let burst = part(self.capacity);
+                (
+                    Algorithm::TokenBucket { burst },
+                    slower.or_else(|_| fewer()),
+                )
+            }
+            Algorithm::LeakyBucket => (self.algorithm, slower.or_else(|_| fewer())),
+            _ => (self.algorithm, fewer()),
+        };
+        let quota = rate.ok().and_then(|rate| Self::new(algorithm, rate).ok());
+        quota.map_or(*self, |quota| Self {
+            phase: self.phase,
+            ..quota
+        })
     }
 
     /// What `step` says, for headers and views.
