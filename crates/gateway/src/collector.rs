@@ -12,6 +12,7 @@ use watertight_guard::{
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
+    throttle::lease,
 };
 
 use watertight_layers::KeyedView;
@@ -37,6 +38,8 @@ impl Collector for Collected {
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
         encode_health(&mut encoder, &shared.admission.health())?;
+        let cluster = shared.admission.cluster().unwrap_or_default();
+        encode_cluster(&mut encoder, &cluster)?;
         encode_keyed(&mut encoder, &shared.admission.keyed())?;
         encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
         let counts = shared.admission.tenant_counts();
@@ -116,6 +119,43 @@ fn encode_health(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::Re
         "watertight_limits_in_force_percent",
         "How much of the limits of a tier is in force because of the health of a scope",
         shares,
+    )
+}
+
+fn encode_cluster(encoder: &mut DescriptorEncoder<'_>, view: &lease::View) -> fmt::Result {
+    gauges(
+        encoder,
+        "watertight_limit_store_away",
+        "Whether the store in which nodes count limits together is away: 1 if it is",
+        [(Vec::new(), i64::from(view.is_away))],
+    )?;
+    gauges(
+        encoder,
+        "watertight_limit_store_nodes",
+        "Nodes that count limits together, as the store said last",
+        [(Vec::new(), i64::from(view.nodes))],
+    )?;
+    counters(
+        encoder,
+        "watertight_limit_store_trips",
+        "Round trips to the store in which nodes count limits together",
+        [(Vec::new(), view.trips as f64)],
+    )?;
+    counters(
+        encoder,
+        "watertight_limit_store_failures",
+        "Round trips to the store that failed or took too long",
+        [(Vec::new(), view.failures as f64)],
+    )?;
+    let decisions = [
+        ("together", view.decisions.saturating_sub(view.alone)),
+        ("alone", view.alone),
+    ];
+    counters(
+        encoder,
+        "watertight_limit_store_decisions",
+        "Decisions of limits that nodes count together, by whether the store had its say",
+        decisions.map(|(how, number)| (vec![("how", how.to_owned())], number as f64)),
     )
 }
 

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
+use watertight_guard::throttle::lease::Cluster;
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
@@ -61,6 +62,24 @@ impl Gateway {
     /// # Errors
     /// [`Error`] when an address cannot be bound, or keys or certificates cannot be used.
     pub fn start(plan: Arc<Plan>, clock: Clock) -> Result<Self, Error> {
+        let admission = Admission::new(Arc::clone(&plan), clock);
+        Self::open_all(plan, clock, admission)
+    }
+
+    /// The same, as one of the nodes that count limits together in `cluster`.
+    ///
+    /// # Errors
+    /// [`Error`] as for [`Gateway::start`].
+    pub fn start_with(
+        plan: Arc<Plan>,
+        clock: Clock,
+        cluster: Arc<dyn Cluster>,
+    ) -> Result<Self, Error> {
+        let admission = Admission::with_cluster(Arc::clone(&plan), clock, cluster);
+        Self::open_all(plan, clock, admission)
+    }
+
+    fn open_all(plan: Arc<Plan>, clock: Clock, admission: Admission) -> Result<Self, Error> {
         let runtimes = Runtimes::start()?;
         let node = plan.node();
         let log = AccessLog::new(node.log.access == AccessLogPlan::Stdout);
@@ -78,7 +97,7 @@ impl Gateway {
         let current = Current::new(&plan, None, clock)?;
         let shared = Arc::new(Shared {
             clock,
-            admission: Admission::new(Arc::clone(&plan), clock),
+            admission,
             current: ArcSwap::from_pointee(current),
             recorder: Arc::new(recorder),
             last_good: Arc::new(LastGood::new(plan.throttling())),

@@ -78,7 +78,10 @@ impl Redis {
         if url.starts_with("rediss://") {
             return Err(RedisError::Tls);
         }
-        let no_url = |why: String| RedisError::Url { url: url.clone(), why };
+        let no_url = |why: String| RedisError::Url {
+            url: url.clone(),
+            why,
+        };
         let info = url.as_str().into_connection_info();
         let info = info.map_err(|error| no_url(error.to_string()))?;
         if info.redis_settings().password().is_some() {
@@ -182,7 +185,9 @@ impl Store for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = &self.settings.url;
-        f.debug_struct("Redis").field("url", url).finish_non_exhaustive()
+        f.debug_struct("Redis")
+            .field("url", url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -221,7 +226,10 @@ mod tests {
         assert!(wrong("redis+unix:///run/redis.sock").contains("no URL of a Redis"));
         let secret = wrong("redis://:hidden@localhost");
         assert!(secret.contains("`password`") && !secret.contains("hidden"));
-        let spaced = RedisSettings { prefix: "a b".to_owned(), ..settings("redis://localhost") };
+        let spaced = RedisSettings {
+            prefix: "a b".to_owned(),
+            ..settings("redis://localhost")
+        };
         assert!(Redis::new(spaced).is_err());
         assert!(Redis::new(settings("redis://localhost:7000/3")).is_ok());
     }
@@ -229,7 +237,10 @@ mod tests {
     #[test]
     fn the_password_is_not_shown() {
         let password = Some("hidden".to_owned());
-        let settings = RedisSettings { password, ..settings("redis://localhost") };
+        let settings = RedisSettings {
+            password,
+            ..settings("redis://localhost")
+        };
         assert!(!format!("{settings:?} {:?}", Redis::new(settings.clone())).contains("hidden"));
     }
 }

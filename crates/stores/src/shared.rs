@@ -109,7 +109,9 @@ impl Drop for Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("view", &self.view()).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("view", &self.view())
+            .finish_non_exhaustive()
     }
 }
 
@@ -237,7 +239,9 @@ impl State {
             Ok(answer) if self.leases.on_answer(now, &answer, settled) => None,
             Ok(_) => {
                 self.leases.on_failure(now, number, settled);
-                Some(Failure("an answer that fits no question; is it our store?".to_owned()))
+                Some(Failure(
+                    "an answer that fits no question; is it our store?".to_owned(),
+                ))
             }
             Err(failure) => {
                 self.leases.on_failure(now, number, settled);

@@ -9,7 +9,9 @@ use watertight_guard::throttle::lease::{Answer, Batch, Failure, Grant, Want};
 pub(super) fn command(name: &str, script: &str, prefix: &str, batch: &Batch) -> Cmd {
     let mut command = redis::cmd(name);
     command.arg(script).arg(batch.wants.len() + 2);
-    command.arg(format!("{prefix}:nodes")).arg(format!("{prefix}:batches"));
+    command
+        .arg(format!("{prefix}:nodes"))
+        .arg(format!("{prefix}:batches"));
     for Want { name, terms, .. } in &batch.wants {
         command.arg(format!("{prefix}:{}:{name}", terms.kind.letter()));
     }
@@ -42,12 +44,18 @@ pub(super) fn command(name: &str, script: &str, prefix: &str, batch: &Batch) -> 
 
 /// The answer to a batch; whatever else the server says is refused.
 pub(super) fn answer(value: &Value, batch: &Batch) -> Result<Answer, Failure> {
-    let strange = |what: &str| Failure(format!("the store answered {what}; does somebody else use its keys?"));
+    let strange = |what: &str| {
+        Failure(format!(
+            "the store answered {what}; does somebody else use its keys?"
+        ))
+    };
     let Value::Array(values) = value else {
         return Err(strange("no list"));
     };
     let number = |value: &Value| match value {
-        Value::Int(number) => u64::try_from(*number).ok().filter(|number| *number <= EXACT),
+        Value::Int(number) => u64::try_from(*number)
+            .ok()
+            .filter(|number| *number <= EXACT),
         _ => None,
     };
     let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
@@ -72,7 +80,9 @@ pub(super) fn answer(value: &Value, batch: &Batch) -> Result<Answer, Failure> {
 }
 
 fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(EXACT)
+    u64::try_from(span.as_micros())
+        .unwrap_or(u64::MAX)
+        .min(EXACT)
 }
 
 /// The largest number that is exact in a double, and so in the script.
@@ -91,7 +101,9 @@ mod tests {
             lease: Duration::ZERO,
             wants: Vec::new(),
         };
-        let list = |numbers: &[i64]| Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect());
+        let list = |numbers: &[i64]| {
+            Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect())
+        };
         assert_eq!(answer(&list(&[1, 3]), &batch).unwrap().nodes, 3);
         let garbage = [
             Value::Nil,

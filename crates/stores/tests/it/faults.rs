@@ -22,7 +22,9 @@ async fn wired() -> (Server, Vec<Proxy>, Gateways) {
     }
     let store = |at: usize| -> Arc<dyn Store> { Arc::new(server.store(wires[at].port)) };
     let gateways = Gateways::new([store(0), store(1), store(2)]);
-    gateways.load("warm", &bucket(1_000, 1_000), 100, SECOND / 5).await;
+    gateways
+        .load("warm", &bucket(1_000, 1_000), 100, SECOND / 5)
+        .await;
     gateways.until_away(&[0, 1, 2], false).await;
     (server, wires, gateways)
 }
@@ -78,10 +80,14 @@ async fn a_server_that_stands_still_holds_up_nobody_and_leases_stay_within_the_l
 async fn a_slow_server_is_one_until_it_is_too_slow() {
     let (_server, wires, gateways) = wired().await;
     let quota = bucket(LIMIT.0, LIMIT.1);
-    wires.iter().for_each(|wire| wire.delay(Duration::from_millis(5)));
+    wires
+        .iter()
+        .for_each(|wire| wire.delay(Duration::from_millis(5)));
     gateways.load("a", &quota, 2_000, 2 * SECOND).await;
     assert_eq!(gateways.log.beyond(&quota, false), 0);
-    wires.iter().for_each(|wire| wire.delay(Duration::from_millis(200)));
+    wires
+        .iter()
+        .for_each(|wire| wire.delay(Duration::from_millis(200)));
     gateways.load("a", &quota, 2_000, SECOND).await;
     gateways.until_away(&[0, 1, 2], true).await;
     wires.iter().for_each(|wire| wire.delay(Duration::ZERO));
@@ -109,17 +115,27 @@ async fn a_gateway_that_is_cut_off_keeps_to_its_share() {
 async fn a_server_that_forgot_the_script_is_sent_it_again() {
     let (server, _wires, gateways) = wired().await;
     let quota = bucket(LIMIT.0, LIMIT.1);
-    let before: Vec<_> = gateways.each.iter().map(|shared| shared.view().failures).collect();
+    let before: Vec<_> = gateways
+        .each
+        .iter()
+        .map(|shared| shared.view().failures)
+        .collect();
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     assert!(!gateways.ask(0, "a", &quota, Sharing::Exact).await.is_share);
-    let after: Vec<_> = gateways.each.iter().map(|shared| shared.view().failures).collect();
+    let after: Vec<_> = gateways
+        .each
+        .iter()
+        .map(|shared| shared.view().failures)
+        .collect();
     assert_eq!(before, after);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_key_goes_by_itself() {
     let (server, _wires, gateways) = wired().await;
-    gateways.load("a", &bucket(LIMIT.0, LIMIT.1), 500, SECOND / 2).await;
+    gateways
+        .load("a", &bucket(LIMIT.0, LIMIT.1), 500, SECOND / 2)
+        .await;
     let keys = server.command(&["KEYS", "*"]).await.unwrap();
     let keys: Vec<String> = redis::from_redis_value(keys).unwrap();
     assert!(keys.iter().any(|key| key == "test:b:a"), "{keys:?}");
@@ -139,7 +155,10 @@ async fn a_password_that_is_missing_is_named() {
     assert!(!gateways.ask(0, "a", &quota, Sharing::Exact).await.is_share);
     assert!(gateways.ask(2, "a", &quota, Sharing::Exact).await.is_share);
     let failure = gateways.each[2].failure().unwrap().0;
-    assert!(failure.contains("`password`") && !failure.contains("secret"), "{failure}");
+    assert!(
+        failure.contains("`password`") && !failure.contains("secret"),
+        "{failure}"
+    );
 }
 
 fn without(server: &Server) -> Arc<dyn Store> {
@@ -154,7 +173,11 @@ fn without(server: &Server) -> Arc<dyn Store> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_answers_garbage_is_away() {
-    for garbage in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"+OK\r\n+OK\r\n+OK\r\n", b"*2\r\n:1\r\n:-5\r\n"] {
+    for garbage in [
+        &b"HTTP/1.1 200 OK\r\n\r\n"[..],
+        b"+OK\r\n+OK\r\n+OK\r\n",
+        b"*2\r\n:1\r\n:-5\r\n",
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -165,7 +188,9 @@ async fn whoever_answers_garbage_is_away() {
         let server = Server::start().await;
         let store = || -> Arc<dyn Store> { Arc::new(server.store(port)) };
         let gateways = Gateways::new([store(), store(), store()]);
-        let verdict = gateways.ask(0, "a", &bucket(LIMIT.0, LIMIT.1), Sharing::Leased).await;
+        let verdict = gateways
+            .ask(0, "a", &bucket(LIMIT.0, LIMIT.1), Sharing::Leased)
+            .await;
         assert!(verdict.is_share && verdict.decision.allowed);
         gateways.until_away(&[0, 1, 2], true).await;
     }

@@ -5,16 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 use watertight_base::{Rate, Tick};
-use watertight_guard::throttle::lease::{
-    Ask, Cluster, Outcome, Settings, Sharing, Store, Verdict,
-};
+use watertight_guard::throttle::lease::{Ask, Cluster, Outcome, Settings, Sharing, Store, Verdict};
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_stores::Shared;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Time as Redis sees it, so that both are one clock.
-#[expect(clippy::disallowed_methods, reason = "the edge at which a test reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge at which a test reads the clock"
+)]
 pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(since.as_micros()).unwrap()
@@ -87,8 +88,19 @@ impl Gateways {
     }
 
     /// Asks for one unit at one of them.
-    pub(crate) async fn ask(&self, at: usize, name: &str, quota: &Quota, sharing: Sharing) -> Verdict {
-        let ask = Ask { name, quota, cost: 1, sharing };
+    pub(crate) async fn ask(
+        &self,
+        at: usize,
+        name: &str,
+        quota: &Quota,
+        sharing: Sharing,
+    ) -> Verdict {
+        let ask = Ask {
+            name,
+            quota,
+            cost: 1,
+            sharing,
+        };
         let verdict = match self.each[at].take(now(), &ask) {
             Outcome::Now(verdict) => verdict,
             Outcome::Later(verdict) => verdict.await,
@@ -106,7 +118,12 @@ impl Gateways {
             while asked < passed * per_second / 1_000_000 {
                 asked += 1;
                 let at = usize::try_from(asked % 3).unwrap();
-                let ask = Ask { name, quota, cost: 1, sharing: Sharing::Leased };
+                let ask = Ask {
+                    name,
+                    quota,
+                    cost: 1,
+                    sharing: Sharing::Leased,
+                };
                 match self.each[at].take(now(), &ask) {
                     Outcome::Now(verdict) => self.log.add(&verdict),
                     Outcome::Later(verdict) => {

@@ -26,7 +26,9 @@ impl Server {
         if let Some(password) = password {
             command.args(["--requirepass", password]);
         }
-        let child = command.spawn().expect("redis-server starts; `cargo xtask test` installs it");
+        let child = command
+            .spawn()
+            .expect("redis-server starts; `cargo xtask test` installs it");
         let server = Self {
             child,
             port,

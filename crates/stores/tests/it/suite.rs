@@ -58,7 +58,10 @@ async fn a_burst_is_shared_to_the_last_unit(gateways: Gateways) {
     }
     assert_eq!(passed, 300);
     let refused = gateways.ask(0, "a", &quota, Sharing::Leased).await.decision;
-    assert!(refused.remaining == 0 && refused.wait > HOUR / 2, "{refused:?}");
+    assert!(
+        refused.remaining == 0 && refused.wait > HOUR / 2,
+        "{refused:?}"
+    );
 }
 
 async fn every_algorithm_is_counted_exactly_when_it_is_to_be(gateways: Gateways) {
@@ -74,7 +77,9 @@ async fn every_algorithm_is_counted_exactly_when_it_is_to_be(gateways: Gateways)
         let quota = quota(algorithm, 10, HOUR * 24 * 364);
         let mut passed = 0;
         for number in 0..30 {
-            let verdict = gateways.ask(number % 3, "exact", &quota, Sharing::Exact).await;
+            let verdict = gateways
+                .ask(number % 3, "exact", &quota, Sharing::Exact)
+                .await;
             assert!(!verdict.is_share, "{algorithm:?}");
             passed += u64::from(verdict.decision.allowed);
         }
@@ -84,7 +89,11 @@ async fn every_algorithm_is_counted_exactly_when_it_is_to_be(gateways: Gateways)
 
 async fn nodes_that_keep_to_their_share_do_so_without_the_store(gateways: Gateways) {
     // The heartbeats have told all of all.
-    while gateways.each.iter().any(|shared| shared.view().nodes != 3 || shared.view().trips < 2) {
+    while gateways
+        .each
+        .iter()
+        .any(|shared| shared.view().nodes != 3 || shared.view().trips < 2)
+    {
         // sleep: nodes say once a second that they are there.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -113,7 +122,12 @@ async fn under_steady_load_nothing_passes_beyond_the_limit_and_nearly_all_of_it_
 async fn who_gives_up_waiting_is_not_charged_for_ever(gateways: Gateways) {
     let quota = quota(Algorithm::TokenBucket { burst: 100 }, 1, HOUR);
     for _ in 0..50 {
-        let ask = Ask { name: "a", quota: &quota, cost: 1, sharing: Sharing::Leased };
+        let ask = Ask {
+            name: "a",
+            quota: &quota,
+            cost: 1,
+            sharing: Sharing::Leased,
+        };
         if let Outcome::Later(verdict) = gateways.each[0].take(now(), &ask) {
             drop(verdict);
         }
