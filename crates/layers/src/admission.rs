@@ -182,14 +182,12 @@ impl Admission {
 
     async fn decide(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
         let plan = self.plan();
+        let compartment = plan.layout().compartment_of(what.service, who.class);
         let refuse = |reason, retry_after, quotas| Refusal {
             reason,
             retry_after,
             tenant: Some(who.tenant.clone()),
-            compartment: plan
-                .layout()
-                .compartment_of(what.service, who.class)
-                .cloned(),
+            compartment: compartment.cloned(),
             quotas,
             limit: None,
             fallback: None,
@@ -230,10 +228,7 @@ impl Admission {
             seat: None,
             charged,
             _in_flight: in_flight,
-            compartment: plan
-                .layout()
-                .compartment_of(what.service, who.class)
-                .cloned(),
+            compartment: compartment.cloned(),
             waited: Duration::ZERO,
             seated: now,
         };
