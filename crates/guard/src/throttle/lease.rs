@@ -36,6 +36,7 @@
 //! | the store starts again and has forgotten all | one burst for each time |
 //! | the store is away for a time *t* | one burst, and rate × *t* |
 //! | one of *n* nodes is cut off for *t* | an *n*th of that |
+//! | a node starts again meanwhile | its share of a burst; all of it, if [`Settings::nodes`] says one |
 //!
 //! When the store does not answer in time, a node keeps to its share of the limit: its quota divided
 //! by the number of nodes that were alive when the store last said. It starts with what it has used

@@ -318,6 +318,10 @@ impl Leases {
     /// one: if not, the store counts as away.
     pub fn on_answer(&mut self, now: Tick, answer: &Answer, settled: &mut Settled) -> bool {
         let now = self.advance(now);
+        // Whoever stood still until its batch was overdue is too late to use what was held for it.
+        if let Some(flight) = self.link.overdue(now) {
+            self.fail(now, &flight, settled);
+        }
         let Some(flight) = self.link.landed(answer.number) else {
             self.view.late += 1;
             return true;

@@ -401,6 +401,19 @@ fn a_key_that_is_asked_for_keeps_its_place() {
 }
 
 #[test]
+fn an_answer_that_is_overdue_grants_nothing() {
+    let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
+    let (quota, mut settled, now) = (bucket(100, 100), Vec::new(), Tick::from_nanos(1));
+    leases.take(now, &ask(&quota));
+    let batch = leases.poll(now, &mut settled).unwrap();
+    let answer = ledger.trade(START_US, &batch).unwrap();
+    // The node stood still, and has not even noticed that the batch is overdue.
+    leases.on_answer(now + SECOND, &answer, &mut settled);
+    let view = leases.view();
+    assert!(settled[0].1.is_share && view.late == 1 && view.failures == 1);
+}
+
+#[test]
 fn a_clock_that_was_read_early_makes_no_lease_last_longer() {
     let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
     let (quota, mut settled, mut now) = (bucket(1_000, 1_000), Vec::new(), Tick::from_nanos(1));
