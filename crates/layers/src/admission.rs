@@ -183,12 +183,13 @@ impl Admission {
     async fn decide(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
         let plan = self.plan();
         let compartment = plan.layout().compartment_of(what.service, who.class);
-        let refuse = |reason, retry_after, quotas| Refusal {
+        let fields = fields_of(&plan);
+        let refuse = |reason, retry_after, quotas: Quotas| Refusal {
             reason,
             retry_after,
             tenant: Some(who.tenant.clone()),
             compartment: compartment.cloned(),
-            quotas,
+            quotas: Quotas { fields, ..quotas },
             limit: None,
             fallback: None,
         };
@@ -204,7 +205,7 @@ impl Admission {
             fallback: refused.fallback,
             ..refuse(refused.reason, refused.retry_after, refused.quotas)
         })?;
-        charged.quotas.fields = fields_of(&plan);
+        charged.quotas.fields = fields;
         let begun = now;
         let now = if charged.has_waited {
             inner.clock.now()

@@ -117,6 +117,31 @@ async fn those_share_a_limit_who_agree_in_all_that_it_counts_by() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn old_headers_are_written_for_those_who_ask_for_them_on_success_and_refusal() {
+    let throttling = watertight_plan::Throttling {
+        has_draft_headers: false,
+        has_legacy_headers: true,
+        ..watertight_plan::Throttling::default()
+    };
+    let limits = vec![rate("wide", 10, MINUTE), rate("narrow", 2, MINUTE)];
+    let admission = open(shop(limits).throttling(throttling));
+    let acme = admission.who(&id("acme")).unwrap();
+    let permit = ask(&admission, &acme, "/cart").await.unwrap();
+    let mut headers = http::HeaderMap::new();
+    permit.quotas().write_headers(&mut headers);
+    assert_eq!(headers["x-ratelimit-limit"], "2");
+    assert_eq!(headers["x-ratelimit-remaining"], "1");
+    assert_eq!(headers["x-ratelimit-reset"], "30");
+    assert!(!headers.contains_key("ratelimit"));
+    drop(ask(&admission, &acme, "/cart").await.unwrap());
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    let response: http::Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
+    assert_eq!(response.headers()["x-ratelimit-remaining"], "0");
+    assert_eq!(response.headers()["retry-after"], "30");
+    assert!(!response.headers().contains_key("ratelimit"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ipv6_address_counts_as_its_network() {
     let limit = Limit {
         by: vec![By::Address],
