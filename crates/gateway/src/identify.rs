@@ -43,8 +43,8 @@ enum Asked {
     Path { prefix: String },
 }
 
-/// Fields that mean something else, and so cannot name a tenant.
-const MEANS_SOMETHING: [HeaderName; 14] = [
+/// Fields that mean something else, and so cannot be chosen for what we have to say.
+pub(crate) const MEANS_SOMETHING: [HeaderName; 14] = [
     header::AUTHORIZATION,
     header::CONNECTION,
     header::CONTENT_LENGTH,

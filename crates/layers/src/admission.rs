@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use prometheus_client::registry::Registry;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
@@ -23,7 +24,7 @@ use watertight_plan::Plan;
 use crate::{
     Clock, Permit, Quotas, Refusal,
     health::Health,
-    limits::{Asked, Counts, Keyed},
+    limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
     pub(crate) tenants: Tenants,
+    less: LessFields,
 }
 
 impl Admission {
@@ -105,7 +107,7 @@ impl Admission {
             seats: Seats::new(plan.layout().clone(), clock),
             health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
-            current: ArcSwap::from_pointee(Current { plan, tenants }),
+            current: ArcSwap::from_pointee(Current::new(plan, tenants)),
             breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
             reloading: Mutex::default(),
             metrics: Metrics::default(),
@@ -126,7 +128,7 @@ impl Admission {
         let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
         let layout = plan.layout().clone();
         inner.health.reload(inner.clock.now(), &plan);
-        inner.current.store(Arc::new(Current { plan, tenants }));
+        inner.current.store(Arc::new(Current::new(plan, tenants)));
         inner.seats.reload(inner.clock.now(), layout);
     }
 
@@ -146,6 +148,12 @@ impl Admission {
     /// [`Reason::UnknownTenant`], when nobody listed the tenant and such tenants are refused.
     pub fn who(&self, tenant: &TenantId) -> Result<Who, Reason> {
         self.inner.current.load().tenants.who(tenant)
+    }
+
+    /// The fields that tell `service` to do less, on behalf of any limit: whoever forwards a request
+    /// takes them out, and puts in the one of [`Permit::less`].
+    pub fn less_fields(&self, service: &ServiceId) -> Arc<[HeaderName]> {
+        self.inner.current.load().less.of(service)
     }
 
     /// Asks for leave to run. Waits for seats until the request's deadline or the compartment's
@@ -241,6 +249,16 @@ impl Admission {
                 let quotas = permit.charged.quotas();
                 Err(refuse(refusal.reason, refusal.retry_after, quotas))
             }
+        }
+    }
+}
+
+impl Current {
+    fn new(plan: Arc<Plan>, tenants: Tenants) -> Self {
+        Self {
+            less: LessFields::of_plan(&plan),
+            plan,
+            tenants,
         }
     }
 }

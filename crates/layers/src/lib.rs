@@ -57,7 +57,7 @@ pub use explain::{Explanation, LimitView};
 pub use limits::{Home, Pacer};
 pub use permit::Permit;
 pub use quotas::{QuotaState, Quotas};
-pub use refusal::{RATE_LIMIT, RATE_LIMIT_POLICY, Refusal};
+pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
 pub use view::{BreakerView, KeyedView, TenantCounts, TenantView};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, ServiceId, Tick};
+use watertight_base::{CompartmentId, LimitId, ServiceId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass},
     throttle::InFlightCount,
@@ -81,10 +81,15 @@ impl Permit {
         }
     }
 
-    /// Whether a limit of the request answers with the last good answer, so that this one is to be
-    /// kept if it is good.
-    pub fn keeps_last_good(&self) -> bool {
-        self.charged.keeps_last_good
+    /// The limit for which the service is told to do less.
+    pub fn degraded_by(&self) -> Option<&LimitId> {
+        Some(self.charged.less.as_ref()?.id())
+    }
+
+    /// For how long the answer may stand in for later ones, because a limit of the request answers
+    /// with the last good answer: the longest time of such limits. None: it need not be kept.
+    pub fn stale_max_age(&self) -> Option<Duration> {
+        self.charged.stale_max_age
     }
 
     /// What holds the bytes of the request's bodies to its limits. None: no limit counts them.
@@ -95,6 +100,12 @@ impl Permit {
     /// Says what the request has really cost, where limits count cost.
     pub fn set_cost(&mut self, cost: u64) {
         self.charged.settle(self.inner.clock.now(), cost);
+    }
+
+    /// Says that the request was held up by its own pace for `span`, before its outcome: that says
+    /// nothing about how its service is doing.
+    pub fn was_paced(&mut self, span: Duration) {
+        self.seated = self.seated + span;
     }
 
     /// The compartment that the request sits in (of the first pool that its service uses).

@@ -56,6 +56,12 @@ impl Who {
     pub fn plan(&self) -> &PlanId {
         &self.lane.terms.id
     }
+
+    /// Whom state is kept for: the tenant itself when it is listed, otherwise the lane that it shares
+    /// with other unlisted tenants.
+    pub fn lane(&self) -> TenantKey {
+        self.lane.key
+    }
 }
 
 /// What is counted for one listed tenant, or for all that share a lane.

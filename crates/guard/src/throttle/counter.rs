@@ -20,16 +20,17 @@ pub struct Counter(State);
 #[derive(Debug)]
 enum State {
     Word(AtomicU64),
-    Buckets(Mutex<SlidingBuckets>),
-    Log(Mutex<SlidingLog>),
+    /// Apart, because there is a counter for each tenant and most are words.
+    Buckets(Box<Mutex<SlidingBuckets>>),
+    Log(Box<Mutex<SlidingLog>>),
 }
 
 impl Counter {
     /// A counter for quotas that count like `quota`.
     pub fn new(quota: &Quota) -> Self {
         Self(match quota.algorithm {
-            Algorithm::SlidingBuckets => State::Buckets(Mutex::default()),
-            Algorithm::SlidingLog => State::Log(Mutex::default()),
+            Algorithm::SlidingBuckets => State::Buckets(Box::default()),
+            Algorithm::SlidingLog => State::Log(Box::default()),
             _ => State::Word(AtomicU64::new(0)),
         })
     }

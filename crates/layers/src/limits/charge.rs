@@ -72,8 +72,8 @@ pub(crate) struct Charged {
     pub(crate) quotas: Quotas,
     /// The limit for which the service should do less.
     pub(crate) less: Option<Arc<Rule>>,
-    /// Whether a limit answers with the last good answer.
-    pub(crate) keeps_last_good: bool,
+    /// For how long a limit answers with the last good answer, if one does.
+    pub(crate) stale_max_age: Option<Duration>,
     pub(crate) pacer: Option<Pacer>,
     /// Whether the request waited for its turn.
     pub(crate) has_waited: bool,
@@ -106,6 +106,15 @@ struct Held {
 pub(crate) enum Kept {
     Pinned(Arc<Tally>),
     Keyed { is_invented: bool, key: Key },
+}
+
+/// What a limit on requests in flight said.
+#[derive(Debug)]
+enum Entered {
+    Place(InPlace),
+    /// There is none left; the service is to do less.
+    Less,
+    Uncounted,
 }
 
 /// A place among requests in flight, left when it is dropped.
@@ -169,13 +178,18 @@ impl Keyed {
             keyed: Arc::clone(self),
             quotas: Quotas::default(),
             less: None,
-            keeps_last_good: applied.iter().any(|applied| applied.rule.keeps_last_good()),
+            stale_max_age: applied
+                .iter()
+                .filter_map(|applied| applied.rule.stale_max_age())
+                .max(),
             pacer: Pacer::of(self, &applied, &asked),
             has_waited: false,
         };
         for applied in &applied {
-            if let Some(place) = self.enter(clock, applied, &asked).await? {
-                charged.places.push(place);
+            match self.enter(clock, applied, &asked).await? {
+                Entered::Place(place) => charged.places.push(place),
+                Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
+                Entered::Uncounted => {}
             }
         }
         self.take(now, &applied, &asked, &mut charged)?;
@@ -242,10 +256,10 @@ impl Keyed {
         clock: Clock,
         applied: &Applied,
         asked: &Asked<'_>,
-    ) -> Result<Option<InPlace>, Refused> {
+    ) -> Result<Entered, Refused> {
         let rule = &applied.rule;
         let Some(most) = rule.in_flight_max() else {
-            return Ok(None);
+            return Ok(Entered::Uncounted);
         };
         let counter = self.kept(applied, asked);
         let enter = || {
@@ -277,11 +291,15 @@ impl Keyed {
         match place {
             Some(place) => {
                 rule.counts.allowed.inc();
-                Ok(Some(place))
+                Ok(Entered::Place(place))
             }
             None if rule.limit.is_shadow => {
                 rule.counts.shadow_refused.inc();
-                Ok(None)
+                Ok(Entered::Uncounted)
+            }
+            None if !rule.binds() => {
+                rule.counts.degraded.inc();
+                Ok(Entered::Less)
             }
             None => {
                 rule.counts.refused.inc();

@@ -114,9 +114,12 @@ impl Rule {
         }
     }
 
-    /// Whether what it serves instead is the last good answer.
-    pub(crate) fn keeps_last_good(&self) -> bool {
-        matches!(self.limit.excess, Excess::Degrade(Fallback::Stale { .. }))
+    /// How old the last good answer may be, if that is what it serves instead.
+    pub(crate) fn stale_max_age(&self) -> Option<Duration> {
+        match self.limit.excess {
+            Excess::Degrade(Fallback::Stale { max_age }) => Some(max_age),
+            _ => None,
+        }
     }
 
     /// How many requests may be in flight, if it counts these.

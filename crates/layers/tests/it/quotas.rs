@@ -54,7 +54,7 @@ async fn a_tenant_over_its_rate_is_told_which_limit_and_when_to_come_back() {
     }
     let refusal = ask(&admission, "acme").await.unwrap_err();
     assert_eq!(reason(ask(&admission, "globex").await), None);
-    let response: Response<Vec<u8>> = refusal.into_response();
+    let response: Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
     assert_eq!(response.status(), 429);
     assert_eq!(response.headers()["retry-after"], "60");
     let state = response.headers()["ratelimit"].to_str().unwrap();

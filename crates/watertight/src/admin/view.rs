@@ -20,7 +20,7 @@ pub use self::{
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
-    status::{ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
+    status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
     tenants::{Breaker, Breakers, Tenant, Tenants},
 };
 

@@ -75,6 +75,17 @@ impl Screen {
         if !self.services.services.is_empty() {
             let _ = write!(text, "\n{}\n", upstreams(&self.services));
         }
+        if let Some(cluster) = &self.status.cluster {
+            let state = match cluster.store_away {
+                true => "the store is AWAY: this node keeps to its share",
+                false => "the store answers",
+            };
+            let nodes = cluster.nodes;
+            let _ = writeln!(
+                text,
+                "limits are counted by {nodes} nodes together; {state}"
+            );
+        }
         let health = self.health.health.iter();
         let shares = health.flat_map(|health| &health.shares);
         for share in shares.filter(|share| share.percent < 100.0) {

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     spent: u64,
     /// The store has none before this, for requests that cost so much or more.
     closed: (Tick, u64),
+    /// From when on the store may have some.
+    ready: Tick,
     /// What the store said was left, and when nothing would count any more.
     left: u64,
     clear: Tick,
@@ -60,6 +62,7 @@ impl Entry {
             back: 0,
             spent: 0,
             closed: (Tick::ZERO, u64::MAX),
+            ready: Tick::ZERO,
             left: quota.capacity(),
             clear: Tick::ZERO,
             demand: Demand::default(),
@@ -124,10 +127,10 @@ impl Entry {
         target > 0 && (self.lent * 2 <= target || ends_soon)
     }
 
-    /// How long the store will have none for it.
+    /// How long the store will have none for it, if that need not be asked.
     pub(super) fn closed_for(&self, now: Tick, cost: u64) -> Option<Duration> {
         let (until, least) = self.closed;
-        (now < until && cost >= least).then(|| until - now)
+        (now < until && cost >= least).then(|| self.ready - now)
     }
 
     /// Takes from the node's own share of the limit.
@@ -226,6 +229,7 @@ impl Entry {
         }
         if has_refused || grant.left < want.each {
             self.closed = (sent + grant.wait.min(REASK), want.each);
+            self.ready = sent + grant.wait;
         }
     }
 

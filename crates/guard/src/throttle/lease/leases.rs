@@ -94,8 +94,25 @@ pub struct Verdict {
     /// Whether it was decided by this node's own share, because the store is away or is not to be
     /// asked.
     pub is_share: bool,
+    /// When it was decided.
+    pub at: Tick,
     /// The last batch that had left by then.
     number: u64,
+}
+
+impl Verdict {
+    /// For whoever asked a node that has ended.
+    pub const REFUSED: Self = Self {
+        decision: Decision {
+            allowed: false,
+            remaining: 0,
+            reset_in: Duration::ZERO,
+            wait: Duration::from_secs(1),
+        },
+        is_share: true,
+        at: Tick::ZERO,
+        number: 0,
+    };
 }
 
 /// How a node's leases are doing: counts since the start, unless it says otherwise.
@@ -178,35 +195,35 @@ impl Leases {
             .place(now, ask.name, quota, kind, is_exact, settings);
         let Some(at) = place else {
             self.view.overflowed += 1;
-            return Taken::Now(self.verdict(refused(self.settings.spacing), false));
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
         };
         let nodes = self.link.nodes;
         let entry = &mut self.keys[at];
         entry.count(now, cost);
         if ask.sharing == Sharing::Local {
             let decision = entry.take_share(now, cost, nodes);
-            return Taken::Now(self.verdict(decision, true));
+            return Taken::Now(self.verdict(now, decision, true));
         }
         if cost > entry.cost_max() {
-            return Taken::Now(self.verdict(refused(Duration::MAX), false));
+            return Taken::Now(self.verdict(now, refused(Duration::MAX), false));
         }
         if entry.take_lent(now, cost, nodes) {
             let decision = entry.decision(now, true, Duration::ZERO);
             if entry.is_low(now, nodes, self.settings.lease) {
                 self.queue_calm(at);
             }
-            return Taken::Now(self.verdict(decision, false));
+            return Taken::Now(self.verdict(now, decision, false));
         }
         if let Some(wait) = entry.closed_for(now, cost) {
             let decision = entry.decision(now, false, wait);
-            return Taken::Now(self.verdict(decision, false));
+            return Taken::Now(self.verdict(now, decision, false));
         }
         if self.link.is_away() {
             return Taken::Now(self.alone(now, at, cost));
         }
         if self.view.waiting >= self.settings.waiting as u64 {
             self.view.overflowed += 1;
-            return Taken::Now(self.verdict(refused(self.settings.spacing), false));
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
         }
         self.wait(at, cost)
     }
@@ -422,6 +439,7 @@ impl Leases {
                 Verdict {
                     decision,
                     is_share: false,
+                    at: now,
                     number,
                 },
             ));
@@ -482,13 +500,14 @@ impl Leases {
             entry.spend(cost);
             self.queue_calm(at);
         }
-        self.verdict(decision, true)
+        self.verdict(now, decision, true)
     }
 
-    fn verdict(&self, decision: Decision, is_share: bool) -> Verdict {
+    fn verdict(&self, now: Tick, decision: Decision, is_share: bool) -> Verdict {
         Verdict {
             decision,
             is_share,
+            at: now,
             number: self.link.number(),
         }
     }
