@@ -158,20 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_report_and_another_seed_another() {
-        let mut have_changed = false;
-        for experiment in ALL {
-            let one = experiment.run(7);
-            assert_eq!(one, experiment.run(7), "{}", experiment.name);
-            have_changed |= one.figures != experiment.run(8).figures;
-        }
-        assert!(have_changed);
-    }
-
-    #[test]
-    fn a_report_fits_a_page_and_has_no_spaces_at_the_ends_of_lines() {
+    fn the_same_seed_gives_the_same_report_and_it_fits_a_page() {
         for experiment in ALL {
             let report = experiment.run(SEED);
+            assert_eq!(report, experiment.run(SEED), "{}", experiment.name);
             assert!(!report.figures.is_empty() && !report.picture.is_empty());
             for line in report.to_string().lines() {
                 let name = experiment.name;
@@ -179,5 +169,11 @@ mod tests {
                 assert_eq!(line, line.trim_end(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn another_seed_gives_another_report() {
+        let experiment = Experiment::find("throttle-burst").unwrap();
+        assert_ne!(experiment.run(1).picture, experiment.run(2).picture);
     }
 }

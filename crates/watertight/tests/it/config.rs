@@ -11,6 +11,7 @@ mod files;
 mod laws;
 mod loads;
 mod notes;
+mod pages;
 mod refusals;
 mod schema;
 mod stores;
