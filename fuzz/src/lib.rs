@@ -16,7 +16,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, header};
 use watertight::config;
 use watertight_base::{CompartmentId, NodeId, ServiceId, TenantId};
-use watertight_gateway::{Identifier, normalise};
+use watertight_gateway::{CacheControl, Identifier, normalise, vary};
 use watertight_guard::pool::Class;
 use watertight_layers::{
     RATE_LIMIT,
@@ -140,6 +140,45 @@ fn all_sources() -> Identity {
             audience: None,
         }),
         ..Identity::default()
+    }
+}
+
+/// Fields that say whether an answer may be kept: all are read, what forbids is heard however it is
+/// split into lines, and what is not understood forbids.
+pub fn keeping(bytes: &[u8]) {
+    let lines: Vec<HeaderValue> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| HeaderValue::from_bytes(line).ok())
+        .collect();
+    let control = CacheControl::parse(&lines);
+    let is_quoted = lines.iter().any(|line| line.as_bytes().contains(&b'"'));
+    let names = |line: &HeaderValue| -> Vec<String> {
+        let text = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
+        text.split(',').map(|name| name.trim().to_owned()).collect()
+    };
+    let names: Vec<String> = lines.iter().flat_map(names).collect();
+    let says = |what: &str| names.iter().any(|name| name == what);
+    if !is_quoted && (says("no-store") || says("private") || says("no-cache")) {
+        assert!(control.forbids_store || control.forbids_share, "{lines:?}");
+    }
+    // One line says what several do.
+    let whole: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if !is_quoted && let Ok(whole) = HeaderValue::from_bytes(&whole.join(&b", "[..])) {
+        let joined = CacheControl::parse([&whole]);
+        assert_eq!(joined.forbids_store, control.forbids_store, "{lines:?}");
+        if !joined.forbids_store {
+            assert_eq!(joined, control);
+        }
+        assert_eq!(vary([&whole]), vary(&lines));
+    }
+    match vary(&lines) {
+        Some(names) => {
+            assert!(names.is_sorted_by(|one, other| one.as_str() < other.as_str()));
+        }
+        None => assert!(!names.iter().all(|name| name.is_empty())),
+    }
+    if says("*") {
+        assert_eq!(vary(&lines), None);
     }
 }
 

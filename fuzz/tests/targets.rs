@@ -3,7 +3,7 @@
 
 use std::panic::catch_unwind;
 
-use watertight_fuzz::{configuration, identity, mutations, names, path, waits};
+use watertight_fuzz::{configuration, identity, keeping, mutations, names, path, waits};
 
 const RUNS: usize = 2_000;
 
@@ -67,6 +67,19 @@ fn identity_holds_its_laws() {
             b"/\nauthorization:Bearer eyJhbGciOiJIUzI1NiJ9.eyJ0ZW5hbnQiOiJhIn0.AAAA",
             b"http://t-acme.shop.example/\nx-api-key:a key of some bytes",
             b"/x\nx-tenant-id:a\nx-tenant-id:b\nauthorization:Basic x",
+        ],
+    );
+}
+
+#[test]
+fn keeping_holds_its_laws() {
+    search(
+        keeping,
+        &[
+            b"max-age=60, must-revalidate\ns-maxage=9, public",
+            b"private=\"x-name, y\", No-Store",
+            b"no-cache\n max-age=\"5\" ,,",
+            b"accept-encoding, Accept\n*",
         ],
     );
 }

@@ -195,9 +195,7 @@ impl RequestBody {
     fn end_silence(&mut self) {
         let silence_max = self.silence_max;
         if let Some(silence) = &mut self.silence {
-            silence
-                .as_mut()
-                .reset(Instant::from_std(later(silence_max)));
+            silence.as_mut().reset(Instant::now() + silence_max);
         }
     }
 
@@ -278,11 +276,6 @@ fn is_malformed(error: &hyper::Error) -> bool {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
         )
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "a timer is set at the edge")]
-fn later(span: Duration) -> std::time::Instant {
-    std::time::Instant::now() + span
 }
 
 /// What travels through a relay.

@@ -23,6 +23,9 @@ use std::{
 
 use watertight_layers::{Clock, Pacer, Permit};
 
+#[cfg(test)]
+mod tests;
+
 /// Holds the bytes of one request to their pace. Cloning copies pointers.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {

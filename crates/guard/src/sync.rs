@@ -18,11 +18,11 @@ pub(crate) use std::sync::PoisonError;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Bug {
     /// A word is changed without a look at whose it is.
-    NoTagCheck,
+    UnreadTag,
     /// A place is taken without saying so first.
-    NoBusyWord,
+    SilentTheft,
     /// A key gets a place without waiting for others that do the same.
-    NoPlacingLock,
+    UnlockedPlacing,
 }
 
 #[cfg(not(all(test, loom)))]

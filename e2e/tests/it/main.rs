@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod degrade;
 mod demo;
 mod drain;
 mod footprint;

@@ -173,4 +173,25 @@ impl Shelf {
             bytes: entry.bytes,
         })
     }
+
+    /// What is wrong with it, or how many entries it has.
+    #[cfg(test)]
+    pub(super) fn check(&self) -> Result<usize, String> {
+        let listed: usize = self.by_target.values().map(Vec::len).sum();
+        let bytes: usize = self.entries.values().map(|entry| entry.bytes).sum();
+        let is_indexed = self.entries.iter().all(|(id, entry)| {
+            let ids = self.by_target.get(&entry.target);
+            let weight = weight(&entry.target, &entry.variant, &entry.answer);
+            ids.is_some_and(|ids| ids.contains(id))
+                && self.by_use.get(&entry.used) == Some(id)
+                && entry.bytes == weight
+        });
+        let count = self.entries.len();
+        let is_right = is_indexed && listed == count && self.by_use.len() == count;
+        if is_right && bytes == self.bytes {
+            Ok(count)
+        } else {
+            Err(format!("a shelf is in disorder: {self:?}"))
+        }
+    }
 }

@@ -175,7 +175,8 @@ pub(super) fn has_etag(asked: &HeaderMap, answer: &HeaderMap) -> bool {
     lines
         .filter_map(|line| elements(line.as_bytes()))
         .flatten()
-        .any(|tag| opaque(tag.trim_ascii()) == etag)
+        .map(|tag| tag.trim_ascii())
+        .any(|tag| tag == b"*" || opaque(tag) == etag)
 }
 
 /// The elements of a list, which are separated by commas outside quotes. None: a quote stays open.

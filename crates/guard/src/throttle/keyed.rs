@@ -28,8 +28,8 @@ use super::{Algorithm, Quota, Step, point};
 
 /// A caller and a limit, hashed with the tables' seed.
 ///
-/// Two keys are taken for one when 32 bits and a bucket agree: with a million keys, for one pair in
-/// some 10¹⁰. They then share a counter.
+/// Two keys are taken for one when 31 bits and a bucket agree: with a million keys, that is one pair
+/// in some 10¹⁴. They then share a counter.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key(u64);
 
@@ -81,13 +81,10 @@ impl Key {
     }
 
     /// What tells keys of one bucket apart. The lowest bits are left out: they choose a shard, and
-    /// say nothing within one. Zero is nobody's.
+    /// say nothing within one. It is odd, as zero is nobody's.
     #[inline]
     const fn tag(self) -> u32 {
-        match (self.0 >> 6) as u32 {
-            0 => 1,
-            tag => tag,
-        }
+        (self.0 >> 5) as u32 | 1
     }
 }
 
@@ -135,6 +132,15 @@ impl Tables {
     #[inline]
     pub fn take(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
+        match quota.algorithm {
+            Algorithm::TokenBucket { .. } => self.slots().take(now, key, quota, cost, patience),
+            _ => self.take_other(now, key, quota, cost, patience),
+        }
+    }
+
+    /// Apart, so that the most frequent algorithm is short enough to be inlined.
+    #[inline(never)]
+    fn take_other(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
         match quota.algorithm {
             Algorithm::SlidingBuckets => self.windows().take(now, key, quota, cost, patience),
             Algorithm::SlidingLog => self.logs().take(now, key, quota, cost, patience),

@@ -1,6 +1,7 @@
 //! The leaky bucket, as a schedule: one word of state, the point from which on the next may pass.
 //!
-//! Departures are spaced by the quota's unit, so no half-open period holds more than its limit. A
+//! Departures are spaced by the quota's unit, so no half-open period holds more requests of one unit
+//! than its limit; who costs more passes in its turn, and those after it wait for all of it. A
 //! request that comes late does not make those after it come closer: what idleness leaves unused is
 //! gone. With the caller's patience the word runs ahead of the clock, and the distance is the queue.
 

@@ -14,11 +14,8 @@ pub(crate) const NEVER: u64 = u64::MAX >> 1;
 
 pub(crate) const fn of(tick: Tick) -> u64 {
     let nanos = tick.as_nanos();
-    if nanos > NEVER >> FRACTION_BITS {
-        NEVER
-    } else {
-        nanos << FRACTION_BITS
-    }
+    let last = NEVER >> FRACTION_BITS;
+    (if nanos < last { nanos } else { last }) << FRACTION_BITS
 }
 
 pub(crate) fn of_span(span: Duration) -> u64 {

@@ -5,18 +5,25 @@
 
 use super::{Quota, Step, point};
 
+#[inline]
 pub(super) fn step(quota: &Quota, word: u64, now: u64, cost: u64, patience: u64) -> Step {
     let charge = quota.unit.saturating_mul(cost);
-    let after = word.max(now).saturating_add(charge);
-    let ready = after.saturating_sub(quota.span).max(now);
-    let allowed = ready - now <= patience && charge <= quota.span && after < point::NEVER;
+    if charge > quota.span {
+        return Step {
+            allowed: false,
+            ready: point::NEVER,
+            now,
+            before: word,
+            after: word,
+            used: 0,
+        };
+    }
+    // No sum of these overflows: a word and a time are at most `NEVER`, and a span is less than half.
+    let after = word.max(now) + charge;
+    let allowed = after <= (now + quota.span).saturating_add(patience) && after < point::NEVER;
     Step {
         allowed,
-        ready: if charge > quota.span {
-            point::NEVER
-        } else {
-            ready
-        },
+        ready: after.saturating_sub(quota.span).max(now),
         now,
         before: word,
         after: if allowed { after } else { word },

@@ -10,9 +10,9 @@ use crate::sync::{AtomicU64, Ordering};
 #[inline]
 pub(super) fn step(quota: &Quota, word: u64, now: u64, cost: u64, patience: u64) -> Step {
     match quota.algorithm {
+        Algorithm::TokenBucket { .. } => token_bucket::step(quota, word, now, cost, patience),
         Algorithm::FixedWindow => fixed_window::step(quota, word, now, cost, patience),
-        Algorithm::LeakyBucket => leaky_bucket::step(quota, word, now, cost, patience),
-        _ => token_bucket::step(quota, word, now, cost, patience),
+        _ => leaky_bucket::step(quota, word, now, cost, patience),
     }
 }
 

@@ -7,15 +7,13 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::Tick;
-use watertight_guard::throttle::Quota;
+use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_plan::Measure;
 
 use super::{
     Applied, Rule,
     charge::{Asked, Kept, Keyed},
 };
-
-const SLICE_BYTES_MAX: u128 = 16 * 1024;
 
 /// Holds the bytes of a request's bodies to its limits. Cloning copies a pointer.
 #[derive(Clone, Debug)]
@@ -42,8 +40,8 @@ impl Pacer {
         })
     }
 
-    /// The most bytes to pass at once: what no limit is too small for, and what takes no longer than
-    /// a quarter of a second, so that a transfer does not look stalled. At most 16 KiB, at least 1.
+    /// The most bytes to pass at once: no more than each limit lets through at once, and of a bucket
+    /// what takes it a quarter of a second, so that a transfer does not look stalled. At most 64 KiB.
     pub fn slice_bytes(&self) -> usize {
         let acting = self
             .limits
@@ -51,19 +49,30 @@ impl Pacer {
             .filter(|(rule, ..)| !rule.limit.is_shadow);
         let slices = acting.map(|(_, quota, _)| {
             let rate = quota.rate();
-            let quarter_second =
-                u128::from(rate.limit()) * 250_000_000 / rate.period().as_nanos().max(1);
-            u128::from(quota.capacity()).min(quarter_second)
+            let period = rate.period().as_nanos().max(1);
+            let quarter_second = u128::from(rate.limit()) * 250_000_000 / period;
+            let quarter_second = quarter_second.max(SLICE_BYTES_MIN);
+            let capacity = u128::from(quota.capacity());
+            match quota.algorithm() {
+                Algorithm::LeakyBucket => quarter_second,
+                Algorithm::TokenBucket { .. } => quarter_second.min(capacity),
+                _ => capacity,
+            }
         });
         let least = slices.min().unwrap_or(SLICE_BYTES_MAX);
-        // Between 1 and 16 Ki.
+        // Between 1 and 64 Ki.
         usize::try_from(least.clamp(1, SLICE_BYTES_MAX)).unwrap_or(1)
     }
 
-    /// Charges `bytes`; how long to wait before they are passed on.
+    /// Charges `bytes`; how long to wait before they are passed on. More than a slice is charged as
+    /// what was used already.
     pub fn pass(&self, now: Tick, bytes: u64) -> Duration {
         let waits = self.limits.iter().filter_map(|(rule, quota, kept)| {
-            let step = self.keyed.place(kept)?.debit(now, quota, bytes);
+            let place = self.keyed.place(kept)?;
+            let mut step = place.take(now, quota, bytes, Duration::MAX);
+            if !step.allowed {
+                step = place.debit(now, quota, bytes);
+            }
             let wait = step.wait();
             if wait.is_zero() {
                 rule.counts.allowed.inc();
@@ -77,3 +86,7 @@ impl Pacer {
         waits.max().unwrap_or_default()
     }
 }
+
+/// A bucket's slices are no smaller, unless the bucket is.
+const SLICE_BYTES_MIN: u128 = 256;
+const SLICE_BYTES_MAX: u128 = 64 * 1024;

@@ -5,6 +5,7 @@
 
 mod breakers;
 mod client;
+mod degraded;
 mod explain;
 mod health;
 mod lanes;

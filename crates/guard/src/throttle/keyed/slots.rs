@@ -1,6 +1,6 @@
 //! Words of many keys: buckets of one cache line, two of which a key may have a place in.
 //!
-//! A bucket holds five words and five tags, 32 bits of the key's hash each. A key goes into its
+//! A bucket holds five words and five tags, 31 bits of the key's hash each. A key goes into its
 //! first bucket while that has two places to spare, else into the emptier of its two: so nineteen
 //! of twenty keys are found in one line, and with 28 bytes a key about 1 in 40,000 finds no place
 //! (Azar, Broder, Karlin, Upfal, "Balanced allocations", 1994, for the power of two choices).
@@ -49,9 +49,10 @@ struct Bucket {
     tags: [AtomicU32; WAYS],
 }
 
-/// Where a key may be.
-struct Home<'a> {
-    buckets: [&'a Bucket; 2],
+/// A place that had this tag.
+struct Place<'a> {
+    word: &'a AtomicU64,
+    owner: &'a AtomicU32,
     tag: u32,
 }
 
@@ -67,25 +68,26 @@ impl Slots {
 
     #[inline]
     pub(super) fn take(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
-        self.update(now, key, |seen| {
+        self.update(now, key, move |seen| {
             word::step(quota, seen, now, cost, patience)
         })
     }
 
     pub(super) fn peek(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
         let change = |seen| word::step(quota, seen, now, cost, patience);
-        match self.home(key).read() {
+        match self.find(key).and_then(|place| place.read()) {
             Some(word) => change(word),
             None => change(self.placing(key).of(key).inherited(key, now)),
         }
     }
 
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
-        self.update(now, key, |seen| word::debit(quota, seen, now, cost))
+        self.update(now, key, move |seen| word::debit(quota, seen, now, cost))
     }
 
     pub(super) fn refund(&self, now: u64, key: Key, quota: &Quota, step: &Step) {
-        self.home(key).update(&|seen| Step {
+        let Some(place) = self.find(key) else { return };
+        place.update(|seen| Step {
             // Zero is the word of a place that nobody had yet.
             after: word::refund(quota, step, seen, now).max(1),
             ..*step
@@ -93,7 +95,8 @@ impl Slots {
     }
 
     pub(super) fn passed_late(&self, now: u64, key: Key, quota: &Quota) {
-        self.home(key).update(&|seen| Step {
+        let Some(place) = self.find(key) else { return };
+        place.update(|seen| Step {
             allowed: true,
             ready: now,
             now,
@@ -117,50 +120,74 @@ impl Slots {
     }
 
     #[inline]
-    fn update(&self, now: u64, key: Key, change: impl Fn(u64) -> Step) -> Step {
-        let home = self.home(key);
-        match home.update(&change) {
+    fn update(&self, now: u64, key: Key, change: impl Fn(u64) -> Step + Copy) -> Step {
+        let step = self.find(key).and_then(|place| place.update(change));
+        match step {
             Some(step) => step,
-            None => self.place(now, key, &home, &change),
+            None => self.place(now, key, change),
         }
     }
 
+    /// The key's place.
     #[inline]
-    fn home(&self, key: Key) -> Home<'_> {
+    fn find(&self, key: Key) -> Option<Place<'_>> {
+        let tag = key.tag();
+        let mut bucket = &self.buckets[key.among(self.buckets.len())];
+        let mut way = bucket.way_of(tag);
+        if way == WAYS {
+            bucket = &self.buckets[self.second(key)];
+            way = bucket.way_of(tag);
+        }
+        let (word, owner) = (bucket.words.get(way)?, bucket.tags.get(way)?);
+        Some(Place { word, owner, tag })
+    }
+
+    /// The other bucket that a key may have a place in.
+    fn second(&self, key: Key) -> usize {
         let first = key.among(self.buckets.len());
-        let other = key.second().among(self.buckets.len());
-        let second = match other == first {
-            true if first == 0 => 1,
-            true => first - 1,
-            false => other,
-        };
-        Home {
-            buckets: [&self.buckets[first], &self.buckets[second]],
-            tag: key.tag(),
+        match key.second().among(self.buckets.len()) {
+            second if second != first => second,
+            0 => 1,
+            second => second - 1,
         }
     }
 
     /// Charges a key that has no place, and gives it one if there is any.
     #[cold]
-    fn place(&self, now: u64, key: Key, home: &Home<'_>, change: &impl Fn(u64) -> Step) -> Step {
-        if has(Bug::NoPlacingLock) {
+    fn place(&self, now: u64, key: Key, change: impl Fn(u64) -> Step + Copy) -> Step {
+        if has(Bug::UnlockedPlacing) {
             let step = change(0);
-            home.settle(now, step.after);
+            self.settle(now, key, step.after);
             return step;
         }
         let mut placing = self.placing(key);
         // Somebody may have given it one meanwhile. A busy place with this tag is being taken from
         // the key, since nobody else can be giving it one now.
-        if let Some(step) = home.update(change) {
+        if let Some(step) = self.find(key).and_then(|place| place.update(change)) {
             return step;
         }
         let cell = placing.of(key);
         let step = change(cell.inherited(key, now));
-        if step.after <= now || home.settle(now, step.after) {
+        if step.after <= now || self.settle(now, key, step.after) {
             return step;
         }
         self.overflowed.fetch_add(1, Ordering::Relaxed);
         cell.update(key, now, change)
+    }
+
+    /// Finds a place in the first bucket if it has two, else in the emptier one.
+    fn settle(&self, now: u64, key: Key, value: u64) -> bool {
+        let buckets = [key.among(self.buckets.len()), self.second(key)];
+        let [first, second] = buckets.map(|bucket| &self.buckets[bucket]);
+        let (room, other) = (first.room(now), second.room(now));
+        let order = if room >= 2 || room >= other {
+            [first, second]
+        } else {
+            [second, first]
+        };
+        order
+            .into_iter()
+            .any(|bucket| bucket.settle(now, key.tag(), value))
     }
 
     fn placing(&self, key: Key) -> MutexGuard<'_, Cells> {
@@ -200,6 +227,21 @@ impl Bucket {
         }
     }
 
+    /// The way that has this tag, [`WAYS`] if none has. All are looked at, as it could not be
+    /// foreseen which one it is.
+    #[inline]
+    fn way_of(&self, tag: u32) -> usize {
+        let mut found = WAYS;
+        for (way, owner) in self.tags.iter().enumerate() {
+            found = if owner.load(Ordering::Relaxed) == tag {
+                way
+            } else {
+                found
+            };
+        }
+        found
+    }
+
     /// Places of which nothing counts any more.
     fn room(&self, now: u64) -> usize {
         let words = self.words.iter();
@@ -212,7 +254,7 @@ impl Bucket {
     fn settle(&self, now: u64, tag: u32, value: u64) -> bool {
         for (word, owner) in self.words.iter().zip(&self.tags) {
             let seen = word.load(Ordering::Relaxed);
-            let held = if has(Bug::NoBusyWord) { value } else { BUSY };
+            let held = if has(Bug::SilentTheft) { value } else { BUSY };
             let is_taken = is_free(seen, now)
                 && word
                     .compare_exchange(seen, held, Ordering::AcqRel, Ordering::Relaxed)
@@ -227,39 +269,23 @@ impl Bucket {
     }
 }
 
-impl Home<'_> {
-    /// Changes the key's word; none if the key has no place.
+impl Place<'_> {
+    /// Changes the word while the place is the key's, unless it is not allowed to; none if it is not
+    /// the key's any more.
     #[inline]
-    fn update(&self, change: &impl Fn(u64) -> Step) -> Option<Step> {
-        for bucket in self.buckets {
-            for (word, owner) in bucket.words.iter().zip(&bucket.tags) {
-                if owner.load(Ordering::Relaxed) == self.tag
-                    && let Some(step) = self.update_place(word, owner, change)
-                {
-                    return Some(step);
-                }
-            }
-        }
-        None
-    }
-
-    /// Changes a word while its place is the key's; none if it is not any more.
-    #[inline]
-    fn update_place(
-        &self,
-        word: &AtomicU64,
-        owner: &AtomicU32,
-        change: &impl Fn(u64) -> Step,
-    ) -> Option<Step> {
-        let mut seen = word.load(Ordering::Acquire);
-        // Looked at after the word: else the word could be that of the next owner.
-        while seen != BUSY && (owner.load(Ordering::Relaxed) == self.tag || has(Bug::NoTagCheck)) {
+    fn update(&self, change: impl Fn(u64) -> Step) -> Option<Step> {
+        let mut seen = self.word.load(Ordering::Acquire);
+        while self.is_owned(seen) {
             let step = change(seen);
-            if step.after == seen {
+            if !step.allowed {
                 return Some(step);
             }
-            match word.compare_exchange_weak(seen, step.after, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.word.compare_exchange_weak(
+                seen,
+                step.after,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return Some(step),
                 Err(newer) => seen = newer,
             }
@@ -268,28 +294,14 @@ impl Home<'_> {
     }
 
     fn read(&self) -> Option<u64> {
-        let as_it_is = |seen| Step {
-            allowed: true,
-            ready: 0,
-            now: 0,
-            before: seen,
-            after: seen,
-            used: 0,
-        };
-        self.update(&as_it_is).map(|step| step.after)
+        let seen = self.word.load(Ordering::Acquire);
+        self.is_owned(seen).then_some(seen)
     }
 
-    /// Finds a place in the first bucket if it has two, else in the emptier one.
-    fn settle(&self, now: u64, value: u64) -> bool {
-        let [first, second] = self.buckets;
-        let (room, other) = (first.room(now), second.room(now));
-        let order = if room >= 2 || room >= other {
-            [first, second]
-        } else {
-            [second, first]
-        };
-        order
-            .into_iter()
-            .any(|bucket| bucket.settle(now, self.tag, value))
+    /// Whether a word that was read is the key's. The tag is looked at after the word: else the word
+    /// could be that of the next owner.
+    #[inline]
+    fn is_owned(&self, seen: u64) -> bool {
+        seen != BUSY && (self.owner.load(Ordering::Relaxed) == self.tag || has(Bug::UnreadTag))
     }
 }

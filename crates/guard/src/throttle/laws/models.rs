@@ -19,8 +19,13 @@ const D: Key = Key::from_bits(4 << 6);
 
 /// A burst of one, which comes back after so many seconds.
 fn quota(seconds: u64) -> Quota {
+    bucket(1, seconds)
+}
+
+/// One unit in so many seconds.
+fn bucket(burst: u64, seconds: u64) -> Quota {
     let rate = Rate::new(1, Duration::from_secs(seconds)).unwrap();
-    Quota::new(Algorithm::TokenBucket { burst: 1 }, rate).unwrap()
+    Quota::new(Algorithm::TokenBucket { burst }, rate).unwrap()
 }
 
 fn at(seconds: u64) -> Tick {
@@ -52,18 +57,26 @@ fn is_found(bug: Bug, model: impl Fn() + Send + Sync + 'static) -> bool {
     outcome.is_err()
 }
 
-/// A's time is over, and C wants its place while A charges it. Nobody gets two.
+/// A's time is over, and C wants its place while A charges it. Each may have two, and no more.
 fn a_place_is_stolen_while_it_is_charged() {
-    let (tables, brief, long) = (tables(), quota(1), quota(1_000));
+    let (tables, brief, long) = (tables(), quota(1), bucket(2, 1_000));
     assert_eq!(is_taken(&tables, 1, A, &brief), 1);
     assert_eq!(is_taken(&tables, 1, B, &long), 1);
     let others = Arc::clone(&tables);
     let thief = thread::spawn(move || is_taken(&others, 10, C, &long));
-    let charged = is_taken(&tables, 10, A, &long);
-    let stolen = thief.join().unwrap();
-    assert_eq!((charged, stolen), (1, 1), "both have their burst");
-    assert_eq!(is_taken(&tables, 10, A, &long), 0);
-    assert_eq!(is_taken(&tables, 10, C, &long), 0);
+    let taken = [
+        (A, is_taken(&tables, 10, A, &long)),
+        (C, thief.join().unwrap()),
+    ];
+    for (key, before) in taken {
+        let after: u32 = (0..2).map(|_| is_taken(&tables, 10, key, &long)).sum();
+        assert!(before + after <= 2, "{before} and {after}");
+    }
+    assert_eq!(
+        taken.map(|(_, before)| before),
+        [1, 1],
+        "both have their burst"
+    );
     assert_eq!(tables.most_places_of_a_key(), 1);
 }
 
@@ -104,14 +117,14 @@ fn loom_a_key_that_comes_twice_at_once_has_one_place() {
 #[test]
 fn loom_bugs_that_were_planted_are_found() {
     assert!(is_found(
-        Bug::NoTagCheck,
+        Bug::UnreadTag,
         a_place_is_stolen_while_it_is_charged
     ));
     assert!(is_found(
-        Bug::NoBusyWord,
+        Bug::SilentTheft,
         a_place_is_stolen_while_it_is_charged
     ));
-    assert!(is_found(Bug::NoPlacingLock, a_key_comes_twice_at_once));
+    assert!(is_found(Bug::UnlockedPlacing, a_key_comes_twice_at_once));
 }
 
 #[test]

@@ -104,10 +104,11 @@ impl Account {
         }
     }
 
-    /// Whether nothing of it counts any more.
-    pub(super) fn is_forgotten(&mut self, now: u64, terms: &Terms) -> bool {
-        self.settle(now, terms);
-        self.holders.is_empty() && self.reset(now, terms) == 0
+    /// Whether nothing of it counts any more. Looking changes nothing.
+    pub(super) fn is_forgotten(&self, now: u64, terms: &Terms) -> bool {
+        let mut later = self.clone();
+        later.settle(now, terms);
+        later.holders.is_empty() && later.reset(now, terms) == 0
     }
 
     /// Under other terms the same units are owed, and what was used counts as used now.

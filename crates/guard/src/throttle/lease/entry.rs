@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) quota: Quota,
     pub(super) terms: Terms,
     pub(super) is_exact: bool,
+    /// Whether that was asked for.
+    is_to_be_exact: bool,
     /// Units of the lease that are not used yet, and when it ends.
     lent: u64,
     ends: Tick,
@@ -39,6 +41,8 @@ pub(super) struct Entry {
     /// The last batch that reported what is left of the lease.
     pub(super) reported: u64,
     pub(super) is_queued: bool,
+    /// Whether a batch with a want of it is on its way.
+    is_asked: bool,
     pub(super) is_returning: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
@@ -55,6 +59,7 @@ impl Entry {
             quota: *quota,
             terms: Terms::new(quota),
             is_exact: is_exact || is_tight(quota, settings.timeout),
+            is_to_be_exact: is_exact,
             lent: 0,
             ends: Tick::ZERO,
             review: Tick::MAX,
@@ -69,6 +74,7 @@ impl Entry {
             used_at: Tick::ZERO,
             reported: 0,
             is_queued: false,
+            is_asked: false,
             is_returning: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
@@ -78,11 +84,22 @@ impl Entry {
         }
     }
 
+    /// Whether it counts by this quota, in this way.
+    pub(super) fn is_of(&self, quota: &Quota, is_exact: bool) -> bool {
+        self.quota == *quota && self.is_to_be_exact == is_exact
+    }
+
+    /// Whether a want of it may be sent: none is on its way.
+    pub(super) const fn is_free(&self) -> bool {
+        !self.is_asked
+    }
+
     /// Takes a new quota, and keeps what was used. What is lent stays lent.
     pub(super) fn adopt(&mut self, quota: &Quota, is_exact: bool, settings: &Settings) {
         self.quota = *quota;
         self.terms = Terms::new(quota);
         self.is_exact = is_exact || is_tight(quota, settings.timeout);
+        self.is_to_be_exact = is_exact;
         (self.closed.0, self.share_of) = (Tick::ZERO, 0);
     }
 
@@ -93,7 +110,7 @@ impl Entry {
 
     /// Whether somebody waits for it, or it is in a batch.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_queued || !self.waiting.is_empty() || !self.asked.is_empty()
+        self.is_queued || self.is_asked || !self.waiting.is_empty()
     }
 
     pub(super) fn count(&mut self, now: Tick, cost: u64) {
@@ -106,6 +123,14 @@ impl Entry {
         match self.terms.kind {
             Kind::Leaky => Terms::COST_MAX,
             _ => self.terms.capacity,
+        }
+    }
+
+    /// Drops a lease that is over: units that were not used.
+    pub(super) fn expire(&mut self, now: Tick) -> u64 {
+        match now < self.ends {
+            true => 0,
+            false => std::mem::take(&mut self.lent),
         }
     }
 
@@ -176,7 +201,7 @@ impl Entry {
         } else {
             self.target(nodes, lease)
         };
-        (self.is_returning, self.reported) = (false, number);
+        (self.is_returning, self.is_asked, self.reported) = (false, true, number);
         Want {
             name: self.name.clone(),
             terms: self.terms,
@@ -199,6 +224,7 @@ impl Entry {
         grant: &Grant,
         settle: &mut dyn FnMut(Ticket, bool),
     ) {
+        self.is_asked = false;
         let need = grant.units.min(want.need);
         let ends = sent + grant.lease;
         self.lent = self.lent_at(now);
@@ -236,6 +262,7 @@ impl Entry {
     /// The batch is lost; what it was to tell is told again. It may have arrived after all: then
     /// what was spent is charged twice, and never not at all.
     pub(super) fn lost(&mut self, want: &Want) {
+        self.is_asked = false;
         self.spend(want.spent);
     }
 
@@ -256,15 +283,15 @@ impl Entry {
         if now < self.ends { self.lent } else { 0 }
     }
 
-    /// The most to hold: what half a lease will ask for, and no node more than its part of an
-    /// eighth of what may be used at once.
+    /// The most to hold: what half a lease will ask for, one for whoever comes once a lease, and no
+    /// node more than its part of an eighth of what may be used at once.
     fn target(&self, nodes: u32, lease: Duration) -> u64 {
-        let most = self.terms.capacity / (8 * u64::from(nodes.max(1)));
         if self.is_exact {
-            0
-        } else {
-            self.demand.expected(lease / 2).min(most)
+            return 0;
         }
+        let most = self.terms.capacity / (8 * u64::from(nodes.max(1)));
+        let one = self.demand.expected(lease).min(1);
+        self.demand.expected(lease / 2).max(one).min(most)
     }
 
     fn share(&mut self, nodes: u32) -> Quota {

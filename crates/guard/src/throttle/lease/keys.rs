@@ -47,7 +47,7 @@ impl Keys {
     ) -> Option<u32> {
         if let Some(at) = self.find(name, kind) {
             let entry = &mut self[at];
-            if entry.quota != *quota {
+            if !entry.is_of(quota, is_exact) {
                 entry.adopt(quota, is_exact, settings);
             }
             return Some(at);

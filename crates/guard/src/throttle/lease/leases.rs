@@ -73,6 +73,17 @@ pub enum Sharing {
     Local,
 }
 
+impl Sharing {
+    /// The word in the configuration.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Leased => "leased",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// What comes of asking.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Taken {
@@ -134,6 +145,8 @@ pub struct View {
     pub asked: u64,
     /// Decisions by the own share because the store was away.
     pub alone: u64,
+    /// Units of leases that ended before they were used, as far as it was noticed.
+    pub expired: u64,
     /// Requests refused because no place was free for their key, or too many waited.
     pub overflowed: u64,
     /// Batches that were given up, or answered by what was no answer.
@@ -159,6 +172,8 @@ pub struct Leases {
     is_pressed: bool,
     reviews: BinaryHeap<Reverse<(Tick, u32)>>,
     tickets: u64,
+    /// The latest time that it was told.
+    now: Tick,
     view: View,
 }
 
@@ -178,12 +193,17 @@ impl Leases {
             is_pressed: false,
             reviews: BinaryHeap::new(),
             tickets: 0,
+            now: Tick::ZERO,
             view: View::default(),
         }
     }
 
     /// Asks for a request. While there is a lease, the answer is here and now.
+    ///
+    /// `now` is read for this request; one that is older than what others said counts as theirs, so
+    /// that nobody uses a lease that is over.
     pub fn take(&mut self, now: Tick, ask: &Ask<'_>) -> Taken {
+        let now = self.advance(now);
         self.view.decisions += 1;
         self.link.decided();
         let Ask { quota, cost, .. } = *ask;
@@ -200,6 +220,7 @@ impl Leases {
         let nodes = self.link.nodes;
         let entry = &mut self.keys[at];
         entry.count(now, cost);
+        self.view.expired += entry.expire(now);
         if ask.sharing == Sharing::Local {
             let decision = entry.take_share(now, cost, nodes);
             return Taken::Now(self.verdict(now, decision, true));
@@ -231,6 +252,7 @@ impl Leases {
     /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.
     /// Others stay used, so that nothing passes twice.
     pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
+        let now = self.advance(now);
         let kind = Kind::of(ask.quota);
         if let Some(at) = self.keys.find(ask.name, kind)
             && verdict.decision.allowed
@@ -257,6 +279,7 @@ impl Leases {
     /// Gives up a batch that is overdue, and hands out the next if it is time. Who is settled by
     /// that is added to `settled`.
     pub fn poll(&mut self, now: Tick, settled: &mut Settled) -> Option<Arc<Batch>> {
+        let now = self.advance(now);
         if let Some(flight) = self.link.overdue(now) {
             self.fail(now, &flight, settled);
         }
@@ -273,7 +296,7 @@ impl Leases {
             let (nodes, lease) = (self.link.nodes, self.settings.lease);
             let entry = &mut self.keys[at];
             // A key stands in both lines when somebody came while it was to be renewed.
-            if !entry.is_queued || !entry.asked.is_empty() {
+            if !entry.is_queued || !entry.is_free() {
                 continue;
             }
             entry.is_queued = false;
@@ -294,6 +317,7 @@ impl Leases {
     /// The store has answered. Who is settled by that is added to `settled`. Whether the answer was
     /// one: if not, the store counts as away.
     pub fn on_answer(&mut self, now: Tick, answer: &Answer, settled: &mut Settled) -> bool {
+        let now = self.advance(now);
         let Some(flight) = self.link.landed(answer.number) else {
             self.view.late += 1;
             return true;
@@ -312,6 +336,7 @@ impl Leases {
 
     /// The batch of that number did not get through, or its answer did not.
     pub fn on_failure(&mut self, now: Tick, number: u64, settled: &mut Settled) {
+        let now = self.advance(now);
         if let Some(flight) = self.link.landed(number) {
             self.fail(now, &flight, settled);
         }
@@ -334,6 +359,11 @@ impl Leases {
             keys: self.keys.len() as u64,
             ..self.view
         }
+    }
+
+    fn advance(&mut self, now: Tick) -> Tick {
+        self.now = self.now.max(now);
+        self.now
     }
 
     /// The last places of a batch are for those in no hurry, so that their turn comes.
@@ -365,7 +395,7 @@ impl Leases {
     fn queue_urgent(&mut self, at: u32) {
         let entry = &mut self.keys[at];
         // While a batch is on its way for the key, the next is queued when it is back.
-        if entry.asked.is_empty() && entry.waiting.len() == 1 {
+        if entry.is_free() && entry.waiting.len() == 1 {
             entry.is_queued = true;
             self.urgent.push_back(at);
         }
@@ -373,7 +403,7 @@ impl Leases {
 
     fn queue_calm(&mut self, at: u32) {
         let entry = &mut self.keys[at];
-        if !entry.is_queued && entry.asked.is_empty() {
+        if !entry.is_queued && entry.is_free() {
             entry.is_queued = true;
             self.calm.push_back(at);
         }

@@ -65,12 +65,12 @@ impl Ledger {
             Some(key) => Bound::Excluded(key),
             None => Bound::Unbounded,
         };
-        let mut rest = self.accounts.range_mut((from, Bound::Unbounded));
+        let mut rest = self.accounts.range((from, Bound::Unbounded));
         let Some((key, (terms, account))) = rest.next() else {
             return;
         };
         let key = key.clone();
-        if account.is_forgotten(now_us, &terms.clone()) {
+        if account.is_forgotten(now_us, terms) {
             self.accounts.remove(&key);
         }
         self.swept = Some(key);

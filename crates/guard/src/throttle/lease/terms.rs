@@ -150,7 +150,7 @@ mod tests {
         fn every_number_is_exact_in_a_double_and_no_rate_is_too_high(
             burst in 1_u64..1 << 40,
             limit in 1_u64..1 << 40,
-            period_ns in 1_000_000_u64..Duration::from_secs(365 * 86_400).as_nanos() as u64,
+            period_ns in 1_000_000_u64..365 * 86_400 * 1_000_000_000,
         ) {
             let period = Duration::from_nanos(period_ns);
             let Some(terms) = bucket(burst, limit, period) else { return Ok(()) };

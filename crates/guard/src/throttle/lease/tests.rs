@@ -359,6 +359,61 @@ fn a_refund_after_the_store_was_told_is_none() {
     assert_eq!(remaining(&mut leases, now).0, before - 1);
 }
 
+#[test]
+fn a_key_that_is_asked_for_keeps_its_place() {
+    let settings = Settings {
+        keys: 1,
+        ..Settings::default()
+    };
+    let (mut leases, mut ledger) = (Leases::new(1, settings), Ledger::default());
+    let (quota, mut settled, mut now) = (bucket(1_000, 1_000), Vec::new(), Tick::from_nanos(1));
+    let other = Ask {
+        name: "b",
+        ..ask(&quota)
+    };
+    let mut batch = None;
+    // Until a renewal is on its way that nobody waits for.
+    while batch.is_none() {
+        now = now + Duration::from_millis(1);
+        let waits = matches!(leases.take(now, &ask(&quota)), Taken::Ask(_));
+        match leases.poll(now, &mut settled) {
+            Some(sent) if waits || sent.wants.is_empty() => {
+                let answer = ledger
+                    .trade(START_US + now.as_nanos() / 1_000, &sent)
+                    .unwrap();
+                leases.on_answer(now, &answer, &mut settled);
+            }
+            sent => batch = sent,
+        }
+    }
+    let Taken::Now(refused) = leases.take(now, &other) else {
+        panic!("no place is free")
+    };
+    assert!(!refused.decision.allowed && leases.view().overflowed == 1);
+    let answer = ledger
+        .trade(START_US + now.as_nanos() / 1_000, &batch.unwrap())
+        .unwrap();
+    leases.on_answer(now, &answer, &mut settled);
+    assert!(
+        matches!(leases.take(now, &other), Taken::Ask(_)),
+        "what was lent is not for others"
+    );
+}
+
+#[test]
+fn a_clock_that_was_read_early_makes_no_lease_last_longer() {
+    let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
+    let (quota, mut settled, mut now) = (bucket(1_000, 1_000), Vec::new(), Tick::from_nanos(1));
+    for _ in 0..400 {
+        leases.take(now, &ask(&quota));
+        now = now + Duration::from_millis(1);
+        turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
+    }
+    assert!(matches!(leases.take(now, &ask(&quota)), Taken::Now(_)));
+    leases.poll(now + 6 * SECOND, &mut settled);
+    assert!(matches!(leases.take(now, &ask(&quota)), Taken::Ask(_)));
+}
+
 proptest! {
     /// What the ledger grants over any span is no more than the quota, whatever nodes want.
     #[test]

@@ -143,7 +143,10 @@ pub(crate) fn rough(seed: u64) -> Network {
 pub(crate) fn stormy(seed: u64, bug: Bug) -> Result<(), String> {
     let loads = [(); 3].map(|()| mixed(Sharing::Leased));
     let settings = Settings {
-        lease: SECOND,
+        lease: match bug {
+            Bug::LeasesNeverEnd => 60 * SECOND,
+            _ => SECOND,
+        },
         ..Settings::default()
     };
     let (mut world, nodes) = party::world(seed, rough(seed), bug, loads, settings);
@@ -184,6 +187,7 @@ fn no_span_holds_more_than_the_limit_whatever_happens_to_gateways_and_network() 
     coverage
         .require(&[
             "a batch comes late or twice",
+            "a lease ends unused",
             "a lease is renewed before it is used up",
             "a lease is returned",
             "a share is used",

@@ -14,7 +14,7 @@ use watertight_sim::{Address, Network, Node, Outbox, World, sometimes};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Bug {
     None,
-    /// The gateway looks at its clock when it is asked, and not again: leases never end.
+    /// A gateway uses its leases for a minute, whatever the store knows.
     LeasesNeverEnd,
     /// An answer grants twice what it says.
     AnswerTwice,
@@ -74,7 +74,6 @@ pub(crate) struct Gateway {
     waiting: Vec<(Ticket, usize)>,
     owed_milli: u64,
     poll_at: Tick,
-    frozen: Tick,
     batch: Option<Arc<Batch>>,
     /// How much of the load comes, in percent, and until when.
     fit: (u64, Tick),
@@ -161,15 +160,12 @@ impl Gateway {
     fn load(&mut self, now: Tick, out: &mut Outbox<Party>) {
         out.after(self.load.step, Timer::Load);
         if self.load.is_fitful && now >= self.fit.1 {
-            let percent = [0, 20, 20, 100, 500][out.rng().u64(..5) as usize];
+            let percent = [0, 20, 20, 100, 500][usize::try_from(out.rng().u64(..5)).unwrap()];
             let span = Duration::from_millis(out.rng().u64(100..1_500));
             self.fit = (percent, now + span);
         }
         self.owed_milli += self.load.per_step_milli * self.fit.0 / 100;
-        let asked_at = match self.bug {
-            Bug::LeasesNeverEnd if self.frozen > Tick::ZERO => self.frozen,
-            _ => now,
-        };
+        let expired = self.view().expired;
         while self.owed_milli >= 1_000 {
             self.owed_milli -= 1_000;
             let draw = out.rng().u64(..*self.load.draws.last().unwrap());
@@ -186,7 +182,7 @@ impl Gateway {
                 cost: 1,
                 sharing: *sharing,
             };
-            match self.leases.take(asked_at, &ask) {
+            match self.leases.take(now, &ask) {
                 Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
                 Taken::Now(verdict) => {
                     sometimes!(verdict.is_share, "a share is used");
@@ -198,6 +194,7 @@ impl Gateway {
                 }
             }
         }
+        sometimes!(self.view().expired > expired, "a lease ends unused");
         self.go_on(now, Vec::new(), out);
     }
 
@@ -211,9 +208,6 @@ impl Gateway {
         }
         if self.bug == Bug::AloneInTheWorld {
             answer.nodes = 1;
-        }
-        if self.bug == Bug::LeasesNeverEnd {
-            self.frozen = now;
         }
         let before = self.view();
         self.leases.on_answer(now, &answer, &mut settled);
@@ -248,7 +242,7 @@ impl Gateway {
         sometimes!(!before.is_away && is_away, "the store is given up");
         for (ticket, verdict) in settled {
             let at = self.waiting.iter().position(|(other, _)| *other == ticket);
-            let (_, limit) = self.waiting.swap_remove(at.expect("settled once"));
+            let (_, limit) = self.waiting.swap_remove(at.unwrap());
             self.decided.push(Decided {
                 limit,
                 is_allowed: verdict.decision.allowed,
@@ -267,6 +261,9 @@ impl StoreNode {
     fn trade(&mut self, now: Tick, batch: &Batch) -> Option<Answer> {
         let now_us = now.as_nanos() / 1_000;
         let mut taken = batch.clone();
+        if self.bug == Bug::LeasesNeverEnd {
+            taken.lease = Duration::from_secs(1);
+        }
         if self.bug == Bug::OutIsForgotten {
             (taken.lease, taken.hold) = (Duration::ZERO, Duration::ZERO);
             taken.wants.iter_mut().for_each(|want| want.have = 0);
@@ -280,7 +277,7 @@ impl StoreNode {
                     want.extra > 0 && grant.units > 0 && grant.left == 0,
                     "towards the end nothing is lent"
                 );
-                if self.bug == Bug::OutIsForgotten {
+                if matches!(self.bug, Bug::OutIsForgotten | Bug::LeasesNeverEnd) {
                     grant.lease = batch.lease;
                 }
             }
@@ -313,7 +310,6 @@ pub(crate) fn world(
             waiting: Vec::new(),
             owed_milli: 0,
             poll_at: Tick::MAX,
-            frozen: Tick::ZERO,
             batch: None,
             fit: (100, Tick::ZERO),
             decided: Vec::new(),
