@@ -11,7 +11,6 @@ mod files;
 mod laws;
 mod loads;
 mod notes;
-mod pages;
 mod refusals;
 mod schema;
 mod stores;
