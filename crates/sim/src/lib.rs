@@ -4,7 +4,8 @@
 //! wrong: pauses, crashes, slowness, clocks that differ, cuts in the network. All of it follows
 //! from one seed. [`World`] runs [`Node`]s; [`FaultPlan`] says what befalls them; [`Trace`] is what
 //! happened; [`determinism`] proves that it happens again; [`Coverage`] and [`sometimes!`] say
-//! whether the interesting happened at all; [`Seeds`] searches; [`plot`] draws.
+//! whether the interesting happened at all; [`Seeds`] searches; [`plot`] draws; [`experiments`] are
+//! the pictures in our documentation.
 //!
 //! **Does not care** what the nodes do. It has no disk yet, and no wire format: messages are values.
 //!
@@ -43,6 +44,7 @@ mod chance;
 mod clock;
 mod coverage;
 pub mod determinism;
+pub mod experiments;
 mod fault;
 mod network;
 mod outbox;

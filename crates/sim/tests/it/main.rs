@@ -5,5 +5,6 @@
 mod counter;
 mod laws;
 mod lease;
+mod pages;
 mod planted;
 mod search;
