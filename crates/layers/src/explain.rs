@@ -176,7 +176,7 @@ impl Admission {
             .in_flight_max()
             .map(|_| keyed.in_flight(applied, asked));
         let has_room = in_flight.zip(rule.in_flight_max());
-        let is_asked = rule.is_asked() && !keyed.is_together(rule);
+        let is_asked = rule.is_asked();
         let view = LimitView {
             home: rule.home.clone(),
             limit: rule.limit.clone(),

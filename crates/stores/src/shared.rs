@@ -17,7 +17,7 @@ use tokio::{
 };
 use watertight_base::Tick;
 use watertight_guard::throttle::{
-    Quota,
+    Decision, Quota,
     lease::{
         Answer, Ask, Batch, Cluster, Failure, Leases, Outcome, Settings, Settled, Sharing, Store,
         Taken, Ticket, Verdict, View,
@@ -90,6 +90,10 @@ impl Cluster for Shared {
             quota: *ask.quota,
             inner: self.inner.clone(),
         }))
+    }
+
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+        self.inner.lock().leases.peek(now, ask)
     }
 
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {

@@ -205,6 +205,13 @@ impl Keyed {
     /// What a limit would say of a request, and what is left of it before; charges nothing.
     pub(crate) fn peek(&self, now: Tick, applied: &Applied, asked: &Asked<'_>) -> Option<Decision> {
         let quota = applied.rule.quota.as_ref()?;
+        if let Some(cluster) = self
+            .cluster
+            .as_ref()
+            .filter(|_| applied.rule.is_of_cluster())
+        {
+            return cluster::peek(&**cluster, now, applied, asked);
+        }
         let cost = applied.rule.cost(asked);
         let patience = applied.rule.limit.excess.patience();
         let kept = self.kept(applied, asked);

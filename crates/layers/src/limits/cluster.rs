@@ -8,7 +8,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use watertight_base::Tick;
 use watertight_guard::throttle::{
-    Quota,
+    Decision, Quota,
     lease::{Ask, Cluster, Outcome, Sharing, Verdict},
 };
 use watertight_plan::{Across, By};
@@ -50,6 +50,21 @@ pub(super) async fn take(
         cost,
         verdict,
     })
+}
+
+/// What is known of a limit that all nodes count; takes nothing.
+pub(super) fn peek(
+    cluster: &dyn Cluster,
+    now: Tick,
+    applied: &Applied,
+    asked: &Asked<'_>,
+) -> Option<Decision> {
+    let rule = &applied.rule;
+    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
+        return None;
+    };
+    let (name, cost) = (name(rule, asked), rule.cost(asked));
+    cluster.peek(now, &ask(&name, &quota, cost, sharing))
 }
 
 impl HeldTogether {

@@ -249,6 +249,14 @@ impl Leases {
         self.wait(at, cost)
     }
 
+    /// What is known of a key without asking anybody; takes nothing. None: it is not known here.
+    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+        let at = self.keys.find(ask.name, Kind::of(ask.quota))?;
+        let entry = &self.keys[at];
+        let closed = entry.closed_for(now, ask.cost);
+        Some(entry.decision(now, closed.is_none(), closed.unwrap_or_default()))
+    }
+
     /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.
     /// Others stay used, so that nothing passes twice.
     pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {

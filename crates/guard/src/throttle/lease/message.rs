@@ -8,7 +8,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use watertight_base::Tick;
 
-use super::{Ask, Terms, Verdict, View};
+use super::{super::Decision, Ask, Terms, Verdict, View};
 
 /// What a node wants, all keys in one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,6 +101,9 @@ pub type Trading<'a> = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Se
 pub trait Cluster: Send + Sync {
     /// Asks for a request. While there is a lease, the answer is here and now.
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome;
+
+    /// What is known of a limit without asking anybody; takes nothing. None: it is not known here.
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision>;
 
     /// Undoes what was taken for a request that passes nowhere after all, as far as that is safe.
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict);

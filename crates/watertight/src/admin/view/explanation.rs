@@ -315,7 +315,11 @@ fn limit(view: &LimitView) -> Check {
             }
         }
         (Count::Rate(quota), None) => Check {
-            says: words(&quota, limit),
+            says: format!(
+                "{}: nothing known here{}",
+                words(&quota, limit),
+                by_whom(limit)
+            ),
             ..base
         },
     }
