@@ -2,9 +2,10 @@
 //! beyond the limits, what it costs. The law that is held to figures here is tested in `sim`.
 
 #![allow(
+    clippy::expect_used,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench prints its figures"
+    reason = "a bench prints its figures, and stops where it cannot"
 )]
 
 mod load;
