@@ -7,6 +7,7 @@
 
 mod bound;
 mod load;
+mod outage;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use watertight_e2e::{
 use self::{
     bound::Limit,
     load::{Answer, Load, admitted},
+    outage::Outage,
 };
 use crate::{metrics, settings};
 
@@ -33,8 +35,6 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 /// What any answer may take on a busy machine, where waiting for ever is the failure meant.
 const SLACK: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(6);
-/// Out on leases, at most, of a token bucket: what nodes may still use when the store goes away.
-const LEASED: u64 = LIMIT.burst / 8;
 
 /// Three nodes with a service behind them.
 struct Cluster {
@@ -132,22 +132,33 @@ fn all_are_answered(answers: &[Answer]) {
     }
 }
 
-/// Fails unless those who asked all the time were given that many percent of the limit. Not judged
-/// where nobody asked for so long that the bucket may have been full.
-fn most_is_used(answers: &[Answer], limit: Limit, percent: u64) {
+/// Whether the load asked for half as much again as may pass, and never let the bucket fill up: a
+/// lower bound holds only then.
+fn is_pressing(answers: &[Answer], limit: Limit) -> bool {
     let mut sent: Vec<_> = answers.iter().map(|answer| answer.sent).collect();
     sent.sort_unstable();
     let longest = sent.windows(2).map(|two| two[1] - two[0]).max().unwrap();
     let full_in = Duration::from_secs(limit.burst) / u32::try_from(limit.rate).unwrap();
-    let span = sent[sent.len() - 1] - sent[0];
-    let (all, most) = (answers.len() as u64, limit.units(span));
-    let used = admitted(answers).len() as u64;
-    eprintln!("used {used} of {most} in {span:?}, {all} asked, longest pause {longest:?}");
-    if longest > full_in / 4 || all < most * 2 {
-        eprintln!("too slow to be judged");
-        return;
+    let most = limit.units(sent[sent.len() - 1] - sent[0]);
+    let is_pressing = longest < full_in / 4 && answers.len() as u64 * 2 >= most * 3;
+    if !is_pressing {
+        eprintln!(
+            "too slow to judge: {} asked, {longest:?} nobody",
+            answers.len()
+        );
     }
-    assert!(used * 100 >= most * percent, "{used} of {most}");
+    is_pressing
+}
+
+/// Fails unless that many percent of the limit were used.
+fn most_is_used(answers: &[Answer], limit: Limit, percent: u64) {
+    let first = answers.iter().map(|answer| answer.sent).min().unwrap();
+    let last = answers.iter().map(|answer| answer.sent).max().unwrap();
+    let (most, used) = (limit.units(last - first), admitted(answers).len() as u64);
+    eprintln!("used {used} of {most} in {:?}", last - first);
+    if is_pressing(answers, limit) {
+        assert!(used * 100 >= most * percent, "{used} of {most}");
+    }
 }
 
 #[test]
@@ -173,7 +184,11 @@ fn three_nodes_admit_together_what_the_limit_allows_and_seldom_ask() {
         let status = cluster.status(at);
         assert_eq!((status.nodes, status.is_away), (3, false), "{status:?}");
         let trips = metrics::value(node, "watertight_limit_store_trips_total", &[]).unwrap();
-        assert!(trips * 2.0 < status.decisions as f64, "{trips}: {status:?}");
+        // Batches leave a hundred times a second, so only then is there much to save.
+        let span = answers.iter().map(|answer| answer.answered).max().unwrap();
+        if status.decisions as f64 >= 300.0 * span.as_secs_f64() {
+            assert!(trips * 2.0 < status.decisions as f64, "{trips}: {status:?}");
+        }
     }
     if alone == 0 {
         most_is_used(&answers, LIMIT, 90);
@@ -223,87 +238,6 @@ fn an_exact_limit_is_exact_and_a_local_one_is_divided() {
     most_is_used(&answers, LIMIT.part(3), 90);
 }
 
-/// A time when the store was away for some nodes, by the clock of the load.
-struct Outage {
-    /// Before it began.
-    begun: Duration,
-    /// From when to when it was certainly away for all of them.
-    away: (Duration, Duration),
-    /// When it was certainly over.
-    ended: Duration,
-    /// Batches that had failed when it was over.
-    failures: u64,
-}
-
-impl Outage {
-    /// Lets the load press, takes the store away from `nodes`, brings it back, and lets it press.
-    fn pass(
-        cluster: &Cluster,
-        load: &Load,
-        nodes: &[usize],
-        take_away: impl FnOnce(),
-        bring_back: impl FnOnce(),
-    ) -> Self {
-        load.admits(450);
-        let before = cluster.sum(|status| status.failures);
-        let begun = load.elapsed();
-        take_away();
-        cluster.until_away(nodes, true);
-        let away = load.elapsed();
-        load.admits(450);
-        let away = (away, load.elapsed());
-        bring_back();
-        cluster.until_away(&[0, 1, 2], false);
-        let ended = load.elapsed();
-        let failures = cluster.sum(|status| status.failures);
-        load.admits(450);
-        Self {
-            // A machine so slow that batches failed before was away then, too.
-            begun: if before == 0 { begun } else { Duration::ZERO },
-            away,
-            ended,
-            failures,
-        }
-    }
-
-    /// What these nodes may have admitted beyond the limit, each by its share, and `bursts` whole
-    /// bursts.
-    fn allows(&self, cluster: &Cluster, answers: &[Answer], nodes: u64, bursts: u64) -> u64 {
-        let is_over = cluster.sum(|status| status.failures) == self.failures;
-        let last = answers.iter().map(|answer| answer.answered).max().unwrap();
-        let ended = if is_over { self.ended } else { last };
-        let nodes = if self.begun > Duration::ZERO && is_over {
-            nodes
-        } else {
-            3
-        };
-        LIMIT.units(ended - self.begun) * nodes / 3 + bursts * LIMIT.burst
-    }
-
-    /// Those who were sent and answered while the store was away for sure.
-    fn meanwhile(&self, answers: &[Answer]) -> Vec<Answer> {
-        let (from, to) = self.away;
-        let within = |answer: &&Answer| answer.sent >= from && answer.answered <= to;
-        answers.iter().filter(within).copied().collect()
-    }
-
-    /// Fails if one of `nodes` went beyond its share of the limit while the store was away. What it
-    /// still had on lease it may use.
-    fn keeps_each_to_its_share(&self, answers: &[Answer], nodes: &[usize]) {
-        let meanwhile = self.meanwhile(answers);
-        for node in nodes {
-            let own = meanwhile.iter().filter(|answer| answer.node == *node);
-            let admitted = admitted(own);
-            let beyond = LIMIT.part(3).beyond(&admitted);
-            eprintln!(
-                "node {node} away: {} admitted, {beyond} beyond",
-                admitted.len()
-            );
-            assert!(beyond <= LEASED, "node {node}: {beyond} beyond its share");
-        }
-    }
-}
-
 #[test]
 fn a_redis_killed_and_started_again_empty_costs_a_burst_and_nobody_waits_for_it() {
     let mut redis = Redis::start();
@@ -320,6 +254,10 @@ fn a_redis_killed_and_started_again_empty_costs_a_burst_and_nobody_waits_for_it(
     let answers = load.stop();
     all_are_answered(&answers);
     outage.keeps_each_to_its_share(&answers, &[0, 1, 2]);
+    let again = LIMIT.beyond(&admitted(&outage.later(&answers)));
+    let allowed = outage.allows_later(&cluster);
+    eprintln!("started again: {again} beyond, {allowed:?} allowed");
+    assert!(allowed.is_none_or(|allowed| again <= allowed), "{again}");
     let beyond = LIMIT.beyond(&admitted(&answers));
     let allowed = outage.allows(&cluster, &answers, 3, 1);
     eprintln!("killed: {beyond} beyond, {allowed} allowed");
