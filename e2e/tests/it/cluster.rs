@@ -9,7 +9,7 @@ mod bound;
 mod load;
 mod outage;
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use watertight_e2e::{
     machine::{self, Alone},
@@ -240,10 +240,10 @@ fn an_exact_limit_is_exact_and_a_local_one_is_divided() {
 
 #[test]
 fn a_redis_killed_and_started_again_empty_costs_a_burst_and_nobody_waits_for_it() {
-    let mut redis = Redis::start();
+    let redis = Redis::start();
     let cluster = Cluster::start("leased", urls(&redis));
     let load = cluster.load();
-    let redis = std::cell::RefCell::new(&mut redis);
+    let redis = RefCell::new(redis);
     let outage = Outage::pass(
         &cluster,
         &load,

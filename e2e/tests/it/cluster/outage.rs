@@ -36,6 +36,10 @@ impl Outage {
         let away = load.elapsed();
         load.admits(450);
         let away = (away, load.elapsed());
+        for node in nodes {
+            let status = cluster.status(*node);
+            assert!(status.alone > 0, "node {node} decided nothing: {status:?}");
+        }
         bring_back();
         cluster.until_away(&[0, 1, 2], false);
         let ended = load.elapsed();
