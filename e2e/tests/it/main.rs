@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod cluster;
 mod degrade;
 mod demo;
 mod drain;
