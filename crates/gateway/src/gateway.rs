@@ -103,6 +103,7 @@ impl Gateway {
             last_good: Arc::new(LastGood::new(plan.throttling())),
             runtimes,
         });
+        shared.recorder.metrics.reload(&plan);
         let gateway = Self {
             shared,
             listening: Mutex::default(),
@@ -133,10 +134,7 @@ impl Gateway {
             .map_err(Error::Threads)?;
         shared.admission.reload(Arc::clone(&plan));
         shared.last_good.reload(plan.throttling());
-        shared
-            .recorder
-            .metrics
-            .set_tenant_label_max(plan.node().metrics.tenant_label_max);
+        shared.recorder.metrics.reload(&plan);
         shared.current.store(Arc::new(current));
         self.swap_listeners(opened, &plan);
         Ok(())

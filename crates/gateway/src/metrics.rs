@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use watertight_base::TenantId;
-use watertight_plan::Service;
+use watertight_plan::{Plan, Service};
 
 use crate::record::Degraded;
 
@@ -102,8 +102,17 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn set_tenant_label_max(&self, max: usize) {
+    /// Counts for the services of `plan` from now on.
+    pub(crate) fn reload(&self, plan: &Plan) {
+        let max = plan.node().metrics.tenant_label_max;
         self.labels.max.store(max, Ordering::Relaxed);
+        let services = plan.services().values();
+        for service in services.filter(|service| service.cost.header.is_some()) {
+            // From 0 on, so that the first that is ignored is seen as a rise.
+            drop(self.costs_ignored.get_or_create(&OfService {
+                service: service.id.to_string(),
+            }));
+        }
     }
 
     pub(crate) fn request(

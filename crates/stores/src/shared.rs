@@ -171,13 +171,23 @@ impl Inner {
         let now = (self.now)();
         let mut settled = Vec::new();
         let mut state = self.lock();
+        let was_away = state.leases.view().is_away;
         let result = change(&mut state, now, &mut settled);
+        let turned = state.leases.view().is_away != was_away;
+        let why = state.failure.clone().filter(|_| turned);
         let wakeup = state.leases.next_wakeup() - now;
         let told = settled
             .into_iter()
             .filter_map(|(ticket, verdict)| Some((state.waiting.remove(&ticket)?, verdict)));
         let told: Vec<_> = told.collect();
         drop(state);
+        match why {
+            Some(why) => {
+                tracing::warn!(%why, "the store of limits is away; this node keeps to its share")
+            }
+            None if turned => tracing::info!("the store of limits is back"),
+            None => {}
+        }
         for (sender, verdict) in told {
             // Whoever has gone meanwhile has what it asked for, and does not use it.
             let _ = sender.send(verdict);

@@ -58,14 +58,18 @@ routes = ["/"]
 upstreams = ["http://127.0.0.1:9"]
 uses = ["database"]
 breaker = { minimum_number_of_calls = 1 }
+cost_header = "x-cost"
+throttle = [{ name = "less", routes = ["/less"], limit = 1, per = "365d", excess = "degrade", fallback = { body = "[]" } }]
 [pools.database]
 capacity = 1
 [pools.database.compartments.shop]
 services = ["shop"]
 seats = 1
 "#;
+/// The second one is beyond a limit, and is served less.
+const REQUESTS: [&[u8]; 2] = [REQUEST, REQUEST];
 const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nhost: shop\r\nx-tenant-id: acme\r\nconnection: close\r\n\r\n";
+    b"GET /less HTTP/1.1\r\nhost: shop\r\nx-tenant-id: acme\r\nconnection: close\r\n\r\n";
 /// How often it is looked whether the request was counted, and how many times.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const LOOKS_MAX: usize = 500;
@@ -88,15 +92,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn exercised() -> anyhow::Result<String> {
     let plan = config::parse("catalogue", PLAN, Path::new(""), &|_| None)?.plan;
     let node = Node::start(plan, Vec::new(), None)?;
-    trip_a_breaker(&node).await?;
     let address = node.gateway().address("traffic").context("not open")?;
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(REQUEST).await?;
-    stream.read_to_end(&mut Vec::new()).await?;
+    for request in REQUESTS {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(request).await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+    }
+    trip_a_breaker(&node).await?;
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {
         let text = node.metrics();
-        if text.contains("watertight_request_duration_seconds") {
+        if text.contains("watertight_degraded_answers_total{") {
             return Ok(text);
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -338,7 +338,7 @@ impl Leases {
             self.fail(now, &flight, settled);
             return false;
         }
-        self.link.is_well(answer.nodes);
+        self.link.is_well(now, answer.nodes);
         let wants = flight.batch.wants.iter().zip(&answer.grants);
         for (at, (want, grant)) in flight.places.iter().zip(wants) {
             self.granted(now, *at, flight.sent, want, grant, settled);

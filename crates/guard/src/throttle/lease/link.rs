@@ -15,6 +15,8 @@ pub(super) struct Link {
     node: u64,
     number: u64,
     pub(super) nodes: u32,
+    /// Since when the store has named fewer nodes, and the most that it named since.
+    fewer: Option<(Tick, u32)>,
     flight: Option<Flight>,
     sent: Option<Tick>,
     /// Decisions since the last batch left.
@@ -41,6 +43,7 @@ impl Link {
     pub(super) fn new(node: u64, settings: Settings) -> Self {
         Self {
             nodes: settings.nodes.max(1),
+            fewer: None,
             settings,
             node,
             number: 0,
@@ -122,13 +125,29 @@ impl Link {
         self.flight.take_if(|flight| flight.batch.number == number)
     }
 
-    /// The store answered.
-    pub(super) fn is_well(&mut self, nodes: u32) {
-        (self.nodes, self.away) = (nodes.max(1), None);
+    /// The store answered, and named so many nodes.
+    ///
+    /// More count at once, fewer only when it has named fewer for as long as it remembers a node: a
+    /// store that has just started again has not heard of everybody yet, and a node that believed
+    /// it would take too large a share if the store went away again.
+    pub(super) fn is_well(&mut self, now: Tick, nodes: u32) {
+        self.away = None;
+        let nodes = nodes.max(1);
+        if nodes >= self.nodes {
+            (self.nodes, self.fewer) = (nodes, None);
+            return;
+        }
+        let (since, most) = *self.fewer.get_or_insert((now, 1));
+        let most = most.max(nodes);
+        self.fewer = Some((since, most));
+        if now - since >= Batch::NODE_LIFE {
+            (self.nodes, self.fewer) = (most, None);
+        }
     }
 
     /// The store did not answer, or not as it should.
     pub(super) fn is_ill(&mut self, now: Tick) {
+        self.fewer = None;
         let pause = match self.away {
             Some(away) => (away.pause * 2).min(PAUSE_MAX),
             None => PAUSE_MIN,
@@ -144,3 +163,35 @@ const MANY: u64 = 64;
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const SPACING_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_nodes_count_when_the_store_has_named_fewer_for_as_long_as_it_remembers_one() {
+        let at = |seconds| Tick::ZERO + Duration::from_secs(seconds);
+        let mut link = Link::new(7, Settings::default());
+        link.is_well(at(0), 3);
+        assert_eq!(link.nodes, 3, "more count at once");
+        link.is_well(at(1), 1);
+        link.is_well(at(2), 2);
+        link.is_well(at(5), 1);
+        assert_eq!(link.nodes, 3);
+        link.is_well(at(6), 1);
+        assert_eq!(link.nodes, 2, "the most that it named since");
+    }
+
+    #[test]
+    fn a_store_that_starts_again_and_dies_again_does_not_make_shares_larger() {
+        let at = |seconds| Tick::ZERO + Duration::from_secs(seconds);
+        let mut link = Link::new(7, Settings::default());
+        link.is_well(at(0), 3);
+        for second in 1..30 {
+            // It has heard of nobody else yet.
+            link.is_well(at(second), 1);
+            link.is_ill(at(second));
+            assert_eq!(link.nodes, 3);
+        }
+    }
+}
