@@ -141,10 +141,10 @@ impl Reason {
             Self::IdentityConflict => "The request names more than one tenant.",
             Self::NoTenant => "The request does not say on whose behalf it is made.",
             Self::TenantConcurrency => {
-                "The tenant has as many requests in flight as its plan allows."
+                "As many requests are in flight as the caller's limit allows."
             }
             Self::TenantQueueFull => "The tenant already has as many requests waiting as it may.",
-            Self::TenantRate => "The tenant is over its own rate.",
+            Self::TenantRate => "A limit of this caller is used up.",
             Self::UnknownTenant => "The tenant is not known here.",
         }
     }

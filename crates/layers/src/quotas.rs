@@ -7,7 +7,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use watertight_base::LimitId;
-use watertight_guard::throttle::{Decision, Quota};
+use watertight_guard::throttle::{Algorithm, Decision, Quota};
 
 /// The limits that hold for a request, the more specific first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +45,17 @@ pub struct QuotaState {
     pub decision: Decision,
 }
 
+impl QuotaState {
+    /// The quota as headers tell it: so many units in so long. Of a bucket that is all that it
+    /// holds, and the time in which it refills, so that no more is ever left than was promised.
+    pub(crate) fn told(&self) -> (u64, Duration) {
+        match self.quota.algorithm() {
+            Algorithm::TokenBucket { burst } => (burst, self.quota.window()),
+            _ => (self.quota.rate().limit(), self.quota.rate().period()),
+        }
+    }
+}
+
 impl Quotas {
     /// The limits.
     pub fn iter(&self) -> impl Iterator<Item = &QuotaState> {
@@ -74,14 +85,9 @@ impl Quotas {
     /// The value of `RateLimit-Policy`: `vip-rate;q=500;w=1`.
     pub fn policy_header(&self) -> String {
         self.list(|text, state| {
-            let rate = state.quota.rate();
+            let (units, window) = state.told();
             // Infallible: writing to a String.
-            let _ = write!(
-                text,
-                ";q={};w={}",
-                rate.limit(),
-                whole_seconds(rate.period()).max(1)
-            );
+            let _ = write!(text, ";q={units};w={}", whole_seconds(window).max(1));
         })
     }
 
@@ -123,7 +129,7 @@ pub(crate) fn whole_seconds(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use watertight_base::{Rate, Tick};
-    use watertight_guard::throttle::{Algorithm, Counter};
+    use watertight_guard::throttle::Counter;
 
     use super::*;
 
@@ -143,7 +149,7 @@ mod tests {
         };
         assert_eq!(
             quotas.policy_header(),
-            "vip-rate;q=10;w=60, \"7days\";q=10;w=60"
+            "vip-rate;q=20;w=120, \"7days\";q=20;w=120"
         );
         assert_eq!(
             quotas.state_header(),

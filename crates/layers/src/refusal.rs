@@ -104,14 +104,23 @@ impl Refusal {
             reason: self.reason.label(),
             tenant: self.tenant.as_ref().map(TenantId::as_str),
             compartment: self.compartment.as_ref().map(CompartmentId::as_str),
-            violated_policies: self
-                .quotas
-                .violated()
-                .map(|state| state.limit.as_str())
-                .collect(),
+            violated_policies: self.violated(),
         };
         // Plain text and numbers always serialise.
         serde_json::to_vec(&problem).unwrap_or_default()
+    }
+
+    /// The limits that refused: those that said so, and the one that decided, which may count what
+    /// is in flight, or have a full line.
+    fn violated(&self) -> Vec<&str> {
+        let told = self.quotas.violated().map(|state| &state.limit);
+        let mut limits: Vec<&str> = told.map(LimitId::as_str).collect();
+        if let Some(limit) = &self.limit
+            && !limits.contains(&limit.as_str())
+        {
+            limits.push(limit.as_str());
+        }
+        limits
     }
 
     /// The status of the answer that is always the same, if that is what is served instead.
@@ -216,7 +225,7 @@ impl Quotas {
         };
         let reset = whole_seconds(state.decision.reset_in);
         for (name, value) in [
-            ("x-ratelimit-limit", state.quota.rate().limit()),
+            ("x-ratelimit-limit", state.told().0),
             ("x-ratelimit-remaining", state.decision.remaining),
             ("x-ratelimit-reset", reset),
         ] {

@@ -12,8 +12,8 @@ use watertight_guard::{
 };
 
 use crate::{
-    Across, Error, Identity, Limit, Listener, Log, Metrics, Node, Plan, Routes, Service, Tenant,
-    TenantPlan, Throttling, Unknown,
+    Across, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes, Service,
+    Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -267,6 +267,19 @@ impl Builder {
                 place,
                 limit: name,
                 service: service.clone(),
+            });
+        } else if limit.measure == Measure::Cost
+            && limit.across != Across::Node
+            && self.services.iter().any(|service| {
+                let named = limit.services.is_empty() || limit.services.contains(&service.id);
+                named && service.cost.header.is_some()
+            })
+        {
+            problems.push(Error::LimitContradiction {
+                place,
+                limit: name,
+                what: "counts cost across the cluster, which a service's `cost_header` cannot \
+                       settle afterwards: leave out one of the two",
             });
         } else if limit.across != Across::Node && self.throttling.store.is_none() {
             problems.push(Error::LimitStore { place, limit: name });

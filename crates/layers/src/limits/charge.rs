@@ -67,7 +67,12 @@ pub(crate) struct Charged {
     places: Vec<InPlace>,
     held: Vec<Held>,
     together: Vec<HeldTogether>,
+    /// What was taken of the shares that are in force.
+    shrunk: Vec<(Quota, Key, Step)>,
     keyed: Arc<Keyed>,
+    clock: Clock,
+    /// Whether all that applies is charged: until then, to give up is to be charged nothing.
+    is_whole: bool,
     /// For headers.
     pub(crate) quotas: Quotas,
     /// The limit for which the service should do less.
@@ -175,7 +180,10 @@ impl Keyed {
             places: Vec::new(),
             held: Vec::new(),
             together: Vec::new(),
+            shrunk: Vec::new(),
             keyed: Arc::clone(self),
+            clock,
+            is_whole: false,
             quotas: Quotas::default(),
             less: None,
             stale_max_age: applied
@@ -199,6 +207,7 @@ impl Keyed {
                 .await?;
         }
         charged.wait(clock, now, &asked).await?;
+        charged.is_whole = true;
         Ok(charged)
     }
 
@@ -352,11 +361,16 @@ impl Keyed {
         }));
         let mut steps = Vec::with_capacity(charges.len());
         let passes = all::take(now, &charges, &mut steps);
-        charged.quotas = quotas_of(&rules, &steps);
-        if !passes {
-            return Err(refusal(&rules, &steps, std::mem::take(&mut charged.quotas)));
-        }
         drop(charges);
+        if !passes {
+            let left = self.left(now, &rules, &steps);
+            return Err(refusal(&rules, &steps, quotas_of(&rules, &left)));
+        }
+        charged.quotas = quotas_of(&rules, &steps);
+        let of_shares = shrunk.into_iter().zip(&steps[rules.len()..]);
+        charged.shrunk = of_shares
+            .map(|((quota, key), step)| (quota, key, *step))
+            .collect();
         for ((applied, quota, counter), step) in rules.into_iter().zip(&steps) {
             let rule = &applied.rule;
             rule.count(step);
@@ -374,6 +388,17 @@ impl Keyed {
             }
         }
         Ok(())
+    }
+
+    /// What is left of limits when nothing was charged after all: those that would have let the
+    /// request pass said what would be left then.
+    fn left(&self, now: Tick, rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Vec<Step> {
+        let both = rules.iter().zip(steps);
+        both.map(|((_, quota, kept), step)| match self.place(kept) {
+            Some(place) if step.allowed => place.peek(now, quota, 0, Duration::MAX),
+            _ => *step,
+        })
+        .collect()
     }
 
     /// The limits of `applied` that are rates asked here, with what was used of them.
@@ -455,6 +480,14 @@ impl Keyed {
     }
 }
 
+impl Drop for Charged {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.refund(self.clock.now());
+        }
+    }
+}
+
 impl Charged {
     /// Gives back what was charged, because something else refuses the request.
     pub(crate) fn refund(&mut self, now: Tick) {
@@ -463,9 +496,18 @@ impl Charged {
                 held.refund(&**cluster, now);
             }
         }
+        for (quota, key, step) in self.shrunk.drain(..) {
+            self.keyed.named.refund(now, key, &quota, &step, 1);
+        }
         for held in self.held.drain(..) {
-            if let Some(place) = self.keyed.place(&held.counter) {
-                place.refund(now, &held.quota, &held.step, held.cost);
+            let Some(place) = self.keyed.place(&held.counter) else {
+                continue;
+            };
+            place.refund(now, &held.quota, &held.step, held.cost);
+            let mut told = self.quotas.states.iter_mut();
+            if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
+                let left = place.peek(now, &held.quota, 0, Duration::MAX);
+                state.decision = held.quota.describe(&left);
             }
         }
     }
@@ -649,13 +691,14 @@ impl Hash for Caller<'_> {
         for by in &rule.limit.by {
             match by {
                 By::Address => asked.network().hash(state),
-                By::Key => asked.who.key.hash(state),
+                By::Key => asked.of_tenant(&asked.who.key).hash(state),
                 By::Plan => asked.who.plan().hash(state),
                 By::Route => asked.route.hash(state),
                 By::Segment => asked.who.lane.segment.hash(state),
                 By::Service => asked.service.hash(state),
                 By::Tenant => asked.who.tenant.hash(state),
-                By::User => asked.who.user.hash(state),
+                // Names of users and keys are a tenant's own.
+                By::User => (&asked.who.tenant, &asked.who.user).hash(state),
                 By::Global | By::Region => {}
             }
         }
@@ -663,6 +706,14 @@ impl Hash for Caller<'_> {
 }
 
 impl Asked<'_> {
+    /// A key, or the tenant of those who showed none.
+    fn of_tenant<'b>(&'b self, key: &'b Option<Arc<str>>) -> (Option<&'b str>, Option<&'b str>) {
+        match key {
+            Some(key) => (Some(key), None),
+            None => (None, Some(self.who.tenant.as_str())),
+        }
+    }
+
     /// The network that the client's address stands for: whoever has an IPv6 address has its /64 to
     /// choose from.
     pub(super) fn network(&self) -> Option<u64> {

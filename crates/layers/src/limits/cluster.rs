@@ -113,7 +113,10 @@ fn name(rule: &Rule, asked: &Asked<'_>) -> String {
         let _ = match by {
             By::Address => write!(name, "/address={}", asked.network().unwrap_or_default()),
             By::Global => Ok(()),
-            By::Key => write!(name, "/key={}", escaped(who.key.as_deref())),
+            By::Key => match &who.key {
+                Some(key) => write!(name, "/key={}", escaped(Some(key))),
+                None => write!(name, "/tenant={}/key=", who.tenant),
+            },
             By::Plan => write!(name, "/plan={}", who.plan()),
             By::Region => write!(name, "/region={}", asked.region),
             By::Route => write!(name, "/route={}", escaped(Some(asked.route))),
@@ -125,7 +128,10 @@ fn name(rule: &Rule, asked: &Asked<'_>) -> String {
             // Unlisted tenants share lanes on a node; together they share one counter.
             By::Tenant if !who.is_listed => write!(name, "/tenant={}", crate::tenants::UNLISTED),
             By::Tenant => write!(name, "/tenant={}", who.tenant),
-            By::User => write!(name, "/user={}", escaped(who.user.as_deref())),
+            By::User => {
+                let user = escaped(who.user.as_deref());
+                write!(name, "/tenant={}/user={user}", who.tenant)
+            }
         };
     }
     name

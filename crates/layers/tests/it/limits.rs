@@ -100,10 +100,10 @@ async fn those_share_a_limit_who_agree_in_all_that_it_counts_by() {
         (&[By::Route], [6, 0, 6]),
         (&[By::Service, By::Tenant], [6, 6, 6]),
         (&[By::Segment, By::Service], [6, 0, 6]),
-        (&[By::User], [6, 0, 0]),
+        (&[By::User], [6, 6, 0]),
         (&[By::Tenant, By::User], [6, 6, 0]),
         (&[By::Address], [6, 0, 0]),
-        (&[By::Key], [6, 0, 0]),
+        (&[By::Key], [6, 6, 0]),
     ] {
         let admission = open(shop(vec![limit(by)]));
         let [acme, globex] = ["acme", "globex"].map(|name| from(&admission, name, "10.0.0.1"));
@@ -301,6 +301,41 @@ async fn who_gives_up_waiting_leaves_the_line_and_whoever_is_late_keeps_the_dist
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_gives_its_turn_back() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    for _ in 0..30 {
+        let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+        assert!(poll_once(asked.as_mut()).is_pending());
+    }
+    let start = admission.clock().now();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    assert_eq!(admission.clock().now() - start, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_of_one_name_are_told_apart_by_their_tenants() {
+    let limit = Limit {
+        by: vec![By::User],
+        ..rate("per-user", 1, MINUTE)
+    };
+    let admission = open(shop(vec![limit]));
+    for tenant in ["acme", "globex"] {
+        let mut who = admission.who(&id(tenant)).unwrap();
+        who.user = Some(Arc::from("ann"));
+        assert_eq!(passes(&admission, &who, "/cart").await, 1, "{tenant}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_concurrency_limit_refuses_or_lets_wait() {
     let in_flight = |excess| Limit {
         by: vec![By::Service],
@@ -406,7 +441,7 @@ async fn what_is_degraded_is_served_less_and_charges_nothing_else_twice() {
         .iter()
         .map(|state| state.decision.remaining)
         .collect();
-    assert_eq!(left[2], 3, "asked about, not charged: {left:?}");
+    assert_eq!(left[2], 4, "asked about, not charged: {left:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -254,7 +254,13 @@ impl Leases {
         let at = self.keys.find(ask.name, Kind::of(ask.quota))?;
         let entry = &self.keys[at];
         let closed = entry.closed_for(now, ask.cost);
-        Some(entry.decision(now, closed.is_none(), closed.unwrap_or_default()))
+        let known = entry.decision(now, closed.is_none(), closed.unwrap_or_default());
+        if known.reset_in.is_zero() {
+            let remaining = ask.quota.capacity();
+            return Some(Decision { remaining, ..known });
+        }
+        // What the store said is old when nothing is left and nothing keeps the request out.
+        (closed.is_some() || known.remaining >= ask.cost).then_some(known)
     }
 
     /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.

@@ -351,6 +351,9 @@ fn by_whom(limit: &Limit) -> String {
     if limit.is_shadow {
         notes.push("shadow".to_owned());
     }
+    if limit.across != Across::Node {
+        notes.push("counted by all nodes".to_owned());
+    }
     if notes.is_empty() {
         return String::new();
     }
