@@ -208,6 +208,9 @@ impl Keyed {
         }
         charged.wait(clock, now, &asked).await?;
         charged.is_whole = true;
+        for held in &charged.held {
+            held.rule.count(&held.step);
+        }
         Ok(charged)
     }
 
@@ -373,7 +376,9 @@ impl Keyed {
             .collect();
         for ((applied, quota, counter), step) in rules.into_iter().zip(&steps) {
             let rule = &applied.rule;
-            rule.count(step);
+            if !step.allowed {
+                rule.count(step);
+            }
             if !step.allowed && !rule.limit.is_shadow {
                 charged.less = Some(Arc::clone(rule));
             }

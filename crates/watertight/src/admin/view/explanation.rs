@@ -129,7 +129,7 @@ impl Explanation {
     ) -> Self {
         let refusal = said.refusal();
         let class = plan.plans().get(&said.plan).map(|plan| plan.class);
-        let mut checks = checks(said);
+        let mut checks = checks(said, question);
         let refusing = |check: &&mut Check| !check.allowed && !check.shadow;
         let mut refusing = checks.iter_mut().filter(refusing);
         let retry_after_ms = match refusing.find(|check| check.decides) {
@@ -215,9 +215,9 @@ impl Explanation {
     }
 }
 
-fn checks(said: &watertight_layers::Explanation) -> Vec<Check> {
+fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Check> {
     let mut checks = vec![concurrency(said)];
-    checks.extend(said.limits.iter().map(limit));
+    checks.extend(said.limits.iter().map(|view| limit(view, question)));
     if let Some(says) = &said.share_says {
         let wait_ms = said.brown_out.map(milliseconds);
         checks.push(Check {
@@ -269,7 +269,7 @@ fn concurrency(said: &watertight_layers::Explanation) -> Check {
     }
 }
 
-fn limit(view: &LimitView) -> Check {
+fn limit(view: &LimitView, question: &Question) -> Check {
     let limit = &view.limit;
     let base = Check {
         decides: view.decides,
@@ -297,7 +297,11 @@ fn limit(view: &LimitView) -> Check {
             };
             let refuses = !view.allows && decision.wait < Duration::MAX;
             Check {
-                says: format!("{}: {left}{}", words(&quota, limit), by_whom(limit)),
+                says: format!(
+                    "{}: {left}{}",
+                    words(&quota, limit),
+                    by_whom(limit, question)
+                ),
                 limit: Some(quota.rate().limit()),
                 remaining: Some(decision.remaining),
                 retry_after_ms: refuses.then_some(wait_ms),
@@ -308,7 +312,7 @@ fn limit(view: &LimitView) -> Check {
             let count = view.in_flight.unwrap_or_default();
             Check {
                 kind: "concurrency".to_owned(),
-                says: format!("{count} of {most} in flight{}", by_whom(limit)),
+                says: format!("{count} of {most} in flight{}", by_whom(limit, question)),
                 limit: Some(u64::from(most)),
                 remaining: Some(u64::from(most.saturating_sub(count))),
                 ..base
@@ -318,7 +322,7 @@ fn limit(view: &LimitView) -> Check {
             says: format!(
                 "{}: nothing known here{}",
                 words(&quota, limit),
-                by_whom(limit)
+                by_whom(limit, question)
             ),
             ..base
         },
@@ -342,11 +346,23 @@ fn words(quota: &Quota, limit: &Limit) -> String {
 }
 
 /// What is not plain about a limit.
-fn by_whom(limit: &Limit) -> String {
+fn by_whom(limit: &Limit, question: &Question) -> String {
     let mut notes = Vec::new();
     if limit.by != [By::Tenant] {
         let by: Vec<_> = limit.by.iter().map(|by| by.label()).collect();
         notes.push(format!("by {}", by.join(" and ")));
+    }
+    for (by, is_asked) in [
+        (By::Address, question.address.is_some()),
+        (By::Key, question.key.is_some()),
+        (By::User, question.user.is_some()),
+    ] {
+        if limit.by.contains(&by) && !is_asked {
+            notes.push(format!(
+                "for who has no {}: none was asked about",
+                by.label()
+            ));
+        }
     }
     if limit.is_shadow {
         notes.push("shadow".to_owned());
