@@ -218,7 +218,12 @@ pub(crate) fn cut_off(seed: u64, gateways: usize, bug: Bug) -> Result<(), String
         ..mixed(Sharing::Leased)
     });
     let network = Network::default();
-    let (mut world, nodes) = party::world(seed, network, bug, loads, three());
+    let settings = match bug {
+        // Who is told of others believes it at once, and fewer only in time.
+        Bug::AloneInTheWorld => Settings::default(),
+        _ => three(),
+    };
+    let (mut world, nodes) = party::world(seed, network, bug, loads, settings);
     let span = 4 * SECOND;
     let cut = Fault::Partition {
         one: nodes[..1].to_vec(),
