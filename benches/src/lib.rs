@@ -22,8 +22,8 @@ pub fn is_for_figures() -> bool {
 }
 
 /// Runs the cases in turns and prints ns of this thread's CPU time per operation, and the ratio to
-/// the last case.
-pub fn compare(title: &str, cases: &mut [Case<'_>]) {
+/// the last case. Returns the medians.
+pub fn compare(title: &str, cases: &mut [Case<'_>]) -> Vec<f64> {
     let (rounds, operations) = if is_for_figures() {
         (31, 100_000)
     } else {
@@ -37,11 +37,16 @@ pub fn compare(title: &str, cases: &mut [Case<'_>]) {
         };
         (name, Box::new(case))
     });
-    compare_measured(title, rounds, operations, &mut measured.collect::<Vec<_>>());
+    compare_measured(title, rounds, operations, &mut measured.collect::<Vec<_>>())
 }
 
-/// Runs cases that measure themselves in turns, and prints the same table.
-pub fn compare_measured(title: &str, rounds: u32, operations: u32, cases: &mut [MeasuredCase<'_>]) {
+/// Runs cases that measure themselves in turns, and prints the same table. Returns the medians.
+pub fn compare_measured(
+    title: &str,
+    rounds: u32,
+    operations: u32,
+    cases: &mut [MeasuredCase<'_>],
+) -> Vec<f64> {
     let mut samples = vec![Vec::new(); cases.len()];
     for _ in 0..rounds {
         for ((_, run), samples) in cases.iter_mut().zip(&mut samples) {
@@ -61,10 +66,11 @@ pub fn compare_measured(title: &str, rounds: u32, operations: u32, cases: &mut [
         let ratio = median / of_last;
         println!("{name:44} {median:9.1}   {low:.1} to {high:.1}   {ratio:6.2}");
     }
+    samples.iter().map(|samples| quantile(samples, 2)).collect()
 }
 
 /// CPU time that this thread has had, in nanoseconds.
-fn cpu_ns() -> f64 {
+pub fn cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

@@ -3,7 +3,7 @@
 
 use std::panic::catch_unwind;
 
-use watertight_fuzz::{configuration, identity, mutations, names, path};
+use watertight_fuzz::{configuration, identity, keeping, mutations, names, path, waits};
 
 const RUNS: usize = 2_000;
 
@@ -72,6 +72,19 @@ fn identity_holds_its_laws() {
 }
 
 #[test]
+fn keeping_holds_its_laws() {
+    search(
+        keeping,
+        &[
+            b"max-age=60, must-revalidate\ns-maxage=9, public",
+            b"private=\"x-name, y\", No-Store",
+            b"no-cache\n max-age=\"5\" ,,",
+            b"accept-encoding, Accept\n*",
+        ],
+    );
+}
+
+#[test]
 fn configurations_hold_their_laws() {
     let sample = include_bytes!("../../watertight.example.toml");
     search(
@@ -80,6 +93,20 @@ fn configurations_hold_their_laws() {
             sample,
             b"[node]\nid = \"${X:-edge}\"\n",
             b"[plans.a]\nweight = 0\n",
+        ],
+    );
+}
+
+#[test]
+fn waits_hold_their_laws() {
+    search(
+        waits,
+        &[
+            b"120\nSun, 06 Nov 1994 08:49:37 GMT\n\"a\";r=0;t=5, b;r=1;t=9",
+            b"Sun, 06 Nov 2044 08:49:37 GMT\nSun, 06 Nov 2044 08:49:07 GMT\n",
+            b"Sunday, 06-Nov-94 08:49:37 GMT\nSun Nov  6 08:49:37 1994",
+            b"99999999999999999999\n\n",
+            b"\n\n\"a\";r=0;t=5;pk=:cHNzc3Q=:\n%\"f%c3\";r=0;t=1, (a b;c);r=0, @1;x=?1;r=0;t=-1.5",
         ],
     );
 }

@@ -28,7 +28,11 @@ fn needed(name: Option<&str>) -> Vec<&'static str> {
 }
 
 /// Bench → programs: the peers that a bench runs beside us, and what drives them.
-const NEEDED: [(&str, &[&str]); 1] = [("proxy", &["nginx", "h2load"])];
+const NEEDED: [(&str, &[&str]); 3] = [
+    ("cluster", &["redis-server"]),
+    ("proxy", &["nginx", "h2load"]),
+    ("throttle", &["valgrind", "h2load", "python3"]),
+];
 
 #[cfg(test)]
 mod tests {
@@ -38,6 +42,7 @@ mod tests {
     fn a_bench_needs_its_own_programs_and_all_benches_need_all() {
         assert_eq!(needed(Some("proxy")), ["nginx", "h2load"]);
         assert!(needed(Some("admission")).is_empty());
-        assert_eq!(needed(None), ["nginx", "h2load"]);
+        assert_eq!(needed(Some("throttle")), ["valgrind", "h2load", "python3"]);
+        assert_eq!(needed(None).len(), 6);
     }
 }

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::{Result, bail};
 
 use crate::process::{self, cargo};
+use crate::test::ENGINES;
 use crate::tidy;
 
 pub(crate) fn run() -> Result<()> {
@@ -14,6 +15,8 @@ pub(crate) fn run() -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        ENGINES,
         "--",
         "-D",
         "warnings",
@@ -25,7 +28,8 @@ pub(crate) fn run() -> Result<()> {
         (
             "doc",
             process::run(
-                cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+                cargo(["doc", "--workspace", "--no-deps", "--features", ENGINES])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
             ),
         ),
     ];

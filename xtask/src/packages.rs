@@ -92,11 +92,13 @@ fn is_file(dir: &str, program: &str) -> bool {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nginx", "nginx"),
     ("python3", "python3"),
+    ("redis-server", "redis-server"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Daemons live where a plain user's PATH does not look.

@@ -136,7 +136,14 @@ const CASES: u32 = 10_000;
 /// The longest a demo may take, by its own promise.
 const DEMO: Duration = Duration::from_secs(45);
 const MINUTES_MAX: u64 = 7 * 24 * 60;
-const PROPERTIES: [&str; 4] = ["-p", "watertight-guard", "-p", "watertight-layers"];
+const PROPERTIES: [&str; 6] = [
+    "-p",
+    "watertight-guard",
+    "-p",
+    "watertight-layers",
+    "-p",
+    "watertight-sim",
+];
 const ROUND: Duration = Duration::from_secs(5 * 60);
 const SEED: &str = "WATERTIGHT_SEED";
 

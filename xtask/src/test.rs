@@ -3,7 +3,11 @@
 //! The release binary is built once and handed to the tests as `WATERTIGHT_BIN`, so that a test of
 //! real processes drives what a user would run. All test binaries run even after one has failed,
 //! and the last line says how many tests passed and failed.
+//!
+//! Tests named `loom_…` are models: they try every order in which threads can step, and need their
+//! own build, in which the atomics are the model checker's.
 
+use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -19,9 +23,19 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let workspace = Workspace::load()?;
     let binary = workspace.build_binary()?;
     build_programs(&workspace)?;
-    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast", "--"]);
-    command.args(filters(args)).env("WATERTIGHT_BIN", binary);
-    let (tally, succeeded) = tee(&mut command)?;
+    let mut command = process::cargo(["test", "--workspace", "--no-fail-fast"]);
+    command
+        .args(["--features", ENGINES, "--"])
+        .args(filters(args));
+    command.env("WATERTIGHT_BIN", binary);
+    let (mut tally, mut succeeded) = tee(&mut command)?;
+    let of_models = model_filters(filters(args));
+    if !of_models.is_empty() {
+        let (models, passed) = tee(models(&workspace).args(of_models))?;
+        tally.passed += models.passed;
+        tally.failed += models.failed;
+        succeeded &= passed;
+    }
     println!("\n{tally}");
     verdict(tally, succeeded)
 }
@@ -38,6 +52,27 @@ fn build_programs(workspace: &Workspace) -> Result<()> {
         ]))?;
     }
     Ok(())
+}
+
+/// The model checker's build.
+fn models(workspace: &Workspace) -> Command {
+    let given = env::var("RUSTFLAGS").unwrap_or_default();
+    let target = workspace.target.join("loom");
+    let mut command = process::cargo(["test", "--release", "-p", "watertight-guard", "--lib"]);
+    command
+        .env("RUSTFLAGS", format!("{given} --cfg loom"))
+        .env("CARGO_TARGET_DIR", target);
+    command.arg("--");
+    command
+}
+
+/// Which models to run: all of them unless told otherwise.
+fn model_filters(filters: &[String]) -> Vec<&str> {
+    let named = filters.iter().map(String::as_str);
+    match filters {
+        [] => vec![MODEL],
+        _ => named.filter(|filter| filter.contains(MODEL)).collect(),
+    }
 }
 
 /// Passes the output on line by line while it adds up the results.
@@ -80,8 +115,13 @@ fn verdict(tally: Tally, succeeded: bool) -> Result<()> {
     Ok(())
 }
 
+/// What a model's name begins with.
+const MODEL: &str = "loom_";
+
+/// The feature that brings engines; they are tested with real servers.
+pub(crate) const ENGINES: &str = "watertight/engines";
 /// Programs that tests start.
-const NEEDED: [&str; 3] = ["curl", "h2load", "python3"];
+const NEEDED: [&str; 4] = ["curl", "h2load", "python3", "redis-server"];
 
 #[cfg(test)]
 mod tests {
@@ -94,6 +134,14 @@ mod tests {
         assert_eq!(filters(&words(&["--", "a", "b"])), words(&["a", "b"]));
         assert_eq!(filters(&words(&["a", "--exact"])), words(&["a", "--exact"]));
         assert!(filters(&[]).is_empty());
+    }
+
+    #[test]
+    fn models_run_unless_other_tests_are_asked_for() {
+        let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(model_filters(&[]), ["loom_"]);
+        assert!(model_filters(&words(&["a_name"])).is_empty());
+        assert_eq!(model_filters(&words(&["a", "loom_b"])), ["loom_b"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, test::ENGINES};
 
 /// The workspace as `cargo metadata` describes it, without its outside dependencies.
 #[derive(Debug)]
@@ -43,9 +43,16 @@ impl Workspace {
             .any(|kind| kind == "bin")
     }
 
-    /// Builds the binary as a user would run it, and says where it is.
+    /// Builds the binary as packages ship it, engines included, and says where it is.
     pub(crate) fn build_binary(&self) -> Result<PathBuf> {
-        let arguments = ["build", "--release", "-p", "watertight"];
+        let arguments = [
+            "build",
+            "--release",
+            "-p",
+            "watertight",
+            "--features",
+            ENGINES,
+        ];
         process::run(&mut process::cargo(arguments))?;
         Ok(self.binary())
     }

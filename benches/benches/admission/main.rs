@@ -1,28 +1,24 @@
-//! What a decision costs: a whole admission, alone and with a long queue, and one token bucket
-//! beside governor's.
+//! What a whole admission costs, alone, with limits and with a long queue.
 
 mod queue;
 
 use std::{
-    collections::HashMap,
     error::Error,
     hint::black_box,
-    num::NonZeroU32,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use governor::RateLimiter;
 use watertight_base::{Rate, ServiceId, TenantId, Tick};
 use watertight_benches::{Case, compare};
 use watertight_guard::{
     pool::{CompartmentSpec, PoolSpec},
-    throttle::{Quota, TokenBucket},
+    throttle::{Algorithm, Quota},
 };
 use watertight_layers::{Admission, Clock, What, Who};
-use watertight_plan::{Limit, Plan, Service, Tenant, TenantPlan};
+use watertight_plan::{Count, Limit, Plan, Service, Tenant, TenantPlan};
 
 use self::queue::Queue;
 
@@ -38,8 +34,7 @@ fn main() -> Outcome<()> {
         .enable_time()
         .build()?;
     let _timers = runtime.enter();
-    admissions()?;
-    buckets()
+    admissions()
 }
 
 fn admissions() -> Outcome<()> {
@@ -47,13 +42,19 @@ fn admissions() -> Outcome<()> {
     let what = What::new(&checkout, Tick::MAX);
     let (plain, limited) = (admission(100, 0)?, admission(100, 1)?);
     let (plain_who, limited_who) = (whos(&plain)?, whos(&limited)?);
+    let thrice = admission(100, 3)?;
+    let thrice_who = whos(&thrice)?;
     let busy = admission(1, 0)?;
     let whos_busy = whos(&busy)?;
     let mut queue = Queue::new(busy, whos_busy, checkout.clone());
-    let mut cases: [Case<'_>; 3] = [
+    let mut cases: [Case<'_>; 4] = [
         (
             "with 10,000 tenants waiting",
             Box::new(|operations| (0..operations).for_each(|_| queue.serve_one())),
+        ),
+        (
+            "uncontended, with three rate limits",
+            Box::new(|operations| admit(&thrice, &thrice_who, what, operations)),
         ),
         (
             "uncontended, with one rate limit",
@@ -68,88 +69,28 @@ fn admissions() -> Outcome<()> {
     Ok(())
 }
 
-/// One limit, 10,000 tenants: find the tenant's bucket, read the clock, take a token.
-fn buckets() -> Outcome<()> {
-    let names = tenants()?;
-    let quota = Quota::new(
-        Rate::new(PER_SECOND.into(), Duration::from_secs(1))?,
-        PER_SECOND.into(),
-    )?;
-    let clock = Clock::start();
-    let buckets: HashMap<_, _> = names
-        .iter()
-        .map(|name| (name.clone(), TokenBucket::default()))
-        .collect();
-    let per_second = NonZeroU32::new(PER_SECOND).ok_or("a rate of 0")?;
-    let governor = RateLimiter::keyed(governor::Quota::per_second(per_second));
-    let direct = RateLimiter::direct(governor::Quota::per_second(per_second));
-    let alone = TokenBucket::default();
-    let mut turns = names.iter().cycle();
-    let mut governor_turns = names.iter().cycle();
-    let mut keyed: [Case<'_>; 2] = [
-        (
-            "watertight",
-            Box::new(|operations| {
-                for name in turns.by_ref().take(operations as usize) {
-                    black_box(buckets[name].take(clock.now(), &quota, 1));
-                }
-            }),
-        ),
-        (
-            "governor",
-            Box::new(|operations| {
-                for name in governor_turns.by_ref().take(operations as usize) {
-                    let _ = black_box(governor.check_key(name));
-                }
-            }),
-        ),
-    ];
-    compare("token bucket, keyed by 10,000 tenants", &mut keyed);
-    let now = clock.now();
-    let mut single: [Case<'_>; 3] = [
-        (
-            "watertight, the clock read before",
-            Box::new(|operations| {
-                for _ in 0..operations {
-                    black_box(alone.take(now, &quota, 1));
-                }
-            }),
-        ),
-        (
-            "watertight",
-            Box::new(|operations| {
-                for _ in 0..operations {
-                    black_box(alone.take(clock.now(), &quota, 1));
-                }
-            }),
-        ),
-        (
-            "governor",
-            Box::new(|operations| {
-                for _ in 0..operations {
-                    let _ = black_box(direct.check());
-                }
-            }),
-        ),
-    ];
-    compare("token bucket, one", &mut single);
-    Ok(())
+fn quota() -> Outcome<Quota> {
+    let algorithm = Algorithm::TokenBucket {
+        burst: PER_SECOND.into(),
+    };
+    let rate = Rate::new(PER_SECOND.into(), Duration::from_secs(1))?;
+    Ok(Quota::new(algorithm, rate)?)
 }
 
 /// One compartment, where every tenant has a limit that it never reaches, or none.
 fn admission(seats: u64, limits: usize) -> Outcome<Admission> {
-    let limit = Limit {
-        id: "rate".parse()?,
-        rate: Rate::new(PER_SECOND.into(), Duration::from_secs(1))?,
-        burst: PER_SECOND.into(),
+    let limit = |number| -> Outcome<Limit> {
+        let id = format!("rate-{number}").parse()?;
+        Ok(Limit::new(id, Count::Rate(quota()?)))
     };
     let standard = TenantPlan {
-        throttle: vec![limit; limits],
+        throttle: (0..limits).map(limit).collect::<Outcome<_>>()?,
         ..TenantPlan::default()
     };
     let tenant = Tenant {
         plan: "standard".parse()?,
         segment: None,
+        throttle: Vec::new(),
     };
     let mut compartment =
         CompartmentSpec::new("all".parse()?, seats.try_into()?, vec!["checkout".parse()?]);
@@ -167,7 +108,7 @@ fn admission(seats: u64, limits: usize) -> Outcome<Admission> {
         plan = plan.tenant(name, tenant.clone());
     }
     let plan = plan.service(service).pool(pool).build()?;
-    Ok(Admission::new(Arc::new(plan), Clock::start())?)
+    Ok(Admission::new(Arc::new(plan), Clock::start()))
 }
 
 fn tenants() -> Outcome<Vec<TenantId>> {

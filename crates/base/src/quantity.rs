@@ -11,6 +11,8 @@ pub struct Percent(f64);
 impl Percent {
     /// 50 %.
     pub const HALF: Self = Self(50.0);
+    /// 100 %.
+    pub const WHOLE: Self = Self(100.0);
 
     /// The number, 0 to 100.
     pub const fn get(self) -> f64 {

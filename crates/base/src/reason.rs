@@ -13,6 +13,8 @@ use std::fmt;
 pub enum Reason {
     /// The target refuses this tenant's calls, or is down: its breaker is open.
     BreakerOpen,
+    /// We are unwell, and serve less of this tier until we are well again.
+    BrownOut,
     /// Every seat that the request may take is held, and its queue does not take more.
     CompartmentFull,
     /// A token or key was shown and failed its check: forged, expired, or nobody's.
@@ -63,8 +65,9 @@ impl GrpcCode {
 
 impl Reason {
     /// All reasons, in alphabetical order of their labels.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BreakerOpen,
+        Self::BrownOut,
         Self::CompartmentFull,
         Self::CredentialsInvalid,
         Self::DeadlineExceeded,
@@ -81,6 +84,7 @@ impl Reason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BreakerOpen => "breaker-open",
+            Self::BrownOut => "brown-out",
             Self::CompartmentFull => "compartment-full",
             Self::CredentialsInvalid => "credentials-invalid",
             Self::DeadlineExceeded => "deadline-exceeded",
@@ -100,9 +104,11 @@ impl Reason {
             Self::CredentialsInvalid | Self::NoTenant => 401,
             Self::IdentityConflict | Self::UnknownTenant => 403,
             Self::TenantConcurrency | Self::TenantQueueFull | Self::TenantRate => 429,
-            Self::BreakerOpen | Self::CompartmentFull | Self::DeadlineExceeded | Self::Draining => {
-                503
-            }
+            Self::BreakerOpen
+            | Self::BrownOut
+            | Self::CompartmentFull
+            | Self::DeadlineExceeded
+            | Self::Draining => 503,
         }
     }
 
@@ -127,6 +133,7 @@ impl Reason {
             Self::BreakerOpen => {
                 "The service is failing for this tenant, or is down; calls to it are held back."
             }
+            Self::BrownOut => "We are under strain and serve less of this kind until it is over.",
             Self::CompartmentFull => "The compartment is full, and so is its queue.",
             Self::CredentialsInvalid => "The token or key shown is forged, expired, or nobody's.",
             Self::DeadlineExceeded => "No seat came free before the request's deadline.",
@@ -134,10 +141,10 @@ impl Reason {
             Self::IdentityConflict => "The request names more than one tenant.",
             Self::NoTenant => "The request does not say on whose behalf it is made.",
             Self::TenantConcurrency => {
-                "The tenant has as many requests in flight as its plan allows."
+                "As many requests are in flight as the caller's limit allows."
             }
             Self::TenantQueueFull => "The tenant already has as many requests waiting as it may.",
-            Self::TenantRate => "The tenant is over its own rate.",
+            Self::TenantRate => "A limit of this caller is used up.",
             Self::UnknownTenant => "The tenant is not known here.",
         }
     }

@@ -1,7 +1,8 @@
 //! Bodies on their way: bounded, watched, and streamed under backpressure.
 //!
-//! *Up*: [`RequestBody`] passes a client's frames on as the upstream takes them, counts its bytes
-//! and its silences, and remembers what was wrong, so that the answer can name it.
+//! *Up*: [`RequestBody`] passes a client's frames on as the upstream takes them and as limits on bytes
+//! allow, counts its bytes and its silences, and remembers what was wrong, so that the answer can
+//! name it.
 //!
 //! *Down*: a relay of a bounded number of bytes lies between upstream and client. The upstream end
 //! fills it without waiting for the reader until it is full; when the upstream's last byte is in,
@@ -28,6 +29,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use crate::pace::Pace;
+
 /// Why a body ended before its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -53,6 +56,7 @@ pub(crate) enum BodyError {
 pub(crate) struct BodyWatch {
     bytes: AtomicU64,
     error: AtomicU8,
+    paced_nanos: AtomicU64,
 }
 
 impl BodyWatch {
@@ -68,6 +72,11 @@ impl BodyWatch {
             4 => Some(BodyError::Malformed),
             _ => None,
         }
+    }
+
+    /// How long the body was, or is just being, held up by its pace.
+    pub(crate) fn paced(&self) -> Duration {
+        Duration::from_nanos(self.paced_nanos.load(Ordering::Acquire))
     }
 
     fn fail(&self, error: BodyError) -> BodyError {
@@ -90,8 +99,20 @@ pub(crate) struct RequestBody {
     silence_max: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     watch: Arc<BodyWatch>,
-    /// Fields that name a tenant: said before the body or not at all.
+    /// Fields that are said before the body or not at all.
     not_in_trailers: Vec<HeaderName>,
+    paced: Option<Paced>,
+}
+
+/// What is in hand of a body that is passed on at a pace.
+#[derive(Debug)]
+struct Paced {
+    pace: Pace,
+    /// What came and was not passed on.
+    held: Bytes,
+    /// How much of that is charged, and passed on after the pause.
+    due: usize,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
@@ -109,7 +130,18 @@ impl RequestBody {
             silence: None,
             watch,
             not_in_trailers,
+            paced: None,
         }
+    }
+
+    /// Passes on at `pace` from now on.
+    pub(crate) fn set_pace(&mut self, pace: Pace) {
+        self.paced = Some(Paced {
+            pace,
+            held: Bytes::new(),
+            due: 0,
+            pause: None,
+        });
     }
 
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -121,12 +153,10 @@ impl RequestBody {
     }
 }
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+impl RequestBody {
+    /// What came, as it came.
+    fn poll_next(
+        &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut frame = match Pin::new(&mut self.inner).poll_frame(context) {
@@ -145,12 +175,7 @@ impl Body for RequestBody {
                 return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
             }
         };
-        let silence_max = self.silence_max;
-        if let Some(silence) = &mut self.silence {
-            silence
-                .as_mut()
-                .reset(Instant::from_std(later(silence_max)));
-        }
+        self.end_silence();
         if let Some(trailers) = frame.trailers_mut() {
             for name in &self.not_in_trailers {
                 trailers.remove(name);
@@ -167,12 +192,77 @@ impl Body for RequestBody {
         Poll::Ready(Some(Ok(frame)))
     }
 
+    fn end_silence(&mut self) {
+        let silence_max = self.silence_max;
+        if let Some(silence) = &mut self.silence {
+            silence.as_mut().reset(Instant::now() + silence_max);
+        }
+    }
+
+    /// The next slice of what is in hand, after its pause. None: nothing is in hand.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(paced) = self.paced.as_mut().filter(|paced| !paced.held.is_empty()) else {
+            return Poll::Ready(None);
+        };
+        if paced.due == 0 {
+            paced.due = paced.held.len().min(paced.pace.slice_bytes());
+            let wait = paced.pace.charge(paced.due);
+            if !wait.is_zero() {
+                let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+                self.watch.paced_nanos.fetch_add(nanos, Ordering::AcqRel);
+                paced.pause = Some(Box::pin(tokio::time::sleep(wait)));
+            }
+        }
+        if let Some(pause) = &mut paced.pause {
+            ready!(pause.as_mut().poll(context));
+        }
+        paced.pause = None;
+        let slice = paced.held.split_to(std::mem::take(&mut paced.due));
+        self.end_silence();
+        Poll::Ready(Some(slice))
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let paced = self.paced.as_ref();
+        paced.map_or(0, |paced| paced.held.len() as u64)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(slice) = ready!(self.poll_held(context)) {
+                return Poll::Ready(Some(Ok(Frame::data(slice))));
+            }
+            let next = ready!(self.poll_next(context));
+            match (next, &mut self.paced) {
+                (Some(Ok(frame)), Some(paced)) => match frame.into_data() {
+                    Ok(data) => paced.held = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                (next, _) => return Poll::Ready(next),
+            }
+        }
+    }
+
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.held_bytes() == 0 && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (hint, held) = (self.inner.size_hint(), self.held_bytes());
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower().saturating_add(held));
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper.saturating_add(held));
+        }
+        whole
     }
 }
 
@@ -186,11 +276,6 @@ fn is_malformed(error: &hyper::Error) -> bool {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
         )
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "a timer is set at the edge")]
-fn later(span: Duration) -> std::time::Instant {
-    std::time::Instant::now() + span
 }
 
 /// What travels through a relay.
@@ -286,7 +371,16 @@ impl ResponseBody {
 
 impl From<Vec<u8>> for ResponseBody {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::from(vec![Frame::data(bytes.into())])
+        Self::from(Bytes::from(bytes))
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            return Self::empty();
+        }
+        Self::from(vec![Frame::data(bytes)])
     }
 }
 

@@ -10,10 +10,17 @@ use prometheus_client::{
 };
 use watertight_guard::{
     breaker::State,
+    health::View,
     pool::{CompartmentView, PoolView},
+    throttle::lease,
 };
 
-use crate::shared::{ServiceView, Shared};
+use watertight_layers::KeyedView;
+
+use crate::{
+    last_good::LastGoodView,
+    shared::{ServiceView, Shared},
+};
 
 /// Reads views when it is asked.
 #[derive(Debug)]
@@ -30,6 +37,11 @@ impl Collector for Collected {
         encode_compartments(&mut encoder, &pools)?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
+        encode_health(&mut encoder, &shared.admission.health())?;
+        let cluster = shared.admission.cluster().unwrap_or_default();
+        encode_cluster(&mut encoder, &cluster)?;
+        encode_keyed(&mut encoder, &shared.admission.keyed())?;
+        encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
         let counts = shared.admission.tenant_counts();
         gauges(
             &mut encoder,
@@ -87,6 +99,104 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
                 i64::from(pool.capacity),
             )
         }),
+    )
+}
+
+fn encode_health(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::Result {
+    let shares = views.iter().flat_map(|view| {
+        view.shares.iter().map(move |share| {
+            let labels: Labels = vec![
+                ("scope", view.scope.to_string()),
+                ("tier", share.tier.label().to_owned()),
+            ];
+            #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+            let percent = share.share.get().round() as i64;
+            (labels, percent)
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_limits_in_force_percent",
+        "How much of the limits of a tier is in force because of the health of a scope",
+        shares,
+    )
+}
+
+fn encode_cluster(encoder: &mut DescriptorEncoder<'_>, view: &lease::View) -> fmt::Result {
+    gauges(
+        encoder,
+        "watertight_limit_store_away",
+        "Whether the store in which nodes count limits together is away: 1 if it is",
+        [(Vec::new(), i64::from(view.is_away))],
+    )?;
+    gauges(
+        encoder,
+        "watertight_limit_store_nodes",
+        "Nodes that count limits together, as the store said last",
+        [(Vec::new(), i64::from(view.nodes))],
+    )?;
+    counters(
+        encoder,
+        "watertight_limit_store_trips",
+        "Round trips to the store in which nodes count limits together",
+        [(Vec::new(), view.trips as f64)],
+    )?;
+    counters(
+        encoder,
+        "watertight_limit_store_failures",
+        "Round trips to the store that failed or took too long",
+        [(Vec::new(), view.failures as f64)],
+    )?;
+    let decisions = [
+        ("together", view.decisions.saturating_sub(view.alone)),
+        ("alone", view.alone),
+    ];
+    counters(
+        encoder,
+        "watertight_limit_store_decisions",
+        "Decisions of limits that nodes count together, by whether the store had its say",
+        decisions.map(|(how, number)| (vec![("how", how.to_owned())], number as f64)),
+    )
+}
+
+fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::Result {
+    let tables = [("named", view.named), ("anybody", view.invented)];
+    let label = |table: &str| -> Labels { vec![("table", table.to_owned())] };
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let places = tables.iter().flat_map(|(table, occupancy)| {
+        [("live", occupancy.live), ("all", occupancy.places)].map(|(state, number)| {
+            let mut labels = label(table);
+            labels.push(("state", state.to_owned()));
+            (labels, whole(number))
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_throttle_places",
+        "Places for callers in the tables of limits, by table and state: all, and those in use",
+        places,
+    )?;
+    gauges(
+        encoder,
+        "watertight_throttle_memory_bytes",
+        "Bytes that the tables of limits take",
+        tables
+            .iter()
+            .map(|(table, occupancy)| (label(table), whole(occupancy.bytes))),
+    )?;
+    counters(
+        encoder,
+        "watertight_throttle_overflows",
+        "Decisions for callers who found no place in a table and shared a counter",
+        tables
+            .iter()
+            .map(|(table, occupancy)| (label(table), occupancy.overflowed as f64)),
+    )?;
+    gauges(
+        encoder,
+        "watertight_throttle_waiting",
+        "Requests that wait for their turn at a limit",
+        [(Vec::new(), whole(view.waiting))],
     )
 }
 
@@ -173,6 +283,37 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "watertight_upstream_failures",
         "Connections to an upstream that were not made, or broke before an answer",
         upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
+    )
+}
+
+fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) -> fmt::Result {
+    let size = |number| [(Vec::new(), i64::try_from(number).unwrap_or(i64::MAX))];
+    gauges(
+        encoder,
+        "watertight_last_good_answers",
+        "Last good answers that are kept",
+        size(view.entries),
+    )?;
+    gauges(
+        encoder,
+        "watertight_last_good_bytes",
+        "Bytes that last good answers take",
+        size(view.bytes),
+    )?;
+    let by = |name, rows: [(&str, u64); 2]| {
+        rows.map(|(value, number)| (vec![(name, value.to_owned())], number as f64))
+    };
+    counters(
+        encoder,
+        "watertight_last_good_lookups",
+        "Requests for which a last good answer was looked for, by result: hit, or miss",
+        by("result", [("hit", view.hits), ("miss", view.misses)]),
+    )?;
+    counters(
+        encoder,
+        "watertight_last_good_stores",
+        "Answers that could be kept, by result: kept, or full when there was no room",
+        by("result", [("kept", view.kept), ("full", view.not_kept)]),
     )
 }
 

@@ -16,6 +16,16 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A field that is none, or means something else.
+    #[error(
+        "{name:?} cannot be the field that {what}: it is none, or one that means something else"
+    )]
+    FieldName {
+        /// The name given.
+        name: String,
+        /// What the field is for.
+        what: &'static str,
+    },
     /// A limit that cannot be counted.
     #[error(transparent)]
     Guard(#[from] watertight_guard::Error),

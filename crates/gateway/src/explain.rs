@@ -3,10 +3,10 @@
 //! It is asked of a running gateway, or of a plan that nothing runs by; both read paths the way
 //! that requests are read, so that an explanation and a request cannot disagree.
 
-use std::sync::Arc;
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use watertight_base::{ServiceId, TenantId};
-use watertight_layers::{Admission, Explanation, What};
+use watertight_layers::{Admission, Explanation, What, Who};
 use watertight_plan::{Plan, Service};
 
 use crate::path;
@@ -18,6 +18,35 @@ pub struct Question {
     pub tenant: TenantId,
     /// The path that it would ask for; a query after it does not count.
     pub path: String,
+    /// Where the client would be, for limits by address.
+    pub address: Option<IpAddr>,
+    /// Which user of the tenant would ask, for limits by user.
+    pub user: Option<String>,
+    /// Which API key would be shown, by its name in the configuration.
+    pub key: Option<String>,
+}
+
+impl Question {
+    /// A request of `tenant` for `path`, of no particular address, user or key.
+    pub fn new(tenant: TenantId, path: impl Into<String>) -> Self {
+        Self {
+            tenant,
+            path: path.into(),
+            address: None,
+            user: None,
+            key: None,
+        }
+    }
+
+    /// Who would ask.
+    pub(crate) fn who(&self, admission: &Admission) -> Result<Who, NoExplanation> {
+        let who = admission.who(&self.tenant);
+        let mut who = who.map_err(|_| NoExplanation::UnknownTenant)?;
+        who.address = self.address;
+        who.user = self.user.as_deref().map(Arc::from);
+        who.key = self.key.as_deref().map(Arc::from);
+        Ok(who)
+    }
 }
 
 /// Why a question has no explanation.
@@ -45,24 +74,27 @@ pub fn explain(
     question: &Question,
 ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
     let plan = admission.plan();
-    let service = service_of(&plan, question)?;
+    let (service, path) = service_of(&plan, question)?;
     let service = plan.services().get(service).cloned();
     let service = service.ok_or(NoExplanation::NoService)?;
-    let who = admission
-        .who(&question.tenant)
-        .map_err(|_| NoExplanation::UnknownTenant)?;
+    let who = question.who(admission)?;
     let now = admission.clock().now();
-    let explanation = admission.explain(&who, What::new(&service.id, now + service.timeout), now);
+    let what = What {
+        path: &path,
+        ..What::new(&service.id, now + service.timeout)
+    };
+    let explanation = admission.explain(&who, what, now);
     Ok((service, explanation))
 }
 
-/// The service that the path of `question` belongs to.
-pub(crate) fn service_of<'p>(
+/// The service that the path of `question` belongs to, and the path's normal form.
+pub(crate) fn service_of<'p, 'q>(
     plan: &'p Plan,
-    question: &Question,
-) -> Result<&'p ServiceId, NoExplanation> {
+    question: &'q Question,
+) -> Result<(&'p ServiceId, Cow<'q, str>), NoExplanation> {
     let path = question.path.split(['?', '#']).next().unwrap_or_default();
     let path = path::normalise(path).map_err(|_| NoExplanation::BadPath)?;
     let service = plan.routes().service_of(&path);
-    service.ok_or(NoExplanation::NoService)
+    let service = service.ok_or(NoExplanation::NoService)?;
+    Ok((service, path))
 }

@@ -11,7 +11,7 @@ pub(crate) mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, Uri, Version, uri::PathAndQuery};
+use http::{HeaderName, Request, Response, Uri, Version, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use watertight_base::Tick;
@@ -21,7 +21,10 @@ use self::{
     connection::ConnectError,
     upstream::{Lease, Turn, Upstream},
 };
-use crate::{body::RequestBody, fault::Fault};
+use crate::{
+    body::{BodyWatch, RequestBody},
+    fault::Fault,
+};
 
 /// Times that a request of which nothing was sent is tried, at most.
 const ATTEMPTS_MAX: usize = 4;
@@ -30,6 +33,8 @@ const ATTEMPTS_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Upstreams {
     pub(crate) service: Arc<Service>,
+    /// The field in which the service says what a request has cost.
+    pub(crate) cost_field: Option<HeaderName>,
     pub(crate) all: Vec<Arc<Upstream>>,
 }
 
@@ -45,7 +50,8 @@ impl Upstreams {
             .flatten()
     }
 
-    /// Sends `request` and waits for the head of its answer, until `deadline`.
+    /// Sends `request` and waits for the head of its answer, until `deadline` and as much longer as
+    /// its body is held up by its pace.
     ///
     /// `path` replaces the request's path and query. The lease holds the connection that the
     /// answer's body comes on.
@@ -55,11 +61,19 @@ impl Upstreams {
         path: PathAndQuery,
         now: Tick,
         deadline: std::time::Instant,
+        watch: &BodyWatch,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
-        let attempts = self.attempt(request, path, now);
-        timeout_at(Instant::from_std(deadline), attempts)
-            .await
-            .unwrap_or(Err(Fault::UpstreamTimeout))
+        let mut attempts = std::pin::pin!(self.attempt(request, path, now));
+        let mut until = deadline;
+        loop {
+            if let Ok(result) = timeout_at(Instant::from_std(until), attempts.as_mut()).await {
+                return result;
+            }
+            match deadline.checked_add(watch.paced()) {
+                Some(later) if later > until => until = later,
+                _ => return Err(Fault::UpstreamTimeout),
+            }
+        }
     }
 
     async fn attempt(

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
+use watertight_guard::throttle::lease::Cluster;
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
@@ -21,11 +22,12 @@ use crate::{
     collector::Collected,
     explain::{NoExplanation, Question, service_of},
     identify::Identifier,
+    last_good::LastGood,
     listen::{Listening, Peer, Stop},
     metrics::Metrics,
     record::Recorder,
     runtimes::Runtimes,
-    serve::Door,
+    serve::{Door, less},
     shared::{Current, ServiceView, Shared},
 };
 
@@ -47,10 +49,10 @@ pub struct Gateway {
 /// What [`Gateway::start`] would say, addresses aside.
 pub fn check(plan: &Plan) -> Result<(), Error> {
     Identifier::new(plan.identity())?;
+    less::check(plan)?;
     for listener in plan.listeners() {
         crate::listen::check(listener)?;
     }
-    Admission::new(Arc::new(plan.clone()), Clock::start())?;
     Ok(())
 }
 
@@ -60,6 +62,24 @@ impl Gateway {
     /// # Errors
     /// [`Error`] when an address cannot be bound, or keys or certificates cannot be used.
     pub fn start(plan: Arc<Plan>, clock: Clock) -> Result<Self, Error> {
+        let admission = Admission::new(Arc::clone(&plan), clock);
+        Self::open_all(plan, clock, admission)
+    }
+
+    /// The same, as one of the nodes that count limits together in `cluster`.
+    ///
+    /// # Errors
+    /// [`Error`] as for [`Gateway::start`].
+    pub fn start_with(
+        plan: Arc<Plan>,
+        clock: Clock,
+        cluster: Arc<dyn Cluster>,
+    ) -> Result<Self, Error> {
+        let admission = Admission::with_cluster(Arc::clone(&plan), clock, cluster);
+        Self::open_all(plan, clock, admission)
+    }
+
+    fn open_all(plan: Arc<Plan>, clock: Clock, admission: Admission) -> Result<Self, Error> {
         let runtimes = Runtimes::start()?;
         let node = plan.node();
         let log = AccessLog::new(node.log.access == AccessLogPlan::Stdout);
@@ -77,11 +97,13 @@ impl Gateway {
         let current = Current::new(&plan, None, clock)?;
         let shared = Arc::new(Shared {
             clock,
-            admission: Admission::new(Arc::clone(&plan), clock)?,
+            admission,
             current: ArcSwap::from_pointee(current),
             recorder: Arc::new(recorder),
+            last_good: Arc::new(LastGood::new(plan.throttling())),
             runtimes,
         });
+        shared.recorder.metrics.reload(&plan);
         let gateway = Self {
             shared,
             listening: Mutex::default(),
@@ -90,6 +112,7 @@ impl Gateway {
         let opened = gateway.open_new(&plan)?;
         gateway.swap_listeners(opened, &plan);
         gateway.sweep_idle_connections();
+        crate::health::watch(&gateway.shared);
         Ok(gateway)
     }
 
@@ -109,11 +132,9 @@ impl Gateway {
             .log
             .set_open(log_open)
             .map_err(Error::Threads)?;
-        shared.admission.reload(Arc::clone(&plan))?;
-        shared
-            .recorder
-            .metrics
-            .set_tenant_label_max(plan.node().metrics.tenant_label_max);
+        shared.admission.reload(Arc::clone(&plan));
+        shared.last_good.reload(plan.throttling());
+        shared.recorder.metrics.reload(&plan);
         shared.current.store(Arc::new(current));
         self.swap_listeners(opened, &plan);
         Ok(())
@@ -179,18 +200,17 @@ impl Gateway {
         question: &Question,
     ) -> Result<(Arc<Service>, Explanation), NoExplanation> {
         let current = self.shared.current.load();
-        let service = service_of(&current.plan, question)?;
+        let (service, path) = service_of(&current.plan, question)?;
         let upstreams = current
             .services
             .get(service)
             .ok_or(NoExplanation::NoService)?;
         let admission = &self.shared.admission;
-        let who = admission
-            .who(&question.tenant)
-            .map_err(|_| NoExplanation::UnknownTenant)?;
+        let who = question.who(admission)?;
         let now = self.shared.clock.now();
         let what = What {
             service: &upstreams.service.id,
+            path: &path,
             deadline: now + upstreams.service.timeout,
             held_back: upstreams.held_back(now),
         };

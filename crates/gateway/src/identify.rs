@@ -6,16 +6,20 @@
 //! a peer that is not trusted is not seen, and is stripped before the request is forwarded.
 
 mod api_key;
+mod client;
 mod jwt;
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use watertight_base::{Reason, TenantId};
 use watertight_guard::pool::Class;
 use watertight_plan::{HostPattern, Identity, Source};
 
-use self::{api_key::ApiKeys, jwt::Tokens};
+use self::{
+    api_key::ApiKeys,
+    jwt::{Bearer, Tokens},
+};
 use crate::Error;
 
 pub(crate) use self::api_key::API_KEY;
@@ -39,8 +43,8 @@ enum Asked {
     Path { prefix: String },
 }
 
-/// Fields that mean something else, and so cannot name a tenant.
-const MEANS_SOMETHING: [HeaderName; 14] = [
+/// Fields that mean something else, and so cannot be chosen for what we have to say.
+pub(crate) const MEANS_SOMETHING: [HeaderName; 14] = [
     header::AUTHORIZATION,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -64,6 +68,12 @@ pub struct Identified<'a> {
     pub tenant: TenantId,
     /// The class that an API key gives its requests.
     pub class: Option<Class>,
+    /// The name of the API key that was shown.
+    pub key: Option<Arc<str>>,
+    /// The user within the tenant: the subject of the token that was shown.
+    pub user: Option<Arc<str>>,
+    /// Where the client is.
+    pub client: IpAddr,
     /// The path to route and forward.
     pub path: Cow<'a, str>,
 }
@@ -117,14 +127,21 @@ impl Identifier {
         peer: IpAddr,
     ) -> Result<Identified<'a>, Reason> {
         let mut found: Option<TenantId> = None;
-        let mut class = None;
+        let (mut class, mut key, mut user) = (None, None, None);
         let mut rest = Cow::Borrowed(path);
         for source in &self.sources {
             let named = match source {
-                Asked::Jwt { claim } => self.by_token(&head.headers, claim)?,
-                Asked::ApiKey => self.keys.owner(&head.headers)?.map(|(tenant, key_class)| {
-                    class = Some(key_class);
-                    tenant
+                Asked::Jwt { claim } => {
+                    let owner = self.by_token(&head.headers, claim)?;
+                    owner.map(|bearer| {
+                        user = bearer.user;
+                        bearer.tenant
+                    })
+                }
+                Asked::ApiKey => self.keys.owner(&head.headers)?.map(|owner| {
+                    class = Some(owner.class);
+                    key = Some(owner.key);
+                    owner.tenant
                 }),
                 Asked::Header(name) => self.by_header(&head.headers, name, peer)?,
                 Asked::Host(pattern) => by_host(head, pattern)?,
@@ -148,6 +165,9 @@ impl Identifier {
         Ok(Identified {
             tenant,
             class,
+            key,
+            user,
+            client: client::address(&self.identity, &head.headers, peer),
             path: rest,
         })
     }
@@ -169,7 +189,7 @@ impl Identifier {
             .any(|source| matches!(source, Asked::ApiKey))
     }
 
-    fn by_token(&self, headers: &HeaderMap, claim: &str) -> Result<Option<TenantId>, Reason> {
+    fn by_token(&self, headers: &HeaderMap, claim: &str) -> Result<Option<Bearer>, Reason> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
@@ -181,7 +201,7 @@ impl Identifier {
             .split_once(|letter: char| letter.is_ascii_whitespace())
             .unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
-            tokens.tenant(token.trim(), claim).map(Some)
+            tokens.owner(token.trim(), claim).map(Some)
         } else {
             Ok(None)
         }

@@ -12,9 +12,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use watertight_guard::breaker::Outcome;
-use watertight_layers::Permit;
+use watertight_layers::{Clock, Permit};
 
-use crate::{body::RelaySender, fault::Fault, forward::upstream::Lease, record::Record};
+use crate::{
+    body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture, pace::Pace,
+    record::Record,
+};
 
 /// A body that is no longer than this is waited for.
 const SHORT_BYTES: u64 = 16 * 1024;
@@ -41,6 +44,11 @@ pub(crate) struct InFlight {
     pub(crate) permit: Permit,
     /// When its answer's head must be there.
     pub(crate) deadline: std::time::Instant,
+    pub(crate) clock: Clock,
+    /// What holds its bytes to their pace.
+    pub(crate) pace: Option<Pace>,
+    /// A copy of its answer, if that may stand in for later ones.
+    pub(crate) capture: Option<Capture>,
     /// What it does, for those who trace.
     pub(crate) span: tracing::Span,
     /// What will be written of it.
@@ -79,7 +87,7 @@ impl InFlight {
             .size_hint()
             .exact()
             .is_some_and(|length| length <= SHORT_BYTES);
-        if !is_short {
+        if !is_short || self.pace.is_some() {
             return Gathered::Begun(frames);
         }
         let gather = async {
@@ -87,8 +95,7 @@ impl InFlight {
             while !body.is_end_stream() {
                 match body.frame().await {
                     Some(Ok(frame)) => {
-                        let length = frame.data_ref().map_or(0, Bytes::len);
-                        self.record.bytes_down += length as u64;
+                        self.came(&frame);
                         frames.push(frame);
                     }
                     Some(Err(_)) => return false,
@@ -98,7 +105,10 @@ impl InFlight {
             true
         };
         match timeout(MOMENT, gather).await {
-            Ok(true) => Gathered::Whole(frames),
+            Ok(true) => {
+                self.is_whole();
+                Gathered::Whole(frames)
+            }
             Ok(false) => Gathered::Broken,
             Err(_) => Gathered::Begun(frames),
         }
@@ -127,15 +137,15 @@ impl InFlight {
                 Ok(Some(Err(_))) => return self.record.cut_short(Fault::UpstreamReset),
                 Err(_) => return self.record.cut_short(Fault::UpstreamTimeout),
             };
-            self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.came(&frame);
             if body.is_end_stream() {
                 return self.pass_last(frame, relay, silence_max).await;
             }
-            match timeout(silence_max, relay.send(frame)).await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return self.record.cut_short(Fault::ClientGone),
+            if !pass(self.pace.as_ref(), frame, &relay, silence_max).await {
+                return self.record.cut_short(Fault::ClientGone);
             }
         }
+        self.is_whole();
         let upstream = self.give_back();
         relay.end();
         keep(upstream).await;
@@ -144,30 +154,77 @@ impl InFlight {
     /// Passes the last frame on. Whoever has the last byte finds the seat free: the client may send its
     /// next request at once.
     async fn pass_last(
-        self,
+        mut self,
         frame: Frame<Bytes>,
         relay: RelaySender,
         silence_max: std::time::Duration,
     ) {
+        self.is_whole();
         let Self {
             upstream,
             permit,
+            pace,
             mut record,
             ..
         } = self;
         drop(permit);
-        match timeout(silence_max, relay.send(frame)).await {
-            Ok(true) => relay.end(),
-            Ok(false) | Err(_) => record.cut_short(Fault::ClientGone),
+        if pass(pace.as_ref(), frame, &relay, silence_max).await {
+            relay.end();
+        } else {
+            record.cut_short(Fault::ClientGone);
         }
         drop(record);
         keep(upstream).await;
+    }
+
+    /// Notes what came of the answer's body.
+    fn came(&mut self, frame: &Frame<Bytes>) {
+        self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.capture.as_mut().is_some_and(|copy| !copy.take(frame)) {
+            self.capture = None;
+        }
+    }
+
+    /// All of the answer came.
+    pub(crate) fn is_whole(&mut self) {
+        if let Some(copy) = self.capture.take() {
+            copy.finish(self.clock.now());
+        }
     }
 
     /// Gives everything back after the last byte, except for the connection.
     pub(crate) fn give_back(self) -> Option<Lease> {
         self.upstream
     }
+}
+
+/// Passes a frame on at its pace. False: the reader is gone, or does not read.
+async fn pass(
+    pace: Option<&Pace>,
+    frame: Frame<Bytes>,
+    relay: &RelaySender,
+    silence_max: std::time::Duration,
+) -> bool {
+    let send = async |frame| matches!(timeout(silence_max, relay.send(frame)).await, Ok(true));
+    let Some(pace) = pace else {
+        return send(frame).await;
+    };
+    let mut data = match frame.into_data() {
+        Ok(data) => data,
+        Err(trailers) => return send(trailers).await,
+    };
+    while !data.is_empty() {
+        let slice = data.split_to(data.len().min(pace.slice_bytes()));
+        tokio::select! {
+            biased;
+            () = pace.pass(slice.len()) => {}
+            () = relay.closed() => return false,
+        }
+        if !send(Frame::data(slice)).await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Keeps a connection for another request.

@@ -7,7 +7,8 @@
 //! **Does not care** about configuration files, the admin API or the command line.
 //!
 //! **Laws.** A request is recorded once, whatever becomes of it. A seat is held until the last
-//! upstream byte has arrived, and no longer. Connections to an upstream never exceed their cap. A
+//! upstream byte has arrived, and no longer. An answer that is less than the whole one says so; an
+//! answer that stands in for another is the tenant's own. Connections to an upstream never exceed their cap. A
 //! reload fails no request.
 //!
 //! ```
@@ -29,10 +30,13 @@ mod explain;
 mod fault;
 mod forward;
 mod gateway;
+mod health;
 mod identify;
 mod in_flight;
+mod last_good;
 mod listen;
 mod metrics;
+mod pace;
 mod path;
 mod record;
 mod runtimes;
@@ -46,6 +50,7 @@ pub use fault::Fault;
 pub use forward::upstream::UpstreamView;
 pub use gateway::{Gateway, check};
 pub use identify::{Identified, Identifier};
+pub use last_good::terms::{CacheControl, vary};
 pub use listen::{Listening, Peer};
 pub use path::{BadPath, normalise};
 pub use shared::ServiceView;

@@ -293,7 +293,10 @@ async fn speak<S, F, A, B>(
         let mut busy = activity.begin();
         let answer = (shared.serve)(request, peer);
         async move {
-            let response = answer.await;
+            let mut response = answer.await;
+            if let Some(held_up) = response.extensions_mut().remove() {
+                busy.paced(held_up);
+            }
             busy.answered();
             Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
         }

@@ -20,7 +20,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use watertight_base::TenantId;
-use watertight_plan::Service;
+use watertight_plan::{Plan, Service};
+
+use crate::record::Degraded;
 
 /// Boundaries of `http.server.request.duration` in OpenTelemetry's semantic conventions, seconds.
 const DURATION_BUCKETS: [f64; 14] = [
@@ -48,6 +50,17 @@ struct ForTenant {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Less {
+    service: String,
+    how: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfService {
+    service: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OnListener {
     listener: String,
 }
@@ -58,6 +71,8 @@ pub(crate) struct Metrics {
     requests: Family<Answered, Counter>,
     durations: Family<Served, Histogram, fn() -> Histogram>,
     tenants: Family<ForTenant, Counter>,
+    degraded: Family<Less, Counter>,
+    costs_ignored: Family<OfService, Counter>,
     connections: Family<OnListener, Gauge>,
     accepted: Family<OnListener, Counter>,
     labels: Arc<Labels>,
@@ -76,6 +91,8 @@ impl Metrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             tenants: Family::default(),
+            degraded: Family::default(),
+            costs_ignored: Family::default(),
             connections: Family::default(),
             accepted: Family::default(),
             labels: Arc::new(Labels {
@@ -85,8 +102,17 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn set_tenant_label_max(&self, max: usize) {
+    /// Counts for the services of `plan` from now on.
+    pub(crate) fn reload(&self, plan: &Plan) {
+        let max = plan.node().metrics.tenant_label_max;
         self.labels.max.store(max, Ordering::Relaxed);
+        let services = plan.services().values();
+        for service in services.filter(|service| service.cost.header.is_some()) {
+            // From 0 on, so that the first that is ignored is seen as a rise.
+            drop(self.costs_ignored.get_or_create(&OfService {
+                service: service.id.to_string(),
+            }));
+        }
     }
 
     pub(crate) fn request(
@@ -94,6 +120,7 @@ impl Metrics {
         service: Option<&Service>,
         listed: Option<&TenantId>,
         status: u16,
+        degraded: Option<Degraded>,
         duration: Duration,
     ) {
         let (name, tier) = service.map_or(("", ""), |service| {
@@ -114,7 +141,15 @@ impl Metrics {
                 .get_or_create(&served)
                 .observe(duration.as_secs_f64());
         }
+        if let Some(how) = degraded {
+            let less = Less {
+                service: name.to_owned(),
+                how: how.label(),
+            };
+            self.degraded.get_or_create(&less).inc();
+        }
         let result = match status {
+            _ if degraded.is_some() => "degraded",
             429 | 503 => "refused",
             0..400 => "ok",
             400..500 => "client-error",
@@ -124,6 +159,14 @@ impl Metrics {
         self.tenants
             .get_or_create(&ForTenant { tenant, result })
             .inc();
+    }
+
+    /// How often it was, with this time.
+    pub(crate) fn cost_ignored(&self, service: &Service) -> u64 {
+        let labels = OfService {
+            service: service.id.to_string(),
+        };
+        self.costs_ignored.get_or_create(&labels).inc() + 1
     }
 
     pub(crate) fn connected(&self, listener: &str) -> Connected {
@@ -151,6 +194,16 @@ impl Metrics {
             "watertight_tenant_requests",
             "Requests by tenant and result; tenants beyond the label budget are __other__",
             self.tenants.clone(),
+        );
+        registry.register(
+            "watertight_degraded_answers",
+            "Answers that were less than the whole one because of a limit, by service and how",
+            self.degraded.clone(),
+        );
+        registry.register(
+            "watertight_costs_ignored",
+            "Answers of a service whose cost was no number, or larger than a request may cost",
+            self.costs_ignored.clone(),
         );
         registry.register(
             "watertight_connections",
@@ -199,11 +252,11 @@ mod tests {
         let metrics = Metrics::new(2);
         let acme: TenantId = "acme".parse().unwrap();
         for _ in 0..1000 {
-            metrics.request(None, None, 200, Duration::ZERO);
+            metrics.request(None, None, 200, None, Duration::ZERO);
         }
         for name in ["acme", "globex", "initech", "acme"] {
             let tenant: TenantId = name.parse().unwrap();
-            metrics.request(None, Some(&tenant), 200, Duration::ZERO);
+            metrics.request(None, Some(&tenant), 200, None, Duration::ZERO);
         }
         assert_eq!(metrics.labels.of(Some(&acme)), "acme");
         assert_eq!(metrics.labels.of(Some(&"initech".parse().unwrap())), OTHER);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 use serde::Serialize;
-use watertight_base::{Reason, TenantId, Tick};
+use watertight_base::{LimitId, Reason, TenantId, Tick};
 use watertight_layers::{Clock, Permit, Refusal};
-use watertight_plan::Service;
+use watertight_plan::{Cost, Service};
 
 use crate::{access_log::AccessLog, body::BodyWatch, fault::Fault, metrics::Metrics};
 
@@ -38,11 +38,38 @@ pub(crate) struct Record {
     compartment: Option<String>,
     status: u16,
     reason: &'static str,
+    limit: Option<LimitId>,
+    degraded: Option<Degraded>,
     pub(crate) upstream: Option<String>,
     waited_ms: f64,
     pub(crate) watch: Arc<BodyWatch>,
     pub(crate) bytes_down: u64,
 }
+
+/// How an answer is less than the whole one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Degraded {
+    /// The service was asked to do less.
+    Less,
+    /// The last good answer was served.
+    Stale,
+    /// An answer that is always the same was served.
+    Static,
+}
+
+impl Degraded {
+    /// The word in metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Less => "less",
+            Self::Stale => "stale",
+            Self::Static => "static",
+        }
+    }
+}
+
+/// The reason in the access log.
+const DEGRADED: &str = "degraded";
 
 /// A line of the access log.
 #[derive(Debug, Serialize)]
@@ -62,6 +89,8 @@ struct Line<'a> {
     status: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
     upstream: Option<&'a str>,
     wait_ms: f64,
     duration_ms: f64,
@@ -84,6 +113,8 @@ impl Record {
             compartment: None,
             status: Fault::ClientGone.http_status(),
             reason: Fault::ClientGone.label(),
+            limit: None,
+            degraded: None,
             upstream: None,
             waited_ms: 0.0,
             watch: Arc::default(),
@@ -103,7 +134,14 @@ impl Record {
 
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = status;
-        self.reason = "";
+        self.reason = self.degraded.map_or("", |_| DEGRADED);
+    }
+
+    /// The answer is less than the whole one because of `limit`.
+    pub(crate) fn degraded(&mut self, how: Degraded, limit: Option<&LimitId>, status: u16) {
+        self.limit = limit.cloned();
+        self.degraded = Some(how);
+        self.answered(status);
     }
 
     /// The answer did not reach its end.
@@ -113,7 +151,28 @@ impl Record {
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.compartment = refusal.compartment.as_ref().map(ToString::to_string);
-        self.refused_early(refusal.reason);
+        self.limit.clone_from(&refusal.limit);
+        match refusal.degraded_status() {
+            Some(status) => {
+                self.degraded(Degraded::Static, refusal.limit.as_ref(), status);
+            }
+            None => self.refused_early(refusal.reason),
+        }
+    }
+
+    /// What the service says that the request has cost cannot be heard. It is counted, and logged
+    /// the first time, the second, the fourth and so on.
+    pub(crate) fn cost_ignored(&self, said: &HeaderValue) {
+        let Some(service) = &self.service else {
+            return;
+        };
+        let times = self.recorder.metrics.cost_ignored(service);
+        if times.is_power_of_two() {
+            tracing::warn!(
+                service = %service.id, ?said, times,
+                "a cost that is not heard; expected one number up to {}", Cost::UNITS_MAX,
+            );
+        }
     }
 
     pub(crate) fn refused_early(&mut self, reason: Reason) {
@@ -135,6 +194,7 @@ impl Drop for Record {
             self.service.as_deref(),
             self.tenant.as_ref().filter(|_| self.is_listed),
             self.status,
+            self.degraded,
             duration,
         );
         if !recorder.log.is_open() {
@@ -158,6 +218,7 @@ impl Drop for Record {
             path: &self.path,
             status: self.status,
             reason: self.reason,
+            limit: self.limit.as_ref().map(LimitId::as_str),
             upstream: self.upstream.as_deref(),
             wait_ms: self.waited_ms,
             duration_ms: millis(duration),

@@ -4,6 +4,8 @@
 //! tier, is known; [`Stages::run`] does the rest on the tier's runtime and hands the answer back. If the
 //! client goes away before its answer, the rest is aborted, and dropping it gives everything back.
 
+pub(crate) mod less;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
@@ -17,7 +19,7 @@ use watertight_layers::{Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{RequestBody, ResponseBody, relay},
+    body::{BodyError, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{
         Upstreams,
@@ -27,8 +29,10 @@ use crate::{
     },
     in_flight::{Gathered, InFlight, keep},
     listen::Peer,
+    pace::Pace,
     path,
     record::Record,
+    serve::less::{After, instead},
     shared::{Current, Shared},
 };
 
@@ -83,7 +87,7 @@ impl Door {
                     tenant,
                     ..Refusal::early(reason)
                 }
-                .into_response()
+                .into_response(&record.method)
             }
         }
     }
@@ -136,6 +140,9 @@ impl Door {
         record.tenant = Some(identified.tenant.clone());
         let mut who = self.shared.admission.who(&identified.tenant)?;
         who.class = identified.class.unwrap_or(who.class);
+        who.address = Some(identified.client);
+        who.key = identified.key;
+        who.user = identified.user;
         record.is_listed = who.is_listed;
         let upstreams = self
             .route(&current, &identified.path)
@@ -147,7 +154,9 @@ impl Door {
         }
         let upgrade = wanted_upgrade(&head.headers)
             .and_then(|protocol| Some((protocol, head.extensions.remove::<OnUpgrade>()?)));
-        headers::towards_upstream(&mut head, peer, &who.tenant, &current.identifier);
+        let service = &upstreams.service.id;
+        let less = self.shared.admission.less_fields(service);
+        headers::towards_upstream(&mut head, peer, &who.tenant, &current.identifier, &less);
         head.headers.insert(REQUEST_ID, request_id);
         let upgrade = upgrade.map(|(protocol, on_upgrade)| {
             head.headers.insert(
@@ -164,7 +173,7 @@ impl Door {
             limits.max_body_bytes,
             limits.idle_timeout,
             watch,
-            current.identifier.tenant_headers().to_vec(),
+            [current.identifier.tenant_headers(), &less].concat(),
         );
         let request = Request::from_parts(head, body);
         Ok(Prepared {
@@ -216,7 +225,7 @@ impl Stages {
     async fn run(self, reply: oneshot::Sender<Answer>) {
         let Self {
             shared,
-            request,
+            mut request,
             upgrade,
             path,
             who,
@@ -229,35 +238,39 @@ impl Stages {
         let deadline = now + service.timeout;
         let what = What {
             service: &service.id,
+            path: path.path(),
             deadline,
             held_back: upstreams.held_back(now),
         };
         let permit = match shared.admission.admit(&who, what, now).await {
             Ok(permit) => permit,
             Err(refusal) => {
-                record.refused(&refusal);
+                let answer = instead(&shared, &request, &path, &who, refusal, &mut record);
                 // If nobody waits for the answer any more, it drops here.
-                let _ = reply.send(refusal.into_response());
+                let _ = reply.send(answer);
                 return;
             }
         };
         record.admitted(&permit);
+        less::ask_for_less(&permit, request.headers_mut());
+        let pace = Pace::of(&permit, shared.clock);
+        if let Some(pace) = &pace {
+            request.body_mut().set_pace(pace.clone());
+        }
+        let after = After::of(&shared, &request, &path, &who, &permit, service, now);
         let mut in_flight = InFlight {
             upstream: None,
             permit,
             deadline: shared.clock.instant(deadline),
+            clock: shared.clock,
+            pace,
+            capture: None,
             span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
             record,
         };
         let result = in_flight
             .forward(&upstreams, request, path, shared.clock.now())
             .await;
-        in_flight.answered(
-            &result
-                .as_ref()
-                .map(|(response, _)| response.status().as_u16())
-                .map_err(|fault| *fault),
-        );
         match result {
             Err(fault) => {
                 drop(in_flight);
@@ -265,7 +278,14 @@ impl Stages {
             }
             Ok((response, lease)) => {
                 in_flight.upstream = Some(lease);
-                answer(in_flight, response, upgrade, reply, silence_max, service).await;
+                let on_its_way = OnItsWay {
+                    upgrade,
+                    reply,
+                    silence_max,
+                    upstreams: &upstreams,
+                    after,
+                };
+                answer(in_flight, response, on_its_way).await;
             }
         }
     }
@@ -273,49 +293,67 @@ impl Stages {
 
 impl InFlight {
     async fn forward(
-        &self,
+        &mut self,
         upstreams: &Upstreams,
         request: Request<RequestBody>,
         path: PathAndQuery,
         now: Tick,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
         use tracing::Instrument as _;
-        let sent = upstreams.forward(request, path, now, self.deadline);
-        sent.instrument(self.span.clone()).await.map_err(|fault| {
-            use crate::body::BodyError;
-            match self.record.watch.error() {
-                Some(BodyError::TooLarge) => Fault::TooLarge,
-                Some(BodyError::Stalled) => Fault::RequestTimeout,
-                Some(BodyError::Malformed) => Fault::BadRequest,
-                Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
-                None => fault,
-            }
-        })
+
+        let watch = &self.record.watch;
+        let sent = upstreams.forward(request, path, now, self.deadline, watch);
+        let result = sent.instrument(self.span.clone()).await;
+        let result = result.map_err(|fault| match watch.error() {
+            Some(BodyError::TooLarge) => Fault::TooLarge,
+            Some(BodyError::Stalled) => Fault::RequestTimeout,
+            Some(BodyError::Malformed) => Fault::BadRequest,
+            Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
+            None => fault,
+        });
+        self.permit.was_paced(watch.paced());
+        let status = result.as_ref();
+        let status = status.map(|(response, _)| response.status().as_u16());
+        self.answered(&status.map_err(|fault| *fault));
+        result
     }
+}
+
+/// What an answer needs besides the request.
+struct OnItsWay<'a> {
+    upgrade: Option<OnUpgrade>,
+    reply: oneshot::Sender<Answer>,
+    silence_max: std::time::Duration,
+    upstreams: &'a Upstreams,
+    after: After,
 }
 
 /// Hands the answer's head back and sees its body off.
 async fn answer(
     mut in_flight: InFlight,
     mut response: Response<Incoming>,
-    upgrade: Option<OnUpgrade>,
-    reply: oneshot::Sender<Answer>,
-    silence_max: std::time::Duration,
-    service: &watertight_plan::Service,
+    on_its_way: OnItsWay<'_>,
 ) {
+    let OnItsWay {
+        upgrade,
+        reply,
+        silence_max,
+        upstreams,
+        after,
+    } = on_its_way;
     in_flight.record.upstream = in_flight
         .upstream
         .as_ref()
         .map(|lease| lease.address().to_string());
+    let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
     *response.version_mut() = http::Version::HTTP_11;
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     let protocol = wanted_upgrade(response.headers());
     headers::strip_hop_by_hop(response.headers_mut());
-    in_flight
-        .permit
-        .quotas()
-        .write_headers(response.headers_mut());
+    less::settle_cost(&mut in_flight, upstreams, response.headers_mut());
+    in_flight.capture = after.answered(&response, is_delimited);
+    less::mark(&mut in_flight, &mut response);
     if switching && let (Some(client), Some(protocol)) = (upgrade, protocol) {
         let upstream = hyper::upgrade::on(&mut response);
         let headers = response.headers_mut();
@@ -327,7 +365,8 @@ async fn answer(
         let _ = reply.send(response.map(|_| ResponseBody::empty()));
         if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
             // Either end may break off; the tunnel is then over, which is no error of ours.
-            let _ = tunnel(client, upstream, silence_max).await;
+            let pace = in_flight.pace.as_ref();
+            let _ = tunnel(client, upstream, silence_max, pace).await;
         }
         return;
     }
@@ -352,7 +391,7 @@ async fn answer(
         }
         Gathered::Begun(frames) => frames,
     };
-    let (sender, relayed) = relay(service.response_buffer_bytes, size);
+    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         in_flight.stream(begun, body, sender, silence_max).await;
     }

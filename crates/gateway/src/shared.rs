@@ -14,8 +14,10 @@ use crate::{
         upstream::{Upstream, UpstreamView},
     },
     identify::Identifier,
+    last_good::LastGood,
     record::Recorder,
     runtimes::Runtimes,
+    serve::less,
 };
 
 /// What every listener and every request share.
@@ -25,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) current: ArcSwap<Current>,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) last_good: Arc<LastGood>,
     pub(crate) runtimes: Runtimes,
 }
 
@@ -65,20 +68,25 @@ impl Shared {
 
 impl Current {
     pub(crate) fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
+        less::check(plan)?;
         let services = plan.services().iter().map(|(id, service)| {
             let kept = old.and_then(|old| old.services.get(id));
-            (id.clone(), Arc::new(upstreams(service, kept, clock)))
+            Ok((id.clone(), Arc::new(upstreams(service, kept, clock)?)))
         });
         Ok(Self {
             identifier: Identifier::new(plan.identity())?,
-            services: services.collect(),
+            services: services.collect::<Result<_, Error>>()?,
             plan: Arc::clone(plan),
         })
     }
 }
 
 /// The upstreams of a service, with the state of those that were there before.
-fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock) -> Upstreams {
+fn upstreams(
+    service: &Arc<Service>,
+    old: Option<&Arc<Upstreams>>,
+    clock: Clock,
+) -> Result<Upstreams, Error> {
     let all = service.upstreams.iter().map(|address| {
         let kept = old.and_then(|old| {
             old.all
@@ -88,8 +96,10 @@ fn upstreams(service: &Arc<Service>, old: Option<&Arc<Upstreams>>, clock: Clock)
         });
         kept.unwrap_or_else(|| Arc::new(Upstream::new(address.clone(), service, clock)))
     });
-    Upstreams {
+    let cost_field = service.cost.header.as_deref();
+    Ok(Upstreams {
         service: Arc::clone(service),
+        cost_field: cost_field.map(less::cost_field).transpose()?,
         all: all.collect(),
-    }
+    })
 }

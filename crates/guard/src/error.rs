@@ -8,8 +8,8 @@ use watertight_base::{CompartmentId, PoolId, ServiceId};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A burst of zero, or one that takes longer than 584 years to refill.
-    #[error("a burst lies between 1 and the number of units that refill in 584 years, not {burst}")]
+    /// A burst of zero, or one that takes longer than two years to refill.
+    #[error("a burst lies between 1 and the number of units that refill in two years, not {burst}")]
     Burst {
         /// The burst given, in units.
         burst: u64,
@@ -44,6 +44,22 @@ pub enum Error {
         /// The name.
         compartment: String,
     },
+    /// A tier's least share is smaller than that of a less critical tier.
+    #[error(
+        "no tier has a lower floor than a less critical one: tier 1's is highest, tier 3's lowest"
+    )]
+    FloorOrder,
+    /// A limit beyond what its algorithm can count.
+    #[error("this algorithm counts up to {most} units, not {limit}; a token bucket counts further")]
+    LimitTooLarge {
+        /// The limit given, in units.
+        limit: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// A period too short to be told apart from now.
+    #[error("the period of a limit is 1ms or longer")]
+    PeriodTooShort,
     /// Compartments and reserve add up to more than there is.
     #[error(
         "pool {pool} gives out more than it has: {seats} seats in compartments and {reserve} in reserve, of {capacity}"
@@ -58,6 +74,12 @@ pub enum Error {
         /// Capacity of the pool.
         capacity: u32,
     },
+    /// A signal that would be well again before it is unhappy.
+    #[error("the recovered level of {setting} lies above zero and below its target")]
+    RecoveredAboveTarget {
+        /// The signal.
+        setting: &'static str,
+    },
     /// A service sits in two compartments of one pool.
     #[error("service {service} sits in two compartments of pool {pool}")]
     ServiceTwiceInPool {
@@ -71,6 +93,18 @@ pub enum Error {
     ServiceWithoutSeat {
         /// The service.
         service: ServiceId,
+    },
+    /// A setting beyond its bounds. Durations are in seconds.
+    #[error("{setting} lies between {least} and {most}, not {given}")]
+    SettingOutOfBounds {
+        /// The setting.
+        setting: &'static str,
+        /// The least it can be.
+        least: f64,
+        /// The most it can be.
+        most: f64,
+        /// The number given.
+        given: f64,
     },
     /// A compartment names a service that does not exist.
     #[error("a compartment names service {service}, which does not exist")]

@@ -1,12 +1,13 @@
-//! May it in? Throttles, pools and breakers, as cores without I/O.
+//! May it in? Throttles, pools, breakers and health, as cores without I/O.
 //!
 //! **Decides** whether a request may pass: its tenant's rate and concurrency ([`throttle`]),
 //! whether its target is well ([`breaker`]), and a seat in each pool that it uses, with a fair
-//! queue in front ([`pool`]).
+//! queue in front ([`pool`]). How much of those limits is in force when a node or a resource is
+//! unhappy is [`health`]'s to say.
 //!
 //! **Does not care** about clocks (`now` is an argument), threads, sockets, HTTP, or how a waiting
-//! request is woken. Two shapes: `throttle` is atomics, to be shared; `pool` and `breaker` are
-//! state machines, to be put behind one short lock.
+//! request is woken. Two shapes: `throttle` is atomics, to be shared; `pool`, `breaker` and
+//! `health` are state machines, to be put behind one short lock.
 //!
 //! **Laws** are listed in each module and tested under their names.
 //!
@@ -32,7 +33,9 @@
 
 pub mod breaker;
 mod error;
+pub mod health;
 pub mod pool;
+mod sync;
 pub mod throttle;
 
 pub use error::Error;

@@ -1,28 +1,33 @@
 //! The one decision: may this request in?
 //!
-//! The order is fixed: the tenant's own limits (concurrency, then rates), then the breakers, then a
-//! seat in each pool. Whatever refuses, nothing stays half done: tokens that were taken are given
-//! back, and places are left.
+//! The order is fixed: the tenant's own limits (requests in flight, then rates, waiting for those that
+//! delay), then the breakers, then a seat in each pool. Whatever refuses, nothing stays half done:
+//! what was charged is given back, and places are left.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use prometheus_client::registry::Registry;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass, Settings, Table},
     pool::{Arrival, PoolView},
+    throttle::lease::Cluster,
 };
 use watertight_plan::Plan;
 
 use crate::{
     Clock, Permit, Quotas, Refusal,
+    health::Health,
+    limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
     permit::InFlight,
-    quotas::QuotaState,
+    quotas::Fields,
     seats::Seats,
     tenants::{Tenants, Who},
 };
@@ -32,6 +37,8 @@ use crate::{
 pub struct What<'a> {
     /// The service that it is for.
     pub service: &'a ServiceId,
+    /// Its path, for limits that are confined to routes and for what it costs. Default `/`.
+    pub path: &'a str,
     /// When it is no longer worth seating.
     pub deadline: Tick,
     /// How long the service itself is held back, when every upstream of it is.
@@ -43,6 +50,7 @@ impl<'a> What<'a> {
     pub fn new(service: &'a ServiceId, deadline: Tick) -> Self {
         Self {
             service,
+            path: "/",
             deadline,
             held_back: None,
         }
@@ -64,6 +72,9 @@ pub(crate) struct Inner {
     /// Held during a reload: of two at once, one wins with plan and layout.
     reloading: Mutex<()>,
     metrics: Metrics,
+    pub(crate) keyed: Arc<Keyed>,
+    pub(crate) health: Health,
+    counts: Counts,
 }
 
 /// What a reload swaps whole.
@@ -71,42 +82,54 @@ pub(crate) struct Inner {
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
     pub(crate) tenants: Tenants,
+    less: LessFields,
 }
 
 impl Admission {
     /// Admission by `plan`, with nothing used yet.
     ///
-    /// # Errors
-    /// When a limit of the plan cannot be counted.
-    pub fn new(plan: Arc<Plan>, clock: Clock) -> Result<Self, watertight_guard::Error> {
-        let tenants = Tenants::new(&plan)?;
+    /// Limits that all nodes count together take [`Admission::with_cluster`]; without a cluster,
+    /// this node counts them as if it were the only one.
+    pub fn new(plan: Arc<Plan>, clock: Clock) -> Self {
+        Self::made(plan, clock, None)
+    }
+
+    /// Admission by `plan`, as one of the nodes that count limits together in `cluster`.
+    pub fn with_cluster(plan: Arc<Plan>, clock: Clock, cluster: Arc<dyn Cluster>) -> Self {
+        Self::made(plan, clock, Some(cluster))
+    }
+
+    fn made(plan: Arc<Plan>, clock: Clock, cluster: Option<Arc<dyn Cluster>>) -> Self {
+        let counts = Counts::default();
+        let tenants = Tenants::new(&plan, clock, &counts);
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock),
-            current: ArcSwap::from_pointee(Current { plan, tenants }),
+            health: Health::new(clock.now(), &plan),
+            keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
+            current: ArcSwap::from_pointee(Current::new(plan, tenants)),
             breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
             reloading: Mutex::default(),
             metrics: Metrics::default(),
+            counts,
         };
-        Ok(Self {
+        Self {
             inner: Arc::new(inner),
-        })
+        }
     }
 
-    /// Swaps the plan; what is used, held and waiting stays.
-    ///
-    /// # Errors
-    /// When a limit of the plan cannot be counted. The old plan then stays.
-    pub fn reload(&self, plan: Arc<Plan>) -> Result<(), watertight_guard::Error> {
-        let reloading = self.inner.reloading.lock();
+    /// Swaps the plan; what is used, held and waiting stays. Tables keep the size that they began
+    /// with.
+    pub fn reload(&self, plan: Arc<Plan>) {
+        let inner = &self.inner;
+        let reloading = inner.reloading.lock();
         let _reloading = reloading.unwrap_or_else(PoisonError::into_inner);
-        let tenants = self.inner.current.load().tenants.reloaded(&plan)?;
+        let before = inner.current.load();
+        let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
         let layout = plan.layout().clone();
-        self.inner
-            .current
-            .store(Arc::new(Current { plan, tenants }));
-        self.inner.seats.reload(self.inner.clock.now(), layout);
-        Ok(())
+        inner.health.reload(inner.clock.now(), &plan);
+        inner.current.store(Arc::new(Current::new(plan, tenants)));
+        inner.seats.reload(inner.clock.now(), layout);
     }
 
     /// The plan in force.
@@ -125,6 +148,12 @@ impl Admission {
     /// [`Reason::UnknownTenant`], when nobody listed the tenant and such tenants are refused.
     pub fn who(&self, tenant: &TenantId) -> Result<Who, Reason> {
         self.inner.current.load().tenants.who(tenant)
+    }
+
+    /// The fields that tell `service` to do less, on behalf of any limit: whoever forwards a request
+    /// takes them out, and puts in the one of [`Permit::less`].
+    pub fn less_fields(&self, service: &ServiceId) -> Arc<[HeaderName]> {
+        self.inner.current.load().less.of(service)
     }
 
     /// Asks for leave to run. Waits for seats until the request's deadline or the compartment's
@@ -148,67 +177,84 @@ impl Admission {
     /// Adds the metrics of admission to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         self.inner.metrics.register(registry);
+        self.inner.counts.register(registry);
     }
 
     async fn decide(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
         let plan = self.plan();
-        let refuse = |reason, retry_after, quotas| Refusal {
+        let compartment = plan.layout().compartment_of(what.service, who.class);
+        let fields = fields_of(&plan);
+        let refuse = |reason, retry_after, quotas: Quotas| Refusal {
             reason,
             retry_after,
             tenant: Some(who.tenant.clone()),
-            compartment: plan
-                .layout()
-                .compartment_of(what.service, who.class)
-                .cloned(),
-            quotas,
+            compartment: compartment.cloned(),
+            quotas: Quotas { fields, ..quotas },
+            limit: None,
+            fallback: None,
         };
         let Some(in_flight) = InFlight::enter(&who.lane) else {
-            return Err(refuse(
-                Reason::TenantConcurrency,
-                Duration::ZERO,
-                Quotas::default(),
-            ));
+            let reason = Reason::TenantConcurrency;
+            return Err(refuse(reason, Duration::ZERO, Quotas::default()));
         };
-        let quotas = match take_tokens(who, now) {
-            (quotas, None) => quotas,
-            (quotas, Some(retry_after)) => {
-                return Err(refuse(Reason::TenantRate, retry_after, quotas));
-            }
+        let inner = &self.inner;
+        let asked = inner.asked(&plan, who, what);
+        let charged = inner.keyed.charge(inner.clock, now, asked).await;
+        let mut charged = charged.map_err(|refused| Refusal {
+            limit: Some(refused.rule.id().clone()),
+            fallback: refused.fallback,
+            ..refuse(refused.reason, refused.retry_after, refused.quotas)
+        })?;
+        charged.quotas.fields = fields;
+        let begun = now;
+        let now = if charged.has_waited {
+            inner.clock.now()
+        } else {
+            now
         };
-        let pass = match self.inner.acquire(&plan, who, what, now) {
+        let pass = match inner.acquire(&plan, who, what, now) {
             Ok(pass) => pass,
             Err(retry_after) => {
-                return_tokens(who, &quotas, Duration::ZERO);
-                return Err(refuse(Reason::BreakerOpen, retry_after, quotas));
+                charged.refund(now);
+                return Err(refuse(Reason::BreakerOpen, retry_after, charged.quotas()));
             }
         };
         // From here on the permit tells the breaker, whatever happens to this future.
         let mut permit = Permit {
-            inner: Arc::clone(&self.inner),
+            inner: Arc::clone(inner),
             who: who.clone(),
             service: what.service.clone(),
             pass,
             outcome: Outcome::Ignored,
             seat: None,
+            charged,
             _in_flight: in_flight,
-            quotas,
-            compartment: plan
-                .layout()
-                .compartment_of(what.service, who.class)
-                .cloned(),
+            compartment: compartment.cloned(),
             waited: Duration::ZERO,
+            seated: now,
         };
-        match self.inner.seats.take(now, arrival(who, what)).await {
+        match inner.seats.take(now, arrival(who, what)).await {
             Ok(seat) => {
                 permit.seat = Some(seat);
-                permit.waited = self.inner.clock.now() - now;
+                permit.seated = inner.clock.now();
+                permit.waited = permit.seated - begun;
                 Ok(permit)
             }
             Err(refusal) => {
-                let quotas = std::mem::take(&mut permit.quotas);
-                return_tokens(who, &quotas, self.inner.clock.now() - now);
+                permit.charged.refund(inner.clock.now());
+                let quotas = permit.charged.quotas();
                 Err(refuse(refusal.reason, refusal.retry_after, quotas))
             }
+        }
+    }
+}
+
+impl Current {
+    fn new(plan: Arc<Plan>, tenants: Tenants) -> Self {
+        Self {
+            less: LessFields::of_plan(&plan),
+            plan,
+            tenants,
         }
     }
 }
@@ -237,6 +283,24 @@ impl Inner {
         if let Some(state) = changed {
             self.metrics.breaker_changed(service, state);
             tracing::warn!(tenant = %who.tenant, %service, state = state.label(), "breaker");
+        }
+    }
+
+    /// A request, as limits see it.
+    pub(crate) fn asked<'a>(&self, plan: &'a Plan, who: &'a Who, what: What<'a>) -> Asked<'a> {
+        let service = plan.services().get(what.service);
+        Asked {
+            who,
+            service: what.service,
+            path: what.path,
+            region: plan.node().region.as_ref().map_or("", |id| id.as_str()),
+            route: plan
+                .routes()
+                .route_of(what.path)
+                .map_or("", |(route, _)| route),
+            cost: service.map_or(1, |service| service.cost.of(what.path)),
+            deadline: what.deadline,
+            share: self.health.share(what.service),
         }
     }
 
@@ -273,35 +337,16 @@ pub(crate) fn arrival<'a>(who: &Who, what: What<'a>) -> Arrival<'a> {
     }
 }
 
-/// Takes a token of each limit, or of none. The wait is that of the slowest limit that refused.
-fn take_tokens(who: &Who, now: Tick) -> (Quotas, Option<Duration>) {
-    let limits = who.lane.terms.quotas.iter().zip(&who.lane.buckets);
-    let states: Vec<_> = limits
-        .clone()
-        .map(|((limit, quota), bucket)| QuotaState {
-            limit: limit.clone(),
-            quota: *quota,
-            decision: bucket.take(now, quota, 1),
-        })
-        .collect();
-    let refused = states.iter().filter(|state| !state.decision.allowed);
-    let wait = refused.map(|state| state.decision.retry_after).max();
-    if wait.is_some() {
-        for (((_, quota), bucket), state) in limits.zip(&states) {
-            if state.decision.allowed {
-                bucket.give_back(quota, 1);
-            }
-        }
+/// Which header fields tell what is left.
+pub(crate) fn fields_of(plan: &Plan) -> Fields {
+    let throttling = plan.throttling();
+    Fields {
+        has_draft: throttling.has_draft_headers,
+        has_legacy: throttling.has_legacy_headers,
     }
-    (Quotas(states), wait)
 }
 
-/// Gives back the tokens that were taken `waited` ago. A bucket that would be full again by itself
-/// in that time has replaced its token already: to give it back as well would be a second burst.
-fn return_tokens(who: &Who, quotas: &Quotas, waited: Duration) {
-    for (state, bucket) in quotas.iter().zip(&who.lane.buckets) {
-        if waited < state.decision.full_in {
-            bucket.give_back(&state.quota, 1);
-        }
-    }
+/// A secret of the process, from the operating system.
+fn secret() -> u64 {
+    RandomState::new().hash_one("limits")
 }

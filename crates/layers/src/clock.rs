@@ -12,14 +12,31 @@ use watertight_base::Tick;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
+    since_epoch: Duration,
 }
 
 impl Clock {
     /// A clock whose origin is now.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "windows by the calendar begin when the calendar says"
+    )]
     pub fn start() -> Self {
+        let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Self::start_at(since_epoch)
+    }
+
+    /// A clock whose origin is now, and which takes now for `since_epoch` after 1970.
+    pub fn start_at(since_epoch: Duration) -> Self {
         Self {
             origin: Instant::now(),
+            since_epoch,
         }
+    }
+
+    /// How long after 1970 the origin was. What the calendar does later is not followed.
+    pub fn origin_since_epoch(&self) -> Duration {
+        self.since_epoch
     }
 
     /// The time since the origin.

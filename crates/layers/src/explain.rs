@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, PlanId, Reason, TenantId, Tick};
-use watertight_guard::{pool::Foresight, throttle::TokenBucket};
+use watertight_base::{CompartmentId, Percent, PlanId, Reason, TenantId, Tick};
+use watertight_guard::{pool::Foresight, throttle::Decision};
+use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
-    Admission, Quotas, What, Who,
-    admission::{arrival, settings_of},
-    quotas::QuotaState,
+    Admission, Home, QuotaState, Quotas, What, Who,
+    admission::{arrival, fields_of, settings_of},
+    limits::{Applied, Asked},
 };
 
 /// Every limit that applies to a request, in the order in which they are asked, and the outcome.
@@ -24,8 +25,16 @@ pub struct Explanation {
     pub in_flight: u32,
     /// How many it may have.
     pub max_in_flight: Option<u32>,
-    /// The plan's limits, and what is left of them.
+    /// The limits that apply, the more specific first, and what is left of them.
+    pub limits: Vec<LimitView>,
+    /// The limits that headers tell of.
     pub quotas: Quotas,
+    /// How much of the limits is in force for the service's requests, in percent.
+    pub share: Percent,
+    /// How long that share would hold the request back, if it would.
+    pub brown_out: Option<Duration>,
+    /// Why it is not all, in a sentence.
+    pub share_says: Option<Arc<str>>,
     /// How long the breaker would hold the request back, if it is open.
     pub breaker_open: Option<Duration>,
     /// Where it would sit.
@@ -34,14 +43,57 @@ pub struct Explanation {
     pub seat: Foresight,
 }
 
+/// A limit that applies to a request, and what is left of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitView {
+    /// Where it stands.
+    pub home: Home,
+    /// The limit.
+    pub limit: Limit,
+    /// What it would say. None for one that counts what is in flight.
+    pub decision: Option<Decision>,
+    /// Requests that it counts in flight, if it counts these.
+    pub in_flight: Option<u32>,
+    /// Whether it would let the request pass, now or after waiting.
+    pub allows: bool,
+    /// Whether a request that it does not let pass stays out. A shadow keeps nobody out, and
+    /// neither does one for which the service only does less.
+    pub binds: bool,
+    /// Whether it decides: the one for which the request is refused or waits longest, or of which
+    /// the smallest share is left.
+    pub decides: bool,
+}
+
 impl Explanation {
+    /// How long limits would make the request wait before it asks for a seat.
+    pub fn delay(&self) -> Duration {
+        let decisions = self.limits.iter().filter(|view| view.binds && view.allows);
+        let waits = decisions.filter_map(|view| Some(view.decision?.wait));
+        waits.max().unwrap_or_default()
+    }
+
+    /// What would be served instead of the request, if a limit refuses it.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        let mut refusing = self.limits.iter().filter(|view| view.binds && !view.allows);
+        let all_serve_less = refusing.clone().all(|view| view.fallback().is_some());
+        let decides = refusing.find(|view| view.decides)?;
+        decides.fallback().filter(|_| all_serve_less)
+    }
+
     /// The first reason for which the request would be refused. None: it would pass.
     pub fn refusal(&self) -> Option<Reason> {
         if self.max_in_flight.is_some_and(|max| self.in_flight >= max) {
             return Some(Reason::TenantConcurrency);
         }
-        if self.quotas.violated().next().is_some() {
+        let mut refusing = self.limits.iter().filter(|view| view.binds && !view.allows);
+        if refusing.clone().any(|view| view.in_flight.is_some()) {
+            return Some(Reason::TenantConcurrency);
+        }
+        if refusing.next().is_some() {
             return Some(Reason::TenantRate);
+        }
+        if self.brown_out.is_some() {
+            return Some(Reason::BrownOut);
         }
         if self.breaker_open.is_some() {
             return Some(Reason::BreakerOpen);
@@ -53,23 +105,27 @@ impl Explanation {
     }
 }
 
+impl LimitView {
+    /// What is served instead of a request that it refuses.
+    pub fn fallback(&self) -> Option<&Fallback> {
+        match &self.limit.excess {
+            Excess::Degrade(fallback) => Some(fallback),
+            Excess::Delay { .. } | Excess::Reject => None,
+        }
+    }
+}
+
 impl Admission {
     /// Says what would become of a request; takes nothing.
     pub fn explain(&self, who: &Who, what: What<'_>, now: Tick) -> Explanation {
         let plan = self.plan();
-        let peek = |((limit, quota), bucket): (&(_, _), &Arc<TokenBucket>)| QuotaState {
-            limit: Clone::clone(limit),
-            quota: *quota,
-            decision: bucket.peek(now, quota, 1),
-        };
-        let quotas = who
-            .lane
-            .terms
-            .quotas
-            .iter()
-            .zip(&who.lane.buckets)
-            .map(peek)
-            .collect();
+        let asked = self.inner.asked(&plan, who, what);
+        let rules: Vec<_> = who.lane.terms.rules(what.service, what.path).collect();
+        let brown_out = self.inner.keyed.peek_shrunk(now, &rules, &asked);
+        let rules = rules.into_iter();
+        let (limits, states): (Vec<_>, Vec<_>) = rules
+            .map(|applied| self.limit_view(applied, &asked, now))
+            .unzip();
         let breaker_open = what.held_back.or_else(|| {
             let settings = settings_of(&plan, what.service)?;
             self.inner
@@ -82,7 +138,14 @@ impl Admission {
             plan: who.plan().clone(),
             in_flight: who.lane.in_flight.get(),
             max_in_flight: who.lane.terms.plan.max_in_flight,
-            quotas: Quotas(quotas),
+            limits: with_the_one_that_decides(limits),
+            quotas: Quotas {
+                states: states.into_iter().flatten().collect(),
+                fields: fields_of(&plan),
+            },
+            share: asked.share,
+            brown_out,
+            share_says: self.inner.health.says(what.service),
             breaker_open,
             compartment: plan
                 .layout()
@@ -91,4 +154,67 @@ impl Admission {
             seat: self.inner.seats.foresee(now, arrival(who, what)),
         }
     }
+
+    fn limit_view(
+        &self,
+        applied: &Applied,
+        asked: &Asked<'_>,
+        now: Tick,
+    ) -> (LimitView, Option<QuotaState>) {
+        let rule = &applied.rule;
+        let keyed = &self.inner.keyed;
+        let decision = keyed.peek(now, applied, asked);
+        let state = rule
+            .quota
+            .zip(decision)
+            .map(|(quota, decision)| QuotaState {
+                limit: rule.id().clone(),
+                quota,
+                decision,
+            });
+        let in_flight = rule
+            .in_flight_max()
+            .map(|_| keyed.in_flight(applied, asked));
+        let has_room = in_flight.zip(rule.in_flight_max());
+        let is_asked = rule.is_asked();
+        let view = LimitView {
+            home: rule.home.clone(),
+            limit: rule.limit.clone(),
+            decision,
+            in_flight,
+            allows: match &state {
+                Some(state) => state.decision.allowed || !is_asked,
+                None => has_room.is_none_or(|(count, most)| count < most),
+            },
+            binds: rule.binds() && (is_asked || in_flight.is_some()),
+            decides: false,
+        };
+        let is_shown = is_asked && !rule.limit.is_shadow;
+        (view, state.filter(|_| is_shown))
+    }
+}
+
+fn with_the_one_that_decides(mut limits: Vec<LimitView>) -> Vec<LimitView> {
+    let hardness = |view: &LimitView| {
+        let wait = view
+            .decision
+            .map_or(Duration::ZERO, |decision| decision.wait);
+        let left = view
+            .decision
+            .map_or(u64::MAX, |decision| decision.remaining);
+        (view.binds, !view.allows, wait, std::cmp::Reverse(left))
+    };
+    let hardest = limits
+        .iter_mut()
+        .filter(|view| view.binds)
+        .max_by(|one, other| {
+            // Of two that are alike, the more specific, which comes first.
+            hardness(one)
+                .cmp(&hardness(other))
+                .then(std::cmp::Ordering::Greater)
+        });
+    if let Some(view) = hardest {
+        view.decides = true;
+    }
+    limits
 }

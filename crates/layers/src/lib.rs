@@ -3,6 +3,7 @@
 //! **Decides** with [`Admission::admit`] whether a request may run: the tenant's own limits, the
 //! breakers, a seat in each pool. The [`Permit`] that it returns owns everything the request holds
 //! and gives it back when it is dropped. [`AdmissionLayer`] puts that in front of a tower service.
+//! What a well-behaved caller does is in [`client`].
 //!
 //! **Does not care** about proxying, configuration files or where tenants come from.
 //!
@@ -22,7 +23,7 @@
 //!     .unlisted("standard")?
 //!     .service(Service::new("checkout".parse()?, 1_u64.try_into()?))
 //!     .build()?;
-//! let admission = Admission::new(Arc::new(plan), Clock::start())?;
+//! let admission = Admission::new(Arc::new(plan), Clock::start());
 //! let who = admission.who(&"acme".parse()?).map_err(|reason| reason.sentence())?;
 //! let checkout = "checkout".parse()?;
 //! let what = What::new(&checkout, Tick::MAX);
@@ -36,8 +37,11 @@
 //! ```
 
 mod admission;
+pub mod client;
 mod clock;
 mod explain;
+mod health;
+mod limits;
 mod metrics;
 mod permit;
 mod quotas;
@@ -49,10 +53,11 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use clock::Clock;
-pub use explain::Explanation;
+pub use explain::{Explanation, LimitView};
+pub use limits::{Home, Pacer};
 pub use permit::Permit;
 pub use quotas::{QuotaState, Quotas};
-pub use refusal::{RATE_LIMIT, RATE_LIMIT_POLICY, Refusal};
+pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{BreakerView, TenantCounts, TenantView};
+pub use view::{BreakerView, KeyedView, TenantCounts, TenantView};

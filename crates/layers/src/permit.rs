@@ -2,15 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, ServiceId};
+use watertight_base::{CompartmentId, LimitId, ServiceId, Tick};
 use watertight_guard::{
     breaker::{Outcome, Pass},
     throttle::InFlightCount,
 };
+use watertight_plan::{Excess, Fallback};
 
 use crate::{
-    Quotas,
+    Pacer, Quotas,
     admission::Inner,
+    limits::Charged,
     seats::SeatGuard,
     tenants::{Lane, Who},
 };
@@ -27,10 +29,11 @@ pub struct Permit {
     pub(crate) outcome: Outcome,
     /// Before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
+    pub(crate) charged: Charged,
     pub(crate) _in_flight: InFlight,
-    pub(crate) quotas: Quotas,
     pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
+    pub(crate) seated: Tick,
 }
 
 /// A place among a tenant's requests in flight.
@@ -57,12 +60,52 @@ impl Permit {
     /// Says how the call went. Without a word it says nothing about the target, as when the caller
     /// went away.
     pub fn set_outcome(&mut self, outcome: Outcome) {
+        let is_first = self.outcome == Outcome::Ignored && outcome != Outcome::Ignored;
+        if is_first && let Some(sensor) = self.inner.health.sensor(&self.service) {
+            let latency = self.inner.clock.now() - self.seated;
+            sensor.call(latency, outcome == Outcome::Failure);
+        }
         self.outcome = outcome;
     }
 
     /// What is left of the limits that the request passed.
     pub fn quotas(&self) -> &Quotas {
-        &self.quotas
+        &self.charged.quotas
+    }
+
+    /// The field that tells the service to do less, when a limit wants that: name and value.
+    pub fn less(&self) -> Option<(&str, &str)> {
+        match &self.charged.less.as_ref()?.limit.excess {
+            Excess::Degrade(Fallback::Less { header, value }) => Some((header, value)),
+            _ => None,
+        }
+    }
+
+    /// The limit for which the service is told to do less.
+    pub fn degraded_by(&self) -> Option<&LimitId> {
+        Some(self.charged.less.as_ref()?.id())
+    }
+
+    /// For how long the answer may stand in for later ones, because a limit of the request answers
+    /// with the last good answer: the longest time of such limits. None: it need not be kept.
+    pub fn stale_max_age(&self) -> Option<Duration> {
+        self.charged.stale_max_age
+    }
+
+    /// What holds the bytes of the request's bodies to its limits. None: no limit counts them.
+    pub fn pacer(&self) -> Option<&Pacer> {
+        self.charged.pacer.as_ref()
+    }
+
+    /// Says what the request has really cost, where limits count cost.
+    pub fn set_cost(&mut self, cost: u64) {
+        self.charged.settle(self.inner.clock.now(), cost);
+    }
+
+    /// Says that the request was held up by its own pace for `span`, before its outcome: that says
+    /// nothing about how its service is doing.
+    pub fn was_paced(&mut self, span: Duration) {
+        self.seated = self.seated + span;
     }
 
     /// The compartment that the request sits in (of the first pool that its service uses).

@@ -7,11 +7,32 @@
 use std::{fmt::Write as _, time::Duration};
 
 use watertight_base::LimitId;
-use watertight_guard::throttle::{Decision, Quota};
+use watertight_guard::throttle::{Algorithm, Decision, Quota};
 
-/// The limits that hold for a request, in the plan's order.
+/// The limits that hold for a request, the more specific first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Quotas(pub(crate) Vec<QuotaState>);
+pub struct Quotas {
+    pub(crate) states: Vec<QuotaState>,
+    pub(crate) fields: Fields,
+}
+
+/// Which header fields are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Fields {
+    /// `RateLimit` and `RateLimit-Policy`.
+    pub(crate) has_draft: bool,
+    /// `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+    pub(crate) has_legacy: bool,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            has_draft: true,
+            has_legacy: false,
+        }
+    }
+}
 
 /// One limit, and what is left of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,33 +45,49 @@ pub struct QuotaState {
     pub decision: Decision,
 }
 
+impl QuotaState {
+    /// The quota as headers tell it: so many units in so long. Of a bucket that is all that it
+    /// holds, and the time in which it refills, so that no more is ever left than was promised.
+    pub(crate) fn told(&self) -> (u64, Duration) {
+        match self.quota.algorithm() {
+            Algorithm::TokenBucket { burst } => (burst, self.quota.window()),
+            _ => (self.quota.rate().limit(), self.quota.rate().period()),
+        }
+    }
+}
+
 impl Quotas {
     /// The limits.
     pub fn iter(&self) -> impl Iterator<Item = &QuotaState> {
-        self.0.iter()
+        self.states.iter()
     }
 
     /// Whether no limit holds.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.states.is_empty()
     }
 
     /// The limits that refused.
     pub fn violated(&self) -> impl Iterator<Item = &QuotaState> {
-        self.0.iter().filter(|state| !state.decision.allowed)
+        self.states.iter().filter(|state| !state.decision.allowed)
+    }
+
+    /// The limit that lets through least: the one to wait longest for, or with the smallest share
+    /// left.
+    pub fn tightest(&self) -> Option<&QuotaState> {
+        let left = |state: &QuotaState| {
+            u128::from(state.decision.remaining) * 1_000_000 / u128::from(state.quota.capacity())
+        };
+        let refusing = self.violated().max_by_key(|state| state.decision.wait);
+        refusing.or_else(|| self.states.iter().min_by_key(|state| left(state)))
     }
 
     /// The value of `RateLimit-Policy`: `vip-rate;q=500;w=1`.
     pub fn policy_header(&self) -> String {
         self.list(|text, state| {
-            let rate = state.quota.rate();
+            let (units, window) = state.told();
             // Infallible: writing to a String.
-            let _ = write!(
-                text,
-                ";q={};w={}",
-                rate.limit(),
-                whole_seconds(rate.period()).max(1)
-            );
+            let _ = write!(text, ";q={units};w={}", whole_seconds(window).max(1));
         })
     }
 
@@ -58,15 +95,17 @@ impl Quotas {
     pub fn state_header(&self) -> String {
         self.list(|text, state| {
             let Decision {
-                remaining, full_in, ..
+                remaining,
+                reset_in,
+                ..
             } = state.decision;
-            let _ = write!(text, ";r={remaining};t={}", whole_seconds(full_in));
+            let _ = write!(text, ";r={remaining};t={}", whole_seconds(reset_in));
         })
     }
 
     fn list(&self, parameters: impl Fn(&mut String, &QuotaState)) -> String {
         let mut text = String::new();
-        for state in &self.0 {
+        for state in &self.states {
             if !text.is_empty() {
                 text.push_str(", ");
             }
@@ -90,23 +129,27 @@ pub(crate) fn whole_seconds(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use watertight_base::{Rate, Tick};
-    use watertight_guard::throttle::TokenBucket;
+    use watertight_guard::throttle::Counter;
 
     use super::*;
 
     #[test]
     fn headers_are_structured_fields_of_the_draft() {
-        let quota = Quota::new(Rate::new(10, Duration::from_secs(60)).unwrap(), 20).unwrap();
-        let decision = TokenBucket::default().take(Tick::ZERO, &quota, 1);
+        let rate = Rate::new(10, Duration::from_secs(60)).unwrap();
+        let quota = Quota::new(Algorithm::TokenBucket { burst: 20 }, rate).unwrap();
+        let step = Counter::new(&quota).take(Tick::ZERO, &quota, 1, Duration::ZERO);
         let state = |name: &str| QuotaState {
             limit: name.parse().unwrap(),
             quota,
-            decision,
+            decision: quota.describe(&step),
         };
-        let quotas = Quotas(vec![state("vip-rate"), state("7days")]);
+        let quotas = Quotas {
+            states: vec![state("vip-rate"), state("7days")],
+            fields: Fields::default(),
+        };
         assert_eq!(
             quotas.policy_header(),
-            "vip-rate;q=10;w=60, \"7days\";q=10;w=60"
+            "vip-rate;q=20;w=120, \"7days\";q=20;w=120"
         );
         assert_eq!(
             quotas.state_header(),

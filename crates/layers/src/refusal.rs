@@ -3,12 +3,17 @@
 //! The status is that of the [`Reason`]; `429` and `503` carry `Retry-After` in whole seconds, at
 //! least 1 (RFC 9110, section 10.2.3); where a quota decided, the `RateLimit` fields tell which. The
 //! body is a problem document (RFC 9457).
+//!
+//! Where the limit that refused has an answer that is served instead, that is the answer, marked with
+//! `Watertight-Degraded`. A last good answer has to come from whoever keeps them; who keeps none
+//! gives the refusal.
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
-use watertight_base::{CompartmentId, Reason, TenantId};
+use watertight_base::{CompartmentId, LimitId, Reason, TenantId};
+use watertight_plan::Fallback;
 
 use crate::{Quotas, quotas::whole_seconds};
 
@@ -25,6 +30,10 @@ pub struct Refusal {
     pub compartment: Option<CompartmentId>,
     /// The limits that hold, if it came to them.
     pub quotas: Quotas,
+    /// The limit that decided, if one did.
+    pub limit: Option<LimitId>,
+    /// What to serve instead, if the limit says so.
+    pub fallback: Option<Fallback>,
 }
 
 /// The problem document (RFC 9457) of a refusal.
@@ -52,6 +61,8 @@ const REDUCED_CAPACITY: &str =
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// `RateLimit-Policy`, of draft-ietf-httpapi-ratelimit-headers.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// `Watertight-Degraded`: on an answer that is less than the whole one, the limit because of which.
+pub const DEGRADED: HeaderName = HeaderName::from_static("watertight-degraded");
 
 impl Refusal {
     /// A refusal before any tenant or limit was found.
@@ -62,6 +73,8 @@ impl Refusal {
             tenant: None,
             compartment: None,
             quotas: Quotas::default(),
+            limit: None,
+            fallback: None,
         }
     }
 
@@ -91,45 +104,107 @@ impl Refusal {
             reason: self.reason.label(),
             tenant: self.tenant.as_ref().map(TenantId::as_str),
             compartment: self.compartment.as_ref().map(CompartmentId::as_str),
-            violated_policies: self
-                .quotas
-                .violated()
-                .map(|state| state.limit.as_str())
-                .collect(),
+            violated_policies: self.violated(),
         };
         // Plain text and numbers always serialise.
         serde_json::to_vec(&problem).unwrap_or_default()
     }
 
-    /// The whole answer.
-    pub fn into_response<B: From<Vec<u8>>>(self) -> Response<B> {
-        let body = self.problem();
-        let length = body.len();
-        let mut response = Response::new(B::from(body));
-        *response.status_mut() = StatusCode::from_u16(self.reason.http_status())
-            .unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CONTENT_LENGTH, length.into());
+    /// The limits that refused: those that said so, and the one that decided, which may count what
+    /// is in flight, or have a full line.
+    fn violated(&self) -> Vec<&str> {
+        let told = self.quotas.violated().map(|state| &state.limit);
+        let mut limits: Vec<&str> = told.map(LimitId::as_str).collect();
+        if let Some(limit) = &self.limit
+            && !limits.contains(&limit.as_str())
+        {
+            limits.push(limit.as_str());
+        }
+        limits
+    }
+
+    /// The status of the answer that is always the same, if that is what is served instead.
+    pub fn degraded_status(&self) -> Option<u16> {
+        match self.fallback {
+            Some(Fallback::Answer { status, .. }) => Some(final_status(status).as_u16()),
+            _ => None,
+        }
+    }
+
+    /// The whole answer to a request of `method`. One to `HEAD` has no body (RFC 9110, section
+    /// 9.3.2).
+    pub fn into_response<B: From<Vec<u8>>>(self, method: &Method) -> Response<B> {
+        let (status, content_type, body) = match &self.fallback {
+            Some(Fallback::Answer {
+                status,
+                content_type,
+                body,
+            }) => (
+                final_status(*status),
+                HeaderValue::from_str(content_type).ok(),
+                body.clone().into_bytes(),
+            ),
+            _ => (
+                final_status(self.reason.http_status()),
+                Some(HeaderValue::from_static("application/problem+json")),
+                self.problem(),
+            ),
+        };
+        let mut headers = HeaderMap::new();
+        // Statuses that never have a body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+        let has_body = !matches!(status.as_u16(), 204 | 205 | 304);
+        if has_body {
+            headers.insert(header::CONTENT_LENGTH, body.len().into());
+            headers.extend(content_type.map(|kind| (header::CONTENT_TYPE, kind)));
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_seconds() {
+        if let Some(seconds) = self.retry_after_seconds()
+            && matches!(status.as_u16(), 429 | 503)
+        {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if matches!(self.reason, Reason::CredentialsInvalid | Reason::NoTenant) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        self.quotas.write_headers(headers);
+        if self.degraded_status().is_some()
+            && let Some(limit) = &self.limit
+        {
+            mark_degraded(&mut headers, limit);
+        }
+        self.quotas.write_headers(&mut headers);
+        let is_sent = has_body && method != Method::HEAD;
+        let mut response = Response::new(B::from(if is_sent { body } else { Vec::new() }));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
         response
     }
 }
 
+/// Marks an answer as less than the whole one, because of `limit`.
+pub fn mark_degraded(headers: &mut HeaderMap, limit: &LimitId) {
+    // The name of a limit is printable.
+    if let Ok(name) = HeaderValue::from_str(limit.as_str()) {
+        headers.insert(DEGRADED, name);
+    }
+}
+
+/// A status that an answer may end with.
+fn final_status(status: u16) -> StatusCode {
+    let status = StatusCode::from_u16(status).ok();
+    let status = status.filter(|status| (200..600).contains(&status.as_u16()));
+    status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
 impl Quotas {
-    /// Writes `RateLimit` and `RateLimit-Policy`, if any limit holds.
-    pub fn write_headers(&self, headers: &mut http::HeaderMap) {
+    /// Writes the fields that tell what is left, if any limit holds.
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
         if self.is_empty() {
+            return;
+        }
+        if self.fields.has_legacy {
+            self.write_legacy_headers(headers);
+        }
+        if !self.fields.has_draft {
             return;
         }
         for (name, value) in [
@@ -139,6 +214,22 @@ impl Quotas {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
+        }
+    }
+
+    /// Writes `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now), which have room
+    /// for one limit: the tightest.
+    fn write_legacy_headers(&self, headers: &mut HeaderMap) {
+        let Some(state) = self.tightest() else {
+            return;
+        };
+        let reset = whole_seconds(state.decision.reset_in);
+        for (name, value) in [
+            ("x-ratelimit-limit", state.told().0),
+            ("x-ratelimit-remaining", state.decision.remaining),
+            ("x-ratelimit-reset", reset),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.into());
         }
     }
 }
@@ -154,7 +245,7 @@ mod tests {
                 tenant: "acme".parse().ok(),
                 ..Refusal::early(reason)
             };
-            let response: Response<Vec<u8>> = refusal.into_response();
+            let response: Response<Vec<u8>> = refusal.into_response(&Method::GET);
             let status = response.status().as_u16();
             assert_eq!(status, reason.http_status());
             assert_eq!(
@@ -175,5 +266,49 @@ mod tests {
             assert_eq!(problem["reason"], reason.label());
             assert_eq!(problem["tenant"], "acme");
         }
+    }
+
+    fn degraded(status: u16) -> Refusal {
+        Refusal {
+            limit: "vip-rate".parse().ok(),
+            fallback: Some(Fallback::Answer {
+                status,
+                content_type: "text/plain".to_owned(),
+                body: "come back".to_owned(),
+            }),
+            ..Refusal::early(Reason::TenantRate)
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_served_instead_says_so_and_is_not_stored() {
+        let response: Response<Vec<u8>> = degraded(200).into_response(&Method::GET);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.body(), b"come back");
+        let headers = response.headers();
+        assert_eq!(headers["watertight-degraded"], "vip-rate");
+        assert_eq!(headers["cache-control"], "no-store");
+        assert_eq!(headers["content-type"], "text/plain");
+        assert!(!headers.contains_key("retry-after"));
+
+        let unavailable: Response<Vec<u8>> = degraded(503).into_response(&Method::GET);
+        assert_eq!(unavailable.headers()["retry-after"], "1");
+        let refused: Response<Vec<u8>> =
+            Refusal::early(Reason::TenantRate).into_response(&Method::GET);
+        assert!(!refused.headers().contains_key("watertight-degraded"));
+    }
+
+    #[test]
+    fn an_answer_to_head_has_the_length_and_no_body() {
+        for refusal in [degraded(200), Refusal::early(Reason::TenantRate)] {
+            let whole: Response<Vec<u8>> = refusal.clone().into_response(&Method::GET);
+            let head: Response<Vec<u8>> = refusal.into_response(&Method::HEAD);
+            assert_eq!(head.headers(), whole.headers());
+            assert!(head.body().is_empty() && !whole.body().is_empty());
+        }
+        let none: Response<Vec<u8>> = degraded(204).into_response(&Method::GET);
+        assert!(none.body().is_empty() && !none.headers().contains_key("content-length"));
+        let interim: Response<Vec<u8>> = degraded(100).into_response(&Method::GET);
+        assert_eq!(interim.status(), 503);
     }
 }

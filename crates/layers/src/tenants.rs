@@ -11,18 +11,24 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use watertight_base::{LimitId, PlanId, Reason, TenantId};
+use watertight_base::{PlanId, Reason, SegmentId, TenantId};
 use watertight_guard::{
     pool::{Class, TenantKey},
-    throttle::{InFlightCount, Quota, TokenBucket},
+    throttle::InFlightCount,
 };
-use watertight_plan::{Plan, TenantPlan, Unknown};
+use watertight_plan::{Plan, Unknown};
+
+use crate::{
+    Clock,
+    limits::{Book, Counts, Tally, Terms, Writer},
+};
 
 /// The name under which a tenant's lane is shown when the tenant itself is not listed.
 pub(crate) const UNLISTED: &str = "__unlisted__";
@@ -36,6 +42,12 @@ pub struct Who {
     pub class: Class,
     /// Whether the tenant is listed.
     pub is_listed: bool,
+    /// The address of the client, for limits by address. None: all such requests share one.
+    pub address: Option<IpAddr>,
+    /// The user within the tenant, for limits by user. None: all such requests share one.
+    pub user: Option<Arc<str>>,
+    /// The name of the API key that was shown, for limits by key. None: all such requests share one.
+    pub key: Option<Arc<str>>,
     pub(crate) lane: Arc<Lane>,
 }
 
@@ -44,6 +56,12 @@ impl Who {
     pub fn plan(&self) -> &PlanId {
         &self.lane.terms.id
     }
+
+    /// Whom state is kept for: the tenant itself when it is listed, otherwise the lane that it shares
+    /// with other unlisted tenants.
+    pub fn lane(&self) -> TenantKey {
+        self.lane.key
+    }
 }
 
 /// What is counted for one listed tenant, or for all that share a lane.
@@ -51,19 +69,12 @@ impl Who {
 pub(crate) struct Lane {
     pub(crate) key: TenantKey,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) segment: Option<SegmentId>,
     pub(crate) in_flight: Arc<InFlightCount>,
-    /// One for each of the terms' quotas, in their order.
+    /// One for each of the terms' rules that are counted in lanes, in their order.
     /// Shared with the lane that a reload makes of this one, so that what requests under way take
     /// and give back is not lost.
-    pub(crate) buckets: Box<[Arc<TokenBucket>]>,
-}
-
-/// A plan with its limits in the numbers that decisions need.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Terms {
-    pub(crate) id: PlanId,
-    pub(crate) plan: Arc<TenantPlan>,
-    pub(crate) quotas: Vec<(LimitId, Quota)>,
+    pub(crate) tallies: Box<[Arc<Tally>]>,
 }
 
 /// Everybody.
@@ -73,27 +84,27 @@ pub(crate) struct Tenants {
     /// Empty: unlisted tenants are refused.
     lanes: Vec<Arc<Lane>>,
     hash: RandomState,
+    book: Book,
 }
 
 /// Numbers the lanes of this process.
 static LAST_KEY: AtomicU64 = AtomicU64::new(0);
 
 impl Tenants {
-    pub(crate) fn new(plan: &Plan) -> Result<Self, watertight_guard::Error> {
+    pub(crate) fn new(plan: &Plan, clock: Clock, counts: &Counts) -> Self {
         let none = Self {
             listed: HashMap::new(),
             lanes: Vec::new(),
             hash: RandomState::new(),
+            book: Book::default(),
         };
-        none.reloaded(plan)
+        none.reloaded(plan, clock, counts)
     }
 
     /// Everybody under a new plan, with the state of whoever is still there.
-    pub(crate) fn reloaded(&self, plan: &Plan) -> Result<Self, watertight_guard::Error> {
-        let mut terms = HashMap::new();
-        for (id, plan) in plan.plans() {
-            terms.insert(id, Arc::new(Terms::new(id, plan)?));
-        }
+    pub(crate) fn reloaded(&self, plan: &Plan, clock: Clock, counts: &Counts) -> Self {
+        let origin = clock.origin_since_epoch();
+        let mut book = Book::writer(plan, &self.book, origin, counts, clock.now());
         // In the order of their names: lanes are numbered as they are made, and where two could go
         // next the number decides, so that one plan makes one order.
         let mut tenants: Vec<_> = plan.tenants().iter().collect();
@@ -101,25 +112,28 @@ impl Tenants {
         let listed = tenants
             .into_iter()
             .filter_map(|(id, tenant)| {
-                let terms = terms.get(&tenant.plan)?;
-                Some((id.clone(), Lane::kept(self.listed.get(id), terms)))
+                let old = self.listed.get(id);
+                let terms = book.terms_of(id, tenant, old.map(|lane| &lane.terms))?;
+                let lane = Lane::kept(old, &terms, tenant.segment.as_ref(), &mut book);
+                Some((id.clone(), lane))
             })
             .collect();
         let identity = plan.identity();
-        let lanes = match &identity.unknown {
-            Unknown::Refuse => Vec::new(),
-            Unknown::Plan(id) => terms.get(id).map_or_else(Vec::new, |terms| {
-                let lanes = 0..identity.unlisted_lanes;
-                lanes
-                    .map(|lane| Lane::kept(self.lanes.get(lane), terms))
-                    .collect()
-            }),
+        let unlisted = match &identity.unknown {
+            Unknown::Refuse => None,
+            Unknown::Plan(id) => book.terms_of_plan(id),
         };
-        Ok(Self {
+        let lanes = unlisted.map_or_else(Vec::new, |terms| {
+            (0..identity.unlisted_lanes)
+                .map(|lane| Lane::kept(self.lanes.get(lane), &terms, None, &mut book))
+                .collect()
+        });
+        Self {
             listed,
             lanes,
             hash: self.hash.clone(),
-        })
+            book: book.finish(),
+        }
     }
 
     pub(crate) fn who(&self, tenant: &TenantId) -> Result<Who, Reason> {
@@ -132,6 +146,9 @@ impl Tenants {
             tenant: tenant.clone(),
             class: lane.terms.plan.class,
             is_listed,
+            address: None,
+            user: None,
+            key: None,
             lane: Arc::clone(lane),
         })
     }
@@ -151,41 +168,27 @@ impl Tenants {
 }
 
 impl Lane {
-    fn kept(old: Option<&Arc<Self>>, terms: &Arc<Terms>) -> Arc<Self> {
-        let Some(old) = old else {
-            return Arc::new(Self {
-                key: TenantKey(LAST_KEY.fetch_add(1, Ordering::Relaxed) + 1),
-                terms: Arc::clone(terms),
-                in_flight: Arc::default(),
-                buckets: terms.quotas.iter().map(|_| Arc::default()).collect(),
-            });
-        };
-        if old.terms == *terms {
-            return Arc::clone(old);
+    fn kept(
+        old: Option<&Arc<Self>>,
+        terms: &Arc<Terms>,
+        segment: Option<&SegmentId>,
+        book: &mut Writer<'_>,
+    ) -> Arc<Self> {
+        let is_same =
+            |old: &&Arc<Self>| Arc::ptr_eq(&old.terms, terms) && old.segment.as_ref() == segment;
+        if let Some(same) = old.filter(is_same) {
+            book.keep(terms, segment, &same.tallies);
+            return Arc::clone(same);
         }
-        let bucket = |id: &LimitId| {
-            let at = old.terms.quotas.iter().position(|(other, _)| other == id);
-            at.map_or_else(Arc::default, |at| Arc::clone(&old.buckets[at]))
-        };
+        let before = old.map(|old| (&*old.terms, &*old.tallies));
+        let tallies = book.tallies(terms, segment, before);
+        let new_key = || TenantKey(LAST_KEY.fetch_add(1, Ordering::Relaxed) + 1);
         Arc::new(Self {
-            key: old.key,
+            key: old.map_or_else(new_key, |old| old.key),
             terms: Arc::clone(terms),
-            in_flight: Arc::clone(&old.in_flight),
-            buckets: terms.quotas.iter().map(|(id, _)| bucket(id)).collect(),
-        })
-    }
-}
-
-impl Terms {
-    fn new(id: &PlanId, plan: &Arc<TenantPlan>) -> Result<Self, watertight_guard::Error> {
-        let quota = |limit: &watertight_plan::Limit| {
-            Ok((limit.id.clone(), Quota::new(limit.rate, limit.burst)?))
-        };
-        let quotas = plan.throttle.iter().map(quota).collect::<Result<_, _>>()?;
-        Ok(Self {
-            id: id.clone(),
-            plan: Arc::clone(plan),
-            quotas,
+            segment: segment.cloned(),
+            in_flight: old.map_or_else(Arc::default, |old| Arc::clone(&old.in_flight)),
+            tallies,
         })
     }
 }

@@ -3,6 +3,9 @@
 //! A thin adapter: it asks [`Identify`] who calls what, calls [`Admission::admit`], and keeps the
 //! permit until the last byte of the answer's body was produced, or the body is dropped. A server
 //! error (5xx) or an error of the inner service or of its body counts as a failure for the breaker.
+//!
+//! Answers that are always the same are served here as at the door, and the inner service is told to
+//! do less; last good answers are not kept, and bodies are not paced.
 
 use std::{
     fmt,
@@ -12,14 +15,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::breaker::Outcome;
 
-use crate::{Admission, Permit, Refusal, What};
+use crate::{Admission, Permit, Refusal, What, mark_degraded};
 
 /// Says on whose behalf a request is made, and for which service.
 pub trait Identify: Send + Sync + 'static {
@@ -127,10 +130,13 @@ where
         let mut inner = self.inner.clone();
         let layer = self.layer.clone();
         Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let mut permit = match layer.admit(&head).await {
+            let (mut head, body) = request.into_parts();
+            let mut permit = match layer.admit(&mut head).await {
                 Ok(permit) => permit,
-                Err(refusal) => return Ok(refusal.into_response::<Vec<u8>>().map(refused_body)),
+                Err(refusal) => {
+                    let answer = refusal.into_response::<Vec<u8>>(&head.method);
+                    return Ok(answer.map(refused_body));
+                }
             };
             let answer = match poll_fn(|context| inner.poll_ready(context)).await {
                 Ok(()) => inner.call(Request::from_parts(head, body)).await,
@@ -146,6 +152,9 @@ where
                     });
                     let (mut head, body) = response.into_parts();
                     permit.quotas().write_headers(&mut head.headers);
+                    if let Some(limit) = permit.degraded_by() {
+                        mark_degraded(&mut head.headers, limit);
+                    }
                     let permit = (!body.is_end_stream()).then_some(permit);
                     Ok(Response::from_parts(
                         head,
@@ -164,16 +173,24 @@ where
 }
 
 impl<I: Identify> AdmissionLayer<I> {
-    async fn admit(&self, head: &http::request::Parts) -> Result<Permit, Refusal> {
+    async fn admit(&self, head: &mut http::request::Parts) -> Result<Permit, Refusal> {
         let (tenant, service) = self.identify.identify(head).map_err(Refusal::early)?;
+        for field in &*self.admission.less_fields(&service) {
+            head.headers.remove(field);
+        }
         let who = self.admission.who(&tenant).map_err(|reason| Refusal {
             tenant: Some(tenant.clone()),
             ..Refusal::early(reason)
         })?;
         let now = self.admission.clock().now();
-        self.admission
-            .admit(&who, What::new(&service, Tick::MAX), now)
-            .await
+        let what = What::new(&service, Tick::MAX);
+        let permit = self.admission.admit(&who, what, now).await?;
+        if let Some((name, value)) = permit.less()
+            && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
+        {
+            head.headers.insert::<HeaderName>(name, value);
+        }
+        Ok(permit)
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use watertight_base::{PlanId, ServiceId, TenantId};
-use watertight_guard::breaker::State;
+use watertight_guard::{
+    breaker::State,
+    throttle::{Occupancy, lease},
+};
 
 use crate::{
     Admission,
@@ -53,7 +56,34 @@ pub struct TenantCounts {
     pub breakers_unwatched: u64,
 }
 
+/// What is counted for callers whom nobody listed, and who waits for a limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyedView {
+    /// The table of callers who are made of configured names.
+    pub named: Occupancy,
+    /// The table of callers whom anybody can invent.
+    pub invented: Occupancy,
+    /// Requests that wait for their turn at a limit.
+    pub waiting: u64,
+}
+
 impl Admission {
+    /// How full the tables are, and who waits. Looks at every place of the tables.
+    pub fn keyed(&self) -> KeyedView {
+        let (now, keyed) = (self.inner.clock.now(), &self.inner.keyed);
+        KeyedView {
+            named: keyed.named.occupancy(now),
+            invented: keyed.invented.occupancy(now),
+            waiting: keyed.lines.waiting(),
+        }
+    }
+
+    /// How counting together with other nodes goes. None: this node is by itself.
+    pub fn cluster(&self) -> Option<lease::View> {
+        let cluster = self.inner.keyed.cluster.as_ref();
+        cluster.map(|cluster| cluster.view())
+    }
+
     /// Listed tenants after `after` in the order of their names, at most `most`.
     pub fn tenants(&self, after: Option<&str>, most: usize) -> Vec<TenantView> {
         let current = self.inner.current.load();

@@ -6,15 +6,18 @@ use std::{
 };
 
 use watertight_base::{Percent, PlanId, PoolId, Seats, ServiceId, TenantId};
-use watertight_guard::pool::{CompartmentSpec, Layout, PoolSpec};
+use watertight_guard::{
+    health,
+    pool::{CompartmentSpec, Layout, PoolSpec},
+};
 
 use crate::{
-    Error, Identity, Listener, Log, Metrics, Node, Plan, Routes, Service, Tenant, TenantPlan,
-    Unknown,
+    Across, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes, Service,
+    Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     node: Option<Node>,
     listeners: Vec<Listener>,
@@ -25,6 +28,28 @@ pub struct Builder {
     pools: Vec<PoolSpec>,
     declared: Vec<PoolId>,
     alerts: BTreeMap<PoolId, Percent>,
+    limits: Vec<Limit>,
+    throttling: Throttling,
+    health: Option<health::Settings>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            node: None,
+            listeners: Vec::new(),
+            identity: Identity::default(),
+            plans: BTreeMap::new(),
+            tenants: HashMap::new(),
+            services: Vec::new(),
+            pools: Vec::new(),
+            declared: Vec::new(),
+            alerts: BTreeMap::new(),
+            limits: Vec::new(),
+            throttling: Throttling::default(),
+            health: Some(health::Settings::default()),
+        }
+    }
 }
 
 impl Builder {
@@ -76,6 +101,25 @@ impl Builder {
         Ok(self)
     }
 
+    /// Adds a limit on everybody's requests.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Says what limits have in common.
+    pub fn throttling(mut self, throttling: Throttling) -> Self {
+        self.throttling = throttling;
+        self
+    }
+
+    /// Says how limits shrink when the node or a service is unwell; none: they do not. Default:
+    /// they do, by [`health::Settings::default`].
+    pub fn health(mut self, settings: Option<health::Settings>) -> Self {
+        self.health = settings;
+        self
+    }
+
     /// Adds a service.
     pub fn service(mut self, service: Service) -> Self {
         self.services.push(service);
@@ -107,6 +151,10 @@ impl Builder {
         self.check_listeners(&mut problems);
         self.check_tenants(&mut problems);
         self.check_services(&mut problems);
+        self.check_limits(&mut problems);
+        if let Some(Err(error)) = self.health.map(|settings| settings.check()) {
+            problems.push(error.into());
+        }
         self.check_uses(&mut problems);
         self.check_pools(&mut problems);
         problems
@@ -173,7 +221,69 @@ impl Builder {
             declared: self.declared,
             segments,
             alerts,
+            limits: self.limits,
+            throttling: self.throttling,
+            health: self.health,
         })
+    }
+
+    fn check_limits(&self, problems: &mut Vec<Error>) {
+        let plans = self.plans.iter();
+        let services = self.services.iter();
+        let tenants = self.tenants.iter();
+        let places = plans
+            .map(|(id, plan)| (format!("plan {id}"), &plan.throttle))
+            .chain(services.map(|service| (format!("service {}", service.id), &service.throttle)))
+            .chain([("everybody".to_owned(), &self.limits)])
+            .chain(
+                tenants
+                    .filter(|(_, tenant)| !tenant.throttle.is_empty())
+                    .map(|(id, tenant)| (format!("tenant {id}"), &tenant.throttle)),
+            );
+        for (place, limits) in places {
+            for (at, limit) in limits.iter().enumerate() {
+                self.check_limit(&place, limit, &limits[..at], problems);
+            }
+        }
+    }
+
+    fn check_limit(&self, place: &str, limit: &Limit, before: &[Limit], problems: &mut Vec<Error>) {
+        let place = place.to_owned();
+        let name = limit.id.clone();
+        if before.iter().any(|other| other.id == limit.id) {
+            problems.push(Error::LimitTwice { place, limit: name });
+        } else if let Some(what) = limit.contradiction() {
+            problems.push(Error::LimitContradiction {
+                place,
+                limit: name,
+                what,
+            });
+        } else if let Some(service) = limit
+            .services
+            .iter()
+            .find(|id| self.services.iter().all(|service| service.id != **id))
+        {
+            problems.push(Error::LimitService {
+                place,
+                limit: name,
+                service: service.clone(),
+            });
+        } else if limit.measure == Measure::Cost
+            && limit.across != Across::Node
+            && self.services.iter().any(|service| {
+                let named = limit.services.is_empty() || limit.services.contains(&service.id);
+                named && service.cost.header.is_some()
+            })
+        {
+            problems.push(Error::LimitContradiction {
+                place,
+                limit: name,
+                what: "counts cost across the cluster, which a service's `cost_header` cannot \
+                       settle afterwards: leave out one of the two",
+            });
+        } else if limit.across != Across::Node && self.throttling.store.is_none() {
+            problems.push(Error::LimitStore { place, limit: name });
+        }
     }
 
     fn check_listeners(&self, problems: &mut Vec<Error>) {
@@ -230,6 +340,14 @@ impl Builder {
         for service in &self.services {
             for route in &service.routes {
                 problems.extend(routes.insert(route, &service.id).err());
+            }
+            for (route, _) in &service.cost.routes {
+                if !Routes::is_normal(route) {
+                    problems.push(Error::Route {
+                        route: route.clone(),
+                        service: service.id.clone(),
+                    });
+                }
             }
             if !seen.insert(&service.id) {
                 problems.push(Error::ServiceTwice {
@@ -450,6 +568,7 @@ mod tests {
         let tenant = Tenant {
             plan: "vip".parse().unwrap(),
             segment: None,
+            throttle: Vec::new(),
         };
         let plan = Plan::builder().tenant("acme".parse().unwrap(), tenant);
         assert!(matches!(plan.build(), Err(Error::TenantPlan { .. })));

@@ -1,6 +1,6 @@
 //! What can be wrong with a plan as a whole, when each of its parts is right.
 
-use watertight_base::{PlanId, PoolId, ServiceId, TenantId};
+use watertight_base::{LimitId, PlanId, PoolId, ServiceId, TenantId};
 
 /// A plan that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -25,6 +25,42 @@ pub enum Error {
     UnknownPlan {
         /// The plan named.
         plan: PlanId,
+    },
+    /// Two limits of one place have one name.
+    #[error("{place} has two limits called {limit}")]
+    LimitTwice {
+        /// The place: a tenant, a service, a plan, or everybody.
+        place: String,
+        /// The name.
+        limit: LimitId,
+    },
+    /// A limit asks for what cannot be.
+    #[error("limit {limit} of {place} {what}")]
+    LimitContradiction {
+        /// The place: a tenant, a service, a plan, or everybody.
+        place: String,
+        /// The limit.
+        limit: LimitId,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A limit applies to a service that does not exist.
+    #[error("limit {limit} of {place} applies to service {service}, which does not exist")]
+    LimitService {
+        /// The place: a tenant, a service, a plan, or everybody.
+        place: String,
+        /// The limit.
+        limit: LimitId,
+        /// The service named.
+        service: ServiceId,
+    },
+    /// A limit is counted by all nodes together, and there is no store to do so in.
+    #[error("limit {limit} of {place} is counted across the cluster, and no store is named")]
+    LimitStore {
+        /// The place: a tenant, a service, a plan, or everybody.
+        place: String,
+        /// The limit.
+        limit: LimitId,
     },
     /// An API key is for a tenant that nobody listed.
     #[error("API key {key} is for tenant {tenant}, which is not listed")]

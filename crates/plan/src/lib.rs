@@ -24,27 +24,31 @@
 mod builder;
 mod error;
 mod identity;
+mod limit;
 mod listener;
 mod node;
 mod routes;
 mod secret;
 mod service;
 mod tenant;
+mod throttling;
 
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
-use watertight_guard::pool::Layout;
+use watertight_guard::{health, pool::Layout};
 
 pub use builder::Builder;
 pub use error::Error;
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
+pub use limit::{Across, By, Count, Excess, Fallback, Limit, Measure, Sharing};
 pub use listener::{Admin, ListenLimits, Listener, ListenerKind, Tls};
 pub use node::{AccessLog, Log, Metrics, Node};
 pub use routes::Routes;
 pub use secret::Secret;
-pub use service::{Protocol, Service, Upstream};
-pub use tenant::{Limit, Tenant, TenantPlan};
+pub use service::{Cost, Protocol, Service, Upstream};
+pub use tenant::{Tenant, TenantPlan};
+pub use throttling::{LimitStore, Throttling};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -60,6 +64,9 @@ pub struct Plan {
     pub(crate) declared: Vec<PoolId>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) alerts: BTreeMap<PoolId, Percent>,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) throttling: Throttling,
+    pub(crate) health: Option<health::Settings>,
 }
 
 impl Plan {
@@ -95,6 +102,21 @@ impl Plan {
     /// The listed tenants.
     pub fn tenants(&self) -> &HashMap<TenantId, Tenant> {
         &self.tenants
+    }
+
+    /// The limits that hold for everybody.
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// What limits have in common.
+    pub fn throttling(&self) -> &Throttling {
+        &self.throttling
+    }
+
+    /// How limits shrink when the node or a service is unwell; none: they do not.
+    pub fn health(&self) -> Option<&health::Settings> {
+        self.health.as_ref()
     }
 
     /// The services, by name.

@@ -18,19 +18,13 @@ pub struct Routes {
 
 impl Routes {
     pub(crate) fn insert(&mut self, route: &str, service: &ServiceId) -> Result<(), Error> {
-        let prefix = route.trim_end_matches('/');
-        let normal = route.starts_with('/')
-            && !route.contains(['?', '#', '%', '\\', ' '])
-            && prefix
-                .split('/')
-                .skip(1)
-                .all(|segment| !matches!(segment, "" | "." | ".."));
-        if !normal {
+        if !Self::is_normal(route) {
             return Err(Error::Route {
                 route: route.to_owned(),
                 service: service.clone(),
             });
         }
+        let prefix = route.trim_end_matches('/');
         self.depth_max = self.depth_max.max(prefix.matches('/').count());
         match self.by_prefix.insert(prefix.to_owned(), service.clone()) {
             None => Ok(()),
@@ -42,18 +36,38 @@ impl Routes {
         }
     }
 
+    /// Whether `route` can be one: an absolute path in the normal form that the front door makes.
+    pub fn is_normal(route: &str) -> bool {
+        let prefix = route.trim_end_matches('/');
+        route.starts_with('/')
+            && !route.contains(['?', '#', '%', '\\', ' '])
+            && prefix
+                .split('/')
+                .skip(1)
+                .all(|segment| !matches!(segment, "" | "." | ".."))
+    }
+
     /// The service of `path`: that of the longest matching prefix.
     ///
     /// `path` begins with `/` and is in the normal form that the front door makes: escapes of
     /// unreserved characters decoded, no empty, `.` or `..` segments.
     pub fn service_of(&self, path: &str) -> Option<&ServiceId> {
+        self.route_of(path).map(|(_, service)| service)
+    }
+
+    /// The longest matching prefix of `path`, and its service.
+    pub fn route_of(&self, path: &str) -> Option<(&str, &ServiceId)> {
         let boundaries = path.match_indices('/').map(|(at, _)| at).skip(1);
         let mut ends: Vec<usize> = boundaries.take(self.depth_max).collect();
         ends.push(path.len());
         ends.iter()
             .rev()
-            .find_map(|&end| self.by_prefix.get(path[..end].trim_end_matches('/')))
-            .or_else(|| self.by_prefix.get(""))
+            .find_map(|&end| {
+                self.by_prefix
+                    .get_key_value(path[..end].trim_end_matches('/'))
+            })
+            .or_else(|| self.by_prefix.get_key_value(""))
+            .map(|(prefix, service)| (prefix.as_str(), service))
     }
 
     /// All routes with their services, in no order.

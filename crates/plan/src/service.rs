@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use watertight_base::{PoolId, ServiceId, Tier};
 use watertight_guard::breaker::Settings;
 
+use crate::Limit;
+
 /// A service and how it is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
@@ -28,6 +30,54 @@ pub struct Service {
     pub breaker: Settings,
     /// The shared resources that it uses; empty: a compartment of its own.
     pub uses: Vec<PoolId>,
+    /// Limits on requests for it.
+    pub throttle: Vec<Limit>,
+    /// What a request costs, in units, where limits count cost.
+    pub cost: Cost,
+}
+
+/// What a request costs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cost {
+    /// Units of a request that no route says otherwise of. Default 1.
+    pub units: u64,
+    /// Units by path prefix, on segment boundaries; the longest wins.
+    pub routes: Vec<(String, u64)>,
+    /// The field of the service's answer that says what the request has really cost. What it says
+    /// beyond what was charged beforehand is charged afterwards; what it says less is given back.
+    pub header: Option<String>,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self {
+            units: 1,
+            routes: Vec::new(),
+            header: None,
+        }
+    }
+}
+
+impl Cost {
+    /// The most units that a request may cost.
+    pub const UNITS_MAX: u64 = 1_000_000;
+
+    /// Units of a request for `path`, charged beforehand.
+    pub fn of(&self, path: &str) -> u64 {
+        let matching = self
+            .routes
+            .iter()
+            .filter(|(prefix, _)| starts(path, prefix));
+        let longest = matching.max_by_key(|(prefix, _)| prefix.len());
+        longest.map_or(self.units, |(_, units)| *units)
+    }
+}
+
+/// Whether `path` begins with `prefix`, on a segment boundary.
+pub(crate) fn starts(path: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Service {
@@ -53,6 +103,8 @@ impl Service {
             response_buffer_bytes: Self::RESPONSE_BUFFER_DEFAULT,
             breaker: Settings::default(),
             uses: Vec::new(),
+            throttle: Vec::new(),
+            cost: Cost::default(),
         }
     }
 }

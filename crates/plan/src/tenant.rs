@@ -1,19 +1,23 @@
 //! Tenants, and the plans that they are on.
 
-use watertight_base::{LimitId, PlanId, Rate, SegmentId, Weight};
+use watertight_base::{PlanId, SegmentId, Weight};
 use watertight_guard::pool::Class;
 
+use crate::Limit;
+
 /// A listed tenant.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
     /// The plan that it is on.
     pub plan: PlanId,
     /// The segment that it belongs to.
     pub segment: Option<SegmentId>,
+    /// Limits of its own, which hold instead of those of its plan that have the same names.
+    pub throttle: Vec<Limit>,
 }
 
 /// What a tenant gets.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TenantPlan {
     /// Its share among tenants that wait for the same service.
     pub weight: Weight,
@@ -35,15 +39,4 @@ impl Default for TenantPlan {
             class: Class::Ordinary,
         }
     }
-}
-
-/// A token bucket for each tenant of a plan.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Limit {
-    /// Its name, in headers and metrics; unique in its plan.
-    pub id: LimitId,
-    /// Its long-term average.
-    pub rate: Rate,
-    /// Units that a rested bucket holds. Default: the rate's limit.
-    pub burst: u64,
 }

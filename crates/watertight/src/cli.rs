@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod explain;
 mod openmetrics;
+mod sim;
 mod status;
 mod top;
 mod up;
@@ -41,6 +42,8 @@ enum Command {
     Top(top::Arguments),
     /// Say which limits apply to a request, and what would become of it. Takes nothing.
     Explain(explain::Arguments),
+    /// Run a published experiment of ours, reproducible from its seed; without a name, list them.
+    Sim(sim::Arguments),
     /// Print what the documentation is made of.
     #[command(hide = true)]
     Catalogue(catalogue::Arguments),
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Top(arguments) => top::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
     };
     match result {
         Ok(_) if NOT_PRINTED.load(Ordering::Relaxed) => ExitCode::FAILURE,

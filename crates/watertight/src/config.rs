@@ -14,14 +14,16 @@ mod api_keys;
 mod breaker;
 mod class;
 mod compartments;
+mod cost;
 mod document;
 mod duration;
 mod failure;
+mod field;
 mod files;
 mod findings;
+mod health;
 mod identity;
 mod interpolate;
-mod limit;
 mod listen;
 mod locate;
 mod located;
@@ -29,6 +31,7 @@ mod log;
 mod metrics;
 mod nearest;
 mod node;
+mod notes;
 mod path;
 mod plans;
 mod pools;
@@ -38,7 +41,10 @@ mod services;
 mod shape;
 mod size;
 mod source;
+mod stores;
 mod tenants;
+mod throttle;
+mod throttling;
 mod tls;
 mod unbuilt;
 mod upstream;
@@ -46,6 +52,7 @@ mod upstream;
 use std::{
     fs::File,
     io::{self, Read},
+    mem,
     path::Path,
 };
 
@@ -66,6 +73,7 @@ use findings::{Finding, Findings};
 use sections::{Kind, Sections};
 use shape::Shape;
 use tenants::Tenants;
+use throttle::{Known, Place};
 
 /// What the environment says of a variable's name; nothing when it is not set.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -121,10 +129,12 @@ pub fn parse(
         table = parse_toml(&sections.rest, &mut findings).unwrap_or_default();
     }
     let mut tenants = Tenants::new(&names(&table, "plans"));
-    let document = read_document(table, &mut findings, environment);
-    let builder = read_tables(&document, &Files::new(base), &mut findings);
+    let (services, stores) = (names(&table, "services"), names(&table, "stores"));
+    let mut document = read_document(table, &mut findings, environment);
+    let known = Known::new(services, &stores, &document);
+    let builder = read_tables(&document, &known, &Files::new(base), &mut findings);
     let is_whole = findings.is_clean();
-    tenants.read(&document.tenants, &mut findings);
+    tenants.read(&mem::take(&mut document.tenants), &known, &mut findings);
     for piece in sections.tenants {
         findings.enter_part(piece.span.start);
         if let Some(table) = parse_toml(&text[piece.span], &mut findings) {
@@ -133,7 +143,7 @@ pub fn parse(
                 Kind::Lines => under("tenants", table),
             };
             let part = read_document(table, &mut findings, environment);
-            tenants.read(&part.tenants, &mut findings);
+            tenants.read(&part.tenants, &known, &mut findings);
         }
     }
     findings.leave_part();
@@ -148,12 +158,12 @@ pub fn parse(
     if !findings.is_clean() {
         return Err(refused(findings, "this cannot be used"));
     }
-    drop(document);
     match builder.build() {
-        Ok(plan) => Ok(Loaded {
-            plan,
-            notes: findings.finish()?,
-        }),
+        Ok(plan) => {
+            notes::add(&document, &plan, &mut findings);
+            let notes = findings.finish()?;
+            Ok(Loaded { plan, notes })
+        }
         Err(error) => Err(refused(findings, &error.to_string())),
     }
 }
@@ -237,11 +247,27 @@ fn read_document(
 }
 
 /// Everything but the tenants, as core types; what is wrong is reported and left out.
-fn read_tables(document: &Document, files: &Files<'_>, findings: &mut Findings<'_>) -> Builder {
+fn read_tables(
+    document: &Document,
+    known: &Known,
+    files: &Files<'_>,
+    findings: &mut Findings<'_>,
+) -> Builder {
     let mut builder = Plan::builder();
+    for limit in throttle::read(&document.throttle, Place::Everybody, known, findings) {
+        builder = builder.limit(limit);
+    }
+    if let Some(store) = document.stores.read(files, findings)
+        && let Some(throttling) = document.throttling.read(store, findings)
+    {
+        builder = builder.throttling(throttling);
+    }
     let (log, metrics) = (document.log.read(), document.metrics.read());
     if let Some(node) = document.node.read(log, metrics, files, findings) {
         builder = builder.node(node);
+    }
+    if let Some(health) = document.health.read(findings) {
+        builder = builder.health(health);
     }
     for listener in listen::read(&document.listen, files, findings) {
         builder = builder.listener(listener);
@@ -252,8 +278,10 @@ fn read_tables(document: &Document, files: &Files<'_>, findings: &mut Findings<'
         builder = builder.identity(identity);
     }
     for (name, table) in &document.plans {
-        let (Some(_), Some(plan)) = (findings.parse::<PlanId>(name), table.read(name, findings))
-        else {
+        let (Some(_), Some(plan)) = (
+            findings.parse::<PlanId>(name),
+            table.read(name, known, findings),
+        ) else {
             continue;
         };
         builder = match builder.plan((**name).as_ref(), plan) {
@@ -265,7 +293,7 @@ fn read_tables(document: &Document, files: &Files<'_>, findings: &mut Findings<'
         };
     }
     for (name, table) in &document.services {
-        if let Some(service) = table.read(name, findings) {
+        if let Some(service) = table.read(name, known, findings) {
             builder = builder.service(service);
         }
     }

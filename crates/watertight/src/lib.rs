@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod cli;
 pub mod client;
+mod cluster;
 pub mod config;
 pub mod data;
 pub mod log;

@@ -3,7 +3,7 @@
 //! A reload reads the file again, checks it whole, and swaps it whole. Whatever is wrong leaves the
 //! old configuration in force, and shows: in the log, in `watertight_config_rejected_total`, and
 //! in the node's status until a later reload succeeds. What a running node cannot change (its
-//! name, its region, its data directory, its admin listener) is refused the same way.
+//! name, its region, its data directory, its admin listener, its store, the size of its tables) is refused the same way.
 
 mod process;
 
@@ -26,6 +26,7 @@ use watertight_layers::Clock;
 use watertight_plan::{Listener, ListenerKind, Plan};
 
 use crate::{
+    cluster,
     config::{self, Failure, Note},
     data::DataDir,
 };
@@ -83,6 +84,9 @@ pub enum NodeError {
     /// The front door cannot be opened, or cannot take the plan over.
     #[error(transparent)]
     Gateway(#[from] watertight_gateway::Error),
+    /// The store that nodes count limits in cannot be used.
+    #[error("the store of limits: {0}")]
+    Store(String),
     /// The configuration was not read from a file, so there is nothing to read again.
     #[error("this node's configuration was not read from a file")]
     NoFile,
@@ -108,7 +112,7 @@ impl Node {
     /// Starts a node by a plan that was read from `file`, if it was.
     ///
     /// # Errors
-    /// [`NodeError`] when the data directory or an address cannot be had.
+    /// [`NodeError`] when the data directory, an address or a store cannot be had.
     pub fn start(
         plan: Plan,
         notes: Vec<Note>,
@@ -119,7 +123,14 @@ impl Node {
         let data = data
             .map(|path| DataDir::open(path, &plan.node().id))
             .transpose()?;
-        let gateway = Gateway::start(Arc::new(plan), clock)?;
+        let plan = Arc::new(plan);
+        let gateway = match &plan.throttling().store {
+            None => Gateway::start(plan, clock)?,
+            Some(store) => {
+                let cluster = cluster::join(store, clock)?;
+                Gateway::start_with(plan, clock, cluster)?
+            }
+        };
         let plan = gateway.plan();
         let region = plan
             .node()
@@ -303,9 +314,19 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
         Some("node.data")
     } else if admin(old) != admin(new) {
         Some("listen.admin (its address, its limits, its TLS files or its token)")
+    } else if table_sizes(old) != table_sizes(new) {
+        Some("throttling.keys or throttling.log_entries")
+    } else if old.throttling().store != new.throttling().store {
+        Some("stores.redis")
     } else {
         None
     }
+}
+
+/// The sizes of the tables that callers have places in.
+fn table_sizes(plan: &Plan) -> (usize, usize) {
+    let throttling = plan.throttling();
+    (throttling.keys, throttling.log_entries)
 }
 
 #[expect(clippy::disallowed_methods, reason = "status tells the time of day")]

@@ -10,6 +10,8 @@
 )]
 
 mod cli;
+mod cluster;
+mod degrade;
 mod demo;
 mod drain;
 mod footprint;

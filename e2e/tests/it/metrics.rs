@@ -34,7 +34,7 @@ pub(crate) fn value(node: &Node, name: &str, labels: &[(&str, &str)]) -> Option<
 }
 
 /// Asks the admin listener by its own name: it answers to no other.
-fn ask(admin: SocketAddr, path: &str) -> Reply {
+pub(crate) fn ask(admin: SocketAddr, path: &str) -> Reply {
     let mut request = client::get(path, "");
     let host = HeaderValue::try_from(admin.to_string()).unwrap();
     request.headers_mut().insert("host", host);

@@ -9,22 +9,23 @@ use std::{error::Error, sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use http::request::Parts;
 use watertight_base::{Rate, Reason, ServiceId, TenantId};
-use watertight_guard::pool::{CompartmentSpec, PoolSpec};
+use watertight_guard::{
+    pool::{CompartmentSpec, PoolSpec},
+    throttle::{Algorithm, Quota},
+};
 use watertight_layers::{Admission, AdmissionLayer, Clock};
-use watertight_plan::{Limit, Plan, Service, Tenant, TenantPlan};
+use watertight_plan::{Count, Limit, Plan, Service, Tenant, TenantPlan};
 
 /// Who may use how much. A larger program would read this from a file.
 ///
 /// # Errors
 /// When a name, a number or the sum of seats is wrong.
 pub fn plan() -> Result<Plan, Box<dyn Error>> {
+    let burst = Algorithm::TokenBucket { burst: 20 };
+    let rate = Quota::new(burst, Rate::new(20, Duration::from_secs(1))?)?;
     let standard = TenantPlan {
         max_in_flight: Some(8),
-        throttle: vec![Limit {
-            id: "standard-rate".parse()?,
-            rate: Rate::new(20, Duration::from_secs(1))?,
-            burst: 20,
-        }],
+        throttle: vec![Limit::new("standard-rate".parse()?, Count::Rate(rate))],
         ..TenantPlan::default()
     };
     let mut plan = Plan::builder()
@@ -34,6 +35,7 @@ pub fn plan() -> Result<Plan, Box<dyn Error>> {
         let listed = Tenant {
             plan: "standard".parse()?,
             segment: None,
+            throttle: Vec::new(),
         };
         plan = plan.tenant(tenant.parse()?, listed);
     }
@@ -63,7 +65,7 @@ pub fn plan() -> Result<Plan, Box<dyn Error>> {
 /// # Errors
 /// When the plan is wrong.
 pub fn router() -> Result<Router, Box<dyn Error>> {
-    let admission = Admission::new(Arc::new(plan()?), Clock::start())?;
+    let admission = Admission::new(Arc::new(plan()?), Clock::start());
     Ok(Router::new()
         .route("/checkout", get(|| work(20, "Thank you.\n")))
         .route("/reports", get(|| work(200, "Up, mostly.\n")))

@@ -14,7 +14,7 @@ use tokio::{
 };
 use watertight_plan::{Protocol, Upstream};
 
-use crate::{body::RequestBody, socket};
+use crate::{body::RequestBody, pace::Pace, socket};
 
 /// The most that is read ahead of an HTTP/1.1 answer's reader, in bytes.
 const READ_AHEAD_BYTES: usize = 128 * 1024;
@@ -117,19 +117,34 @@ impl Connection {
 
 /// Carries bytes both ways between two upgraded connections until both ends are done. When one is, the
 /// other may still send, and be silent for `silence_max`: an end that never closes must not keep the
-/// seat of one that did.
+/// seat of one that did. A pause that `pace` imposes is no silence.
 pub(crate) async fn tunnel(
     client: Upgraded,
     upstream: Upgraded,
     silence_max: Duration,
+    pace: Option<&Pace>,
 ) -> std::io::Result<()> {
     let (from_client, to_client) = split(TokioIo::new(client));
     let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
     let (up_ends, up_ended) = watch::channel(false);
     let (down_ends, down_ended) = watch::channel(false);
     tokio::try_join!(
-        carry(from_client, to_upstream, up_ends, down_ended, silence_max),
-        carry(from_upstream, to_client, down_ends, up_ended, silence_max),
+        carry(
+            from_client,
+            to_upstream,
+            up_ends,
+            down_ended,
+            silence_max,
+            pace
+        ),
+        carry(
+            from_upstream,
+            to_client,
+            down_ends,
+            up_ended,
+            silence_max,
+            pace
+        ),
     )?;
     Ok(())
 }
@@ -141,25 +156,29 @@ async fn carry<S: AsyncRead + AsyncWrite>(
     ends: watch::Sender<bool>,
     mut other_ended: watch::Receiver<bool>,
     silence_max: Duration,
+    pace: Option<&Pace>,
 ) -> std::io::Result<()> {
-    let mut buffer = vec![0; TUNNEL_BUFFER_BYTES];
+    let slice_bytes = pace.map_or(TUNNEL_BUFFER_BYTES, Pace::slice_bytes);
+    let mut buffer = vec![0; TUNNEL_BUFFER_BYTES.min(slice_bytes)];
+    let mut overdue = async || {
+        // The sender is dropped only after it has said so.
+        let _ = other_ended.wait_for(|ended| *ended).await;
+        tokio::time::sleep(silence_max).await;
+    };
     loop {
-        let carried = async {
-            let count = from.read(&mut buffer).await?;
-            to.write_all(&buffer[..count]).await?;
-            Ok::<_, std::io::Error>(count)
-        };
-        let overdue = async {
-            // The sender is dropped only after it has said so.
-            let _ = other_ended.wait_for(|ended| *ended).await;
-            tokio::time::sleep(silence_max).await;
-        };
         let count = tokio::select! {
-            count = carried => count?,
-            () = overdue => 0,
+            count = from.read(&mut buffer) => count?,
+            () = overdue() => 0,
         };
         if count == 0 {
             break;
+        }
+        if let Some(pace) = pace {
+            pace.pass(count).await;
+        }
+        tokio::select! {
+            written = to.write_all(&buffer[..count]) => written?,
+            () = overdue() => break,
         }
     }
     let result = to.shutdown().await;

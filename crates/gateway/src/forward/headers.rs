@@ -7,6 +7,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use watertight_base::TenantId;
+use watertight_layers::DEGRADED;
 
 use crate::{
     fault::Fault,
@@ -22,9 +23,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The name of a request in logs on both sides of the door.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
@@ -80,12 +81,14 @@ pub(crate) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Fault> 
     }
 }
 
-/// Makes a client's head fit for the service. The URI is the caller's to set.
+/// Makes a client's head fit for the service. The URI is the caller's to set, and so is one of the
+/// fields `less`, in which only we say that the service is to do less.
 pub(crate) fn towards_upstream(
     head: &mut Parts,
     peer: Peer,
     tenant: &TenantId,
     identifier: &Identifier,
+    less: &[HeaderName],
 ) {
     let is_trusted = identifier.is_trusted(peer.address);
     let wants_trailers = head
@@ -114,7 +117,10 @@ pub(crate) fn towards_upstream(
         }
     }
     add_forwarding(&mut head.headers, peer);
-    strip_aliases(&mut head.headers, identifier);
+    for name in less.iter().chain([&DEGRADED]) {
+        head.headers.remove(name);
+    }
+    strip_aliases(&mut head.headers, identifier, less);
     for name in identifier.tenant_headers() {
         if let Ok(tenant) = HeaderValue::from_str(tenant.as_str()) {
             head.headers.insert(name, tenant);
@@ -129,7 +135,7 @@ pub(crate) fn towards_upstream(
 
 /// Takes out fields that a service behind a gateway interface (CGI, WSGI) cannot tell from ours,
 /// because it sees `_` where we see `-`.
-fn strip_aliases(headers: &mut HeaderMap, identifier: &Identifier) {
+fn strip_aliases(headers: &mut HeaderMap, identifier: &Identifier, less: &[HeaderName]) {
     let is_ours = |name: &str| {
         let ours = [
             FORWARDED_FOR,
@@ -139,7 +145,8 @@ fn strip_aliases(headers: &mut HeaderMap, identifier: &Identifier) {
             REQUEST_ID,
         ];
         let tenants = identifier.tenant_headers().iter();
-        tenants.chain(&ours).any(|our| our.as_str() == name)
+        let mut names = tenants.chain(less).chain(&ours);
+        names.any(|our| our.as_str() == name)
     };
     let aliases: Vec<HeaderName> = headers
         .keys()
@@ -223,7 +230,9 @@ mod tests {
             address: address.into(),
             is_tls: false,
         };
-        towards_upstream(&mut head, peer, &"acme".parse().unwrap(), &identifier);
+        let less = [HeaderName::from_static("x-serve-less")];
+        let acme = "acme".parse().unwrap();
+        towards_upstream(&mut head, peer, &acme, &identifier, &less);
         head.headers
     }
 
@@ -235,6 +244,9 @@ mod tests {
             .header("x-secret", "1")
             .header("X_Tenant_Id", "globex")
             .header("keep-alive", "timeout=5")
+            .header("x-serve-less", "1")
+            .header("x_serve-less", "1")
+            .header("watertight-degraded", "mine")
             .header("te", "trailers, deflate")
             .header("upgrade", "h2c")
             .header("transfer-encoding", "chunked")
@@ -246,6 +258,9 @@ mod tests {
             "x-secret",
             "x_tenant_id",
             "keep-alive",
+            "x-serve-less",
+            "x_serve-less",
+            "watertight-degraded",
             "upgrade",
             "transfer-encoding",
             "expect",

@@ -1,6 +1,6 @@
 //! API keys, compared by their SHA-256 digests: how long a look-up takes says nothing about a key.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, HeaderName};
 use ring::digest::{SHA256, digest};
@@ -12,12 +12,25 @@ use watertight_plan::ApiKey;
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[derive(Debug)]
-pub(super) struct ApiKeys(HashMap<Vec<u8>, (TenantId, Class)>);
+pub(super) struct ApiKeys(HashMap<Vec<u8>, Owner>);
+
+/// Whose a key is.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) tenant: TenantId,
+    pub(super) class: Class,
+    /// What the key is called.
+    pub(super) key: Arc<str>,
+}
 
 impl ApiKeys {
     pub(super) fn new(keys: &[ApiKey]) -> Self {
         let entries = keys.iter().flat_map(|key| {
-            let owner = (key.tenant.clone(), key.class);
+            let owner = Owner {
+                tenant: key.tenant.clone(),
+                class: key.class,
+                key: key.name.as_str().into(),
+            };
             key.keys
                 .iter()
                 .map(move |secret| (hash(secret.expose()), owner.clone()))
@@ -26,7 +39,7 @@ impl ApiKeys {
     }
 
     /// Whose key a request shows, if it shows one.
-    pub(super) fn owner(&self, headers: &HeaderMap) -> Result<Option<(TenantId, Class)>, Reason> {
+    pub(super) fn owner(&self, headers: &HeaderMap) -> Result<Option<Owner>, Reason> {
         let Some(key) = super::only(headers, &API_KEY)? else {
             return Ok(None);
         };

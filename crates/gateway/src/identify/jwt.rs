@@ -5,6 +5,8 @@
 //! demanded and `nbf` honoured, with 30 seconds of leeway; issuer and audience are checked when
 //! they are configured. Parsing is `jsonwebtoken`'s, signatures are `ring`'s.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Validation,
     crypto::{CryptoProvider, JwtVerifier, KeyUtils},
@@ -25,6 +27,14 @@ const SECRET_LENGTH_MIN: usize = 32;
 #[derive(Debug)]
 pub(super) struct Tokens {
     keys: Vec<Key>,
+}
+
+/// Whose a token is.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub(super) tenant: TenantId,
+    /// The subject, if the token has one.
+    pub(super) user: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -52,8 +62,8 @@ impl Tokens {
         Ok(Self { keys })
     }
 
-    /// The tenant that a claim of the token names.
-    pub(super) fn tenant(&self, token: &str, claim: &str) -> Result<TenantId, Reason> {
+    /// The tenant that a claim of the token names, and the user that its subject is.
+    pub(super) fn owner(&self, token: &str, claim: &str) -> Result<Bearer, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::CredentialsInvalid)?;
         if header.crit.is_some() {
             // It demands what we do not know (RFC 7515, section 4.1.11).
@@ -72,10 +82,12 @@ impl Tokens {
                 token.ok().map(|token| token.claims)
             })
             .ok_or(Reason::CredentialsInvalid)?;
-        match claims.get(claim) {
-            Some(Value::String(tenant)) => super::named(tenant),
-            _ => Err(Reason::NoTenant),
-        }
+        let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
+        let tenant = text(claim).ok_or(Reason::NoTenant)?;
+        Ok(Bearer {
+            tenant: super::named(tenant)?,
+            user: text("sub").map(Arc::from),
+        })
     }
 }
 

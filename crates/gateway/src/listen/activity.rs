@@ -4,7 +4,8 @@
 //! there within `header_timeout`; bytes that trickle in do not prolong it. A connection that owes its
 //! client nothing but what the client must take itself, and on which nothing moves for
 //! `idle_timeout`, is closed: silent ones, and those whose clients do not read their answers. Silence
-//! in a request's body is the body's affair, and before an answer the service's.
+//! in a request's body is the body's affair, and before an answer the service's. A pause that a limit
+//! on bytes imposes on an answer is no silence.
 //!
 //! A connection that is to be left, because its listener is gone, is left where its client sees it
 //! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
@@ -16,7 +17,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -29,6 +30,8 @@ use tokio::{
     sync::Notify,
 };
 use watertight_plan::ListenLimits;
+
+use crate::pace::HeldUp;
 
 /// Looks within the shorter of the two times.
 const LOOKS: u32 = 8;
@@ -48,6 +51,8 @@ pub(super) struct Activity {
     /// Requests whose answers have not begun.
     unanswered: AtomicUsize,
     begun: Notify,
+    /// Of the answers under way those that have a pace.
+    paced: Mutex<Vec<HeldUp>>,
 }
 
 /// A request under way.
@@ -55,9 +60,16 @@ pub(super) struct Activity {
 pub(super) struct Busy {
     activity: Arc<Activity>,
     is_answered: bool,
+    paced: Option<HeldUp>,
 }
 
 impl Busy {
+    /// Its answer has a pace.
+    pub(super) fn paced(&mut self, by: HeldUp) {
+        self.activity.paced().push(by.clone());
+        self.paced = Some(by);
+    }
+
     /// The head of its answer is known.
     pub(super) fn answered(&mut self) {
         if !std::mem::replace(&mut self.is_answered, true) {
@@ -70,6 +82,9 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.answered();
         let activity = &self.activity;
+        if let Some(by) = &self.paced {
+            activity.paced().retain(|other| !other.is(by));
+        }
         activity.head_begun.store(false, Ordering::Relaxed);
         activity.moved.store(true, Ordering::Relaxed);
         activity.requests.fetch_sub(1, Ordering::Release);
@@ -84,7 +99,12 @@ impl Activity {
         Busy {
             activity: Arc::clone(self),
             is_answered: false,
+            paced: None,
         }
+    }
+
+    fn paced(&self) -> MutexGuard<'_, Vec<HeldUp>> {
+        self.paced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until the client can be asked to leave without losing a request: HTTP/2 has words for it,
@@ -110,7 +130,8 @@ impl Activity {
         let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
         loop {
             tokio::time::sleep(look).await;
-            if self.unanswered.load(Ordering::Acquire) > 0 {
+            let is_ours = self.paced().iter().any(HeldUp::is_now);
+            if is_ours || self.unanswered.load(Ordering::Acquire) > 0 {
                 (silent, dawdled) = (Duration::ZERO, Duration::ZERO);
                 continue;
             }

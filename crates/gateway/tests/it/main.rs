@@ -5,6 +5,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bytes;
+mod degraded;
 mod listeners;
 mod serving;
 mod world;

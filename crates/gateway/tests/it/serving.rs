@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use watertight_base::Rate;
 use watertight_gateway::Question;
-use watertight_plan::{Limit, Protocol, TenantPlan};
+use watertight_guard::throttle::{Algorithm, Quota};
+use watertight_plan::{Count, Limit, Protocol, TenantPlan};
 
 use crate::world::{echo, get, get_over, plan, says, service, start, traffic};
 
@@ -50,11 +51,9 @@ async fn http2_upstreams_carry_many_requests_on_one_connection() {
 
 #[tokio::test]
 async fn limits_are_told_on_success_and_refusal() {
-    let limit = Limit {
-        id: "standard-rate".parse().unwrap(),
-        rate: Rate::new(1, Duration::from_secs(3600)).unwrap(),
-        burst: 1,
-    };
+    let rate = Rate::new(1, Duration::from_secs(3600)).unwrap();
+    let quota = Quota::new(Algorithm::TokenBucket { burst: 1 }, rate).unwrap();
+    let limit = Limit::new("standard-rate".parse().unwrap(), Count::Rate(quota));
     let terms = TenantPlan {
         throttle: vec![limit],
         ..TenantPlan::default()
@@ -82,10 +81,7 @@ async fn limits_are_told_on_success_and_refusal() {
         "{}",
         second.text
     );
-    let question = Question {
-        tenant: "acme".parse().unwrap(),
-        path: "/echo/7".to_owned(),
-    };
+    let question = Question::new("acme".parse().unwrap(), "/echo/7");
     let (_, explanation) = gateway.explain(&question).unwrap();
     assert_eq!(
         explanation.refusal().map(|reason| reason.http_status()),

@@ -23,6 +23,7 @@ pub(crate) fn plan() -> Builder {
     let tenant = Tenant {
         plan: "standard".parse().unwrap(),
         segment: None,
+        throttle: Vec::new(),
     };
     Plan::builder()
         .plan("standard", TenantPlan::default())
@@ -73,6 +74,31 @@ pub(crate) async fn echo() -> SocketAddr {
     address
 }
 
+/// A service that answers as `answer` says.
+pub(crate) async fn serves(
+    answer: impl Fn(Request<Bytes>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            let serve = service_fn(move |request: Request<Incoming>| {
+                let answer = answer.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let bytes = body.collect().await?.to_bytes();
+                    Ok::<_, hyper::Error>(answer(Request::from_parts(head, bytes)))
+                }
+            });
+            let serve = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), serve);
+            tokio::spawn(serve);
+        }
+    });
+    address
+}
+
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let field = |name: &str| {
@@ -109,12 +135,33 @@ pub(crate) async fn get_over<S>(stream: S, path: &str) -> hyper::Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let request = Request::get(path).header("x-tenant-id", "acme");
+    send_over(stream, request, Bytes::new()).await
+}
+
+/// Sends a request to a gateway.
+pub(crate) async fn send(
+    address: SocketAddr,
+    request: http::request::Builder,
+    body: impl Into<Bytes>,
+) -> Answer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    send_over(stream, request, body.into()).await.unwrap()
+}
+
+async fn send_over<S>(
+    stream: S,
+    request: http::request::Builder,
+    body: Bytes,
+) -> hyper::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(driver);
-    let request = Request::get(path)
+    let request = request
         .header("host", "shop.example")
-        .header("x-tenant-id", "acme")
-        .body(Full::<Bytes>::default())
+        .body(Full::new(body))
         .unwrap();
     let (head, body) = sender.send_request(request).await?.into_parts();
     let bytes = body.collect().await?.to_bytes();

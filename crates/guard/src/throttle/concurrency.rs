@@ -1,6 +1,6 @@
 //! How many requests a tenant has in flight.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Requests in flight. The most allowed is passed in, so that a reload keeps the count.
 #[derive(Debug, Default)]

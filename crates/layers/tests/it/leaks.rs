@@ -25,7 +25,7 @@ const REQUESTS: usize = 5_000;
 /// Starts the requests, ends the tasks of some, reloads now and then, and looks at the walls.
 async fn storm(seed: u64, requests: usize) -> Result<(), String> {
     let mut rng = Rng::with_seed(seed);
-    let admission = Admission::new(shop::plan(1), Clock::start()).unwrap();
+    let admission = Admission::new(shop::plan(1), Clock::start());
     let ledger = Arc::new(Ledger::default());
     let mut tasks = JoinSet::new();
     let mut aborts = Vec::new();
@@ -40,7 +40,7 @@ async fn storm(seed: u64, requests: usize) -> Result<(), String> {
             aborts.swap_remove(rng.usize(..aborts.len())).abort();
         }
         if number % 250 == 249 {
-            admission.reload(shop::plan(rng.u64(1..=2))).unwrap();
+            admission.reload(shop::plan(rng.u64(1..=2)));
         }
         if rng.bool() {
             // sleep: the time between two arrivals
@@ -105,7 +105,7 @@ fn no_end_of_a_request_on_many_threads_leaks_a_seat_or_gives_one_back_twice() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let admission = Admission::new(shop::plan(1), Clock::start()).unwrap();
+            let admission = Admission::new(shop::plan(1), Clock::start());
             let mut rng = Rng::with_seed(seed);
             let mut tasks = JoinSet::new();
             for number in 0..REQUESTS {
@@ -119,7 +119,7 @@ fn no_end_of_a_request_on_many_threads_leaks_a_seat_or_gives_one_back_twice() {
                     task.abort();
                 }
                 if number % 500 == 499 {
-                    admission.reload(shop::plan(rng.u64(1..=2))).unwrap();
+                    admission.reload(shop::plan(rng.u64(1..=2)));
                 }
                 checker::walls(&admission.pools(), &shop::plan(2))?;
             }
@@ -133,7 +133,7 @@ fn no_end_of_a_request_on_many_threads_leaks_a_seat_or_gives_one_back_twice() {
 
 #[test]
 fn a_runtime_that_stops_with_requests_waiting_gives_everything_back() {
-    let admission = Admission::new(shop::plan(1), Clock::start()).unwrap();
+    let admission = Admission::new(shop::plan(1), Clock::start());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -173,7 +173,7 @@ async fn the_checker_sees_a_lane_that_is_not_left() {
 
 #[tokio::test(start_paused = true)]
 async fn the_checker_sees_walls_that_break() {
-    let admission = Admission::new(shop::plan(1), Clock::start()).unwrap();
+    let admission = Admission::new(shop::plan(1), Clock::start());
     let sound = admission.pools();
     let plan = shop::plan(1);
     assert_eq!(checker::walls(&sound, &plan), Ok(()));
@@ -200,7 +200,7 @@ async fn the_checker_sees_walls_that_break() {
 
 #[tokio::test(start_paused = true)]
 async fn the_checker_sees_a_seat_given_back_too_early() {
-    let admission = Admission::new(shop::plan(1), Clock::start()).unwrap();
+    let admission = Admission::new(shop::plan(1), Clock::start());
     let ledger = Ledger::default();
     ledger.enter("checkout");
     assert!(ledger.check(&admission.pools()).is_err());

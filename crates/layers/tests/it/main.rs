@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breakers;
+mod client;
+mod degraded;
 mod explain;
+mod health;
 mod lanes;
 mod leaks;
+mod limits;
 mod metrics;
 mod quotas;
 mod reload;

@@ -54,13 +54,13 @@ async fn a_tenant_over_its_rate_is_told_which_limit_and_when_to_come_back() {
     }
     let refusal = ask(&admission, "acme").await.unwrap_err();
     assert_eq!(reason(ask(&admission, "globex").await), None);
-    let response: Response<Vec<u8>> = refusal.into_response();
+    let response: Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
     assert_eq!(response.status(), 429);
     assert_eq!(response.headers()["retry-after"], "60");
     let state = response.headers()["ratelimit"].to_str().unwrap();
     assert!(state.starts_with("hourly;r=0;t=120, daily;r="), "{state}");
     let policy = &response.headers()["ratelimit-policy"];
-    assert_eq!(policy, "hourly;q=60;w=3600, daily;q=3600;w=3600");
+    assert_eq!(policy, "hourly;q=2;w=120, daily;q=9;w=9");
     let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(problem["reason"], "tenant-rate");
     assert_eq!(problem["violated-policies"], serde_json::json!(["hourly"]));

@@ -6,9 +6,10 @@ use watertight_base::Rate;
 use watertight_guard::{
     breaker::Settings,
     pool::{CompartmentSpec, PoolSpec},
+    throttle::{Algorithm, Quota},
 };
 use watertight_layers::{Admission, Clock};
-use watertight_plan::{Identity, Limit, Plan, Service, Tenant, TenantPlan, Unknown};
+use watertight_plan::{Count, Identity, Limit, Plan, Service, Tenant, TenantPlan, Unknown};
 
 use crate::{SECOND, id};
 
@@ -39,7 +40,7 @@ impl Default for Room {
 
 impl Room {
     pub(crate) fn open(&self) -> Admission {
-        Admission::new(self.plan(), Clock::start()).unwrap()
+        Admission::new(self.plan(), Clock::start())
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
@@ -59,6 +60,7 @@ impl Room {
         let tenant = Tenant {
             plan: id("standard"),
             segment: None,
+            throttle: Vec::new(),
         };
         let identity = Identity {
             unknown: Unknown::Plan(id("standard")),
@@ -79,10 +81,10 @@ impl Room {
 
 /// A tenant's plan with the limits `(name, per hour, burst)`.
 pub(crate) fn throttled(limits: &[(&str, u64, u64)]) -> TenantPlan {
-    let limit = |(name, rate, burst): &(&str, u64, u64)| Limit {
-        id: id(name),
-        rate: Rate::new(*rate, SECOND * 3_600).unwrap(),
-        burst: *burst,
+    let limit = |(name, rate, burst): &(&str, u64, u64)| {
+        let algorithm = Algorithm::TokenBucket { burst: *burst };
+        let rate = Rate::new(*rate, SECOND * 3_600).unwrap();
+        Limit::new(id(name), Count::Rate(Quota::new(algorithm, rate).unwrap()))
     };
     TenantPlan {
         throttle: limits.iter().map(limit).collect(),

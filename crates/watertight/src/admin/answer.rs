@@ -1,6 +1,6 @@
 //! The answers, one function a route.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -14,9 +14,9 @@ use watertight_base::TenantId;
 use watertight_gateway::Question;
 
 use super::{
-    Room, health, openapi,
+    Room, health as readiness, openapi,
     problem::Problem,
-    view::{Breakers, Config, Explanation, Pools, Reloaded, Services, Status, Tenants},
+    view::{Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants},
 };
 
 type TheRoom = State<Arc<Room>>;
@@ -88,6 +88,12 @@ pub(super) struct Asker {
     tenant: String,
     /// The path that it would ask for.
     path: String,
+    /// The address that it would come from, for limits by address.
+    address: Option<IpAddr>,
+    /// The user of the tenant that would ask, for limits by user.
+    user: Option<String>,
+    /// The API key that would be shown, by its name, for limits by key.
+    key: Option<String>,
 }
 
 fn limit_default() -> usize {
@@ -103,11 +109,11 @@ fn checked(limit: usize) -> Result<usize, Problem> {
 }
 
 pub(super) async fn livez(Asked(query): Asked<Health>) -> impl IntoResponse {
-    text(health::live(query.verbose.is_some()))
+    text(readiness::live(query.verbose.is_some()))
 }
 
 pub(super) async fn readyz(State(room): TheRoom, Asked(query): Asked<Health>) -> impl IntoResponse {
-    text(health::ready(&room.node, query.verbose.is_some()))
+    text(readiness::ready(&room.node, query.verbose.is_some()))
 }
 
 fn text((status, text): (StatusCode, String)) -> impl IntoResponse {
@@ -120,6 +126,11 @@ pub(super) async fn metrics(State(room): TheRoom) -> impl IntoResponse {
 
 pub(super) async fn status(State(room): TheRoom, _: Asked<Nothing>) -> Json<Status> {
     Json(Status::of(&room.node, room.address.get().copied()))
+}
+
+pub(super) async fn health(State(room): TheRoom, _: Asked<Nothing>) -> Json<Healths> {
+    let health = room.node.gateway().admission().health();
+    Json(Healths::from(&*health))
 }
 
 pub(super) async fn services(State(room): TheRoom, _: Asked<Nothing>) -> Json<Services> {
@@ -191,8 +202,10 @@ pub(super) async fn explain(
         .parse()
         .map_err(|error| Problem::bad_request(format!("`tenant`: {error}")))?;
     let question = Question {
-        tenant,
-        path: asker.path,
+        address: asker.address,
+        user: asker.user,
+        key: asker.key,
+        ..Question::new(tenant, asker.path)
     };
     let gateway = room.node.gateway();
     Ok(Json(match gateway.explain(&question) {

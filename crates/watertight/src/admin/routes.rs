@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::{
     Room,
     answer::{self, Asker, First, Health, Nothing, OPEN_METRICS, Page, TEXT},
-    view::{Breakers, Config, Explanation, Pools, Reloaded, Services, Status, Tenants},
+    view::{Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants},
 };
 
 /// Something that can be asked.
@@ -53,7 +53,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 13] = [
+pub(super) const ROUTES: [Route; 14] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -86,6 +86,14 @@ pub(super) const ROUTES: [Route; 13] = [
         ..read("/v1/status", "The node and its configuration", || {
             get(answer::status)
         })
+    },
+    Route {
+        answer: Answer::Json(shape::<Healths>),
+        ..read(
+            "/v1/health",
+            "How the node and its services are doing, and how much of the limits is in force",
+            || get(answer::health),
+        )
     },
     Route {
         answer: Answer::Json(shape::<Services>),

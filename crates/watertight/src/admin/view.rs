@@ -6,6 +6,7 @@
 
 mod config;
 mod explanation;
+mod health;
 mod pools;
 mod services;
 mod status;
@@ -16,9 +17,10 @@ use std::time::Duration;
 pub use self::{
     config::{Config, EffectivePlan},
     explanation::{Check, Explanation, Outcome, Place},
+    health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
-    status::{ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
+    status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
     tenants::{Breaker, Breakers, Tenant, Tenants},
 };
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 use watertight_base::{ServiceId, Tick};
 use watertight_guard::breaker::Outcome;
-use watertight_layers::What;
+use watertight_layers::{What, client::ClientMetrics};
 
 use super::{
     access::runtime,
@@ -49,6 +49,7 @@ id = "catalogue"
 [listen.traffic]
 bind = "127.0.0.1:0"
 [plans.standard]
+throttle = [{ limit = 1000, per = "1s" }, { name = "by-address", limit = 1000, per = "1s", by = ["address"] }]
 [tenants.acme]
 plan = "standard"
 [services.shop]
@@ -57,14 +58,18 @@ routes = ["/"]
 upstreams = ["http://127.0.0.1:9"]
 uses = ["database"]
 breaker = { minimum_number_of_calls = 1 }
+cost_header = "x-cost"
+throttle = [{ name = "less", routes = ["/less"], limit = 1, per = "365d", excess = "degrade", fallback = { body = "[]" } }]
 [pools.database]
 capacity = 1
 [pools.database.compartments.shop]
 services = ["shop"]
 seats = 1
 "#;
+/// The second one is beyond a limit, and is served less.
+const REQUESTS: [&[u8]; 2] = [REQUEST, REQUEST];
 const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nhost: shop\r\nx-tenant-id: acme\r\nconnection: close\r\n\r\n";
+    b"GET /less HTTP/1.1\r\nhost: shop\r\nx-tenant-id: acme\r\nconnection: close\r\n\r\n";
 /// How often it is looked whether the request was counted, and how many times.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const LOOKS_MAX: usize = 500;
@@ -76,7 +81,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Catalogue::Openapi => print(&serde_json::to_string_pretty(&admin::openapi())?),
         Catalogue::Metrics => {
             let text = runtime()?.block_on(exercised())?;
-            print(&markdown(&families(&text)));
+            let client = of_clients()?;
+            print(&markdown(&families(&text), &families(&client)));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -86,15 +92,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn exercised() -> anyhow::Result<String> {
     let plan = config::parse("catalogue", PLAN, Path::new(""), &|_| None)?.plan;
     let node = Node::start(plan, Vec::new(), None)?;
-    trip_a_breaker(&node).await?;
     let address = node.gateway().address("traffic").context("not open")?;
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(REQUEST).await?;
-    stream.read_to_end(&mut Vec::new()).await?;
+    for request in REQUESTS {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(request).await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+    }
+    trip_a_breaker(&node).await?;
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {
         let text = node.metrics();
-        if text.contains("watertight_request_duration_seconds") {
+        if text.contains("watertight_degraded_answers_total{") {
             return Ok(text);
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -115,16 +123,36 @@ async fn trip_a_breaker(node: &Arc<Node>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn markdown(families: &[Family<'_>]) -> String {
+/// The metrics of the library's client side, which a node does not use.
+fn of_clients() -> anyhow::Result<String> {
+    let mut registry = prometheus_client::registry::Registry::default();
+    ClientMetrics::default().register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+fn markdown(families: &[Family<'_>], of_clients: &[Family<'_>]) -> String {
     let mut text = String::from(
         "# Metrics\n\n\
          `GET /metrics` on the admin listener, in the OpenMetrics text format. Every metric has the \
          labels `node` and `region`; the others are bounded by the configuration and, for \
          tenants, by `metrics.tenant_label_max`. A metric appears when there is something to \
          count.\n\n\
-         `cargo xtask docs` writes this page.\n\n\
-         | name | type | labels | what |\n|---|---|---|---|\n",
+         `cargo xtask docs` writes this page.\n\n",
     );
+    add_table(&mut text, families);
+    text.push_str(
+        "\n## Clients\n\n\
+         Callers that use the library's client side (`watertight_layers::client`) register these \
+         with a registry of their own.\n\n",
+    );
+    add_table(&mut text, of_clients);
+    text
+}
+
+fn add_table(text: &mut String, families: &[Family<'_>]) {
+    text.push_str("| name | type | labels | what |\n|---|---|---|---|\n");
     let mut rows: Vec<_> = families
         .iter()
         .filter(|family| !family.kind.is_empty())
@@ -154,5 +182,4 @@ fn markdown(families: &[Family<'_>]) -> String {
             family.help.trim_end_matches('.').replace('|', "\\|"),
         );
     }
-    text
 }

@@ -3,7 +3,7 @@
 //! A node is asked what would happen now; a configuration, what would happen on a node that has
 //! just started with it and whose upstreams are well.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
@@ -30,6 +30,15 @@ pub(super) struct Arguments {
     /// The path that it would ask for, without the tenant where identity takes it from the path.
     #[arg(long)]
     path: String,
+    /// The address that it would come from, for limits by address.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// The user of the tenant that would ask, for limits by user.
+    #[arg(long)]
+    user: Option<String>,
+    /// The API key that would be shown, by its name, for limits by key.
+    #[arg(long, value_name = "NAME")]
+    api_key: Option<String>,
     /// Ask a configuration file instead of a node.
     #[arg(long, value_name = "FILE", conflicts_with = "node")]
     config: Option<PathBuf>,
@@ -43,17 +52,15 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let tenant: TenantId = arguments.tenant.parse().context("--tenant")?;
     let question = Question {
-        tenant,
-        path: arguments.path.clone(),
+        address: arguments.address,
+        user: arguments.user.clone(),
+        key: arguments.api_key.clone(),
+        ..Question::new(tenant, arguments.path.clone())
     };
     let explanation = match &arguments.config {
         None => {
             let client = arguments.node.client()?;
-            let path = format!(
-                "/v1/explain?tenant={}&path={}",
-                question.tenant,
-                escaped(&question.path)
-            );
+            let path = query(&question);
             runtime()?.block_on(client.get(&path))?
         }
         Some(path) => match config::load(path, &environment) {
@@ -73,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// What would become of `question` on a node that has just started with `plan`.
 fn by_plan(plan: watertight_plan::Plan, question: &Question) -> anyhow::Result<Explanation> {
-    let admission = Admission::new(Arc::new(plan), Clock::start())?;
+    let admission = Admission::new(Arc::new(plan), Clock::start());
     Ok(match watertight_gateway::explain(&admission, question) {
         Ok((service, said)) => {
             let (plan, pools) = (admission.plan(), admission.pools());
@@ -81,6 +88,26 @@ fn by_plan(plan: watertight_plan::Plan, question: &Question) -> anyhow::Result<E
         }
         Err(why) => Explanation::none(question, why),
     })
+}
+
+/// The question as a request to a node.
+fn query(question: &Question) -> String {
+    let mut query = format!(
+        "/v1/explain?tenant={}&path={}",
+        question.tenant,
+        escaped(&question.path)
+    );
+    let address = question.address.map(|address| address.to_string());
+    for (name, value) in [
+        ("address", &address),
+        ("user", &question.user),
+        ("key", &question.key),
+    ] {
+        if let Some(value) = value {
+            query.push_str(&format!("&{name}={}", escaped(value)));
+        }
+    }
+    query
 }
 
 /// `text` as the value of a query parameter.
@@ -131,6 +158,7 @@ fn checks(explanation: &Explanation) -> Table {
     let mut table = columns(["", "limit", "name", "what is left"]);
     for check in &explanation.checks {
         let mark = match (check.allowed, check.decides) {
+            _ if check.shadow && !check.allowed => "(would)",
             (true, _) => "pass",
             (false, true) => "REFUSES",
             (false, false) => "refuses",
@@ -160,8 +188,9 @@ fn verdict(explanation: &Explanation) -> String {
         (Outcome::Pass, _) => "would pass at once".to_owned(),
         (Outcome::Wait, _) => {
             let wait_ms = explanation.wait_ms.unwrap_or_default();
-            format!("would wait about {wait_ms} ms for a seat")
+            format!("would wait about {wait_ms} ms")
         }
+        (Outcome::Degraded, _) => format!("would be served less: {says}"),
         (Outcome::Refused, status) => {
             let status = status.map_or_else(String::new, |status| format!(" with {status}"));
             let reason = explanation.reason.as_deref().unwrap_or("unknown");
@@ -190,10 +219,7 @@ mod tests {
 
     fn explain(tenant: &str, path: &str) -> Explanation {
         let loaded = config::parse("shop", SHOP, Path::new(""), &|_| None).unwrap();
-        let question = Question {
-            tenant: tenant.parse().unwrap(),
-            path: path.to_owned(),
-        };
+        let question = Question::new(tenant.parse().unwrap(), path);
         by_plan(loaded.plan, &question).unwrap()
     }
 
@@ -207,11 +233,14 @@ mod tests {
             .iter()
             .map(|check| &*check.kind)
             .collect();
-        assert_eq!(kinds, ["concurrency", "rate", "breaker", "seat"]);
+        assert_eq!(
+            kinds,
+            ["concurrency", "rate", "rate", "rate", "breaker", "seat"]
+        );
         let place = &explanation.places[0];
         assert_eq!((place.seats, place.cap), (30, 30));
         let text = table(&explanation);
-        for words in ["0 of 50 in flight", "500 per 1s, burst 1000", "would pass"] {
+        for words in ["0 of 50 in flight", "800 per 1s, burst 1500", "would pass"] {
             assert!(text.contains(words), "{words}: {text}");
         }
     }

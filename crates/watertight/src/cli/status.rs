@@ -12,7 +12,7 @@ use super::{
     columns, print,
 };
 use crate::{
-    admin::view::{Breakers, Pools, Services, Status},
+    admin::view::{Breakers, Healths, Pools, Services, Status},
     client::{Client, ClientError},
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Screen {
     status: Status,
+    #[serde(flatten)]
+    health: Healths,
     #[serde(flatten)]
     services: Services,
     #[serde(flatten)]
@@ -56,6 +58,7 @@ impl Screen {
     async fn ask(client: &Client) -> Result<Self, ClientError> {
         Ok(Self {
             status: client.get("/v1/status").await?,
+            health: client.get("/v1/health").await?,
             services: client.get("/v1/services").await?,
             pools: client.get("/v1/pools").await?,
             breakers: client
@@ -71,6 +74,22 @@ impl Screen {
         }
         if !self.services.services.is_empty() {
             let _ = write!(text, "\n{}\n", upstreams(&self.services));
+        }
+        if let Some(cluster) = &self.status.cluster {
+            let state = match cluster.store_away {
+                true => "the store is AWAY: this node keeps to its share",
+                false => "the store answers",
+            };
+            let nodes = cluster.nodes;
+            let _ = writeln!(
+                text,
+                "limits are counted by {nodes} nodes together; {state}"
+            );
+        }
+        let health = self.health.health.iter();
+        let shares = health.flat_map(|health| &health.shares);
+        for share in shares.filter(|share| share.percent < 100.0) {
+            let _ = writeln!(text, "{}", share.says);
         }
         let refusing = self.breakers.breakers.iter();
         let refusing = refusing.filter(|breaker| breaker.state != "closed");

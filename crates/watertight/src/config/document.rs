@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    api_keys::ApiKey, identity::Identity, listen::Listen, listen::ListenName, located::Located,
-    located::Named, log::Log, metrics::Metrics, node::Node, plans::TenantPlan, pools::Pool,
-    services::Service, tenants::Tenant,
+    api_keys::ApiKey, health::Health, identity::Identity, listen::Listen, listen::ListenName,
+    located::Located, located::Named, log::Log, metrics::Metrics, node::Node, plans::TenantPlan,
+    pools::Pool, services::Service, stores::Stores, tenants::Tenant, throttle::Throttle,
+    throttling::Throttling,
 };
 
 /// The configuration of a node.
@@ -33,6 +34,15 @@ pub(super) struct Document {
     pub(super) plans: Named<TenantPlan>,
     /// The tenants, by name.
     pub(super) tenants: Named<Tenant>,
+    /// Limits on everybody's requests. Default: none.
+    #[schemars(length(max = 8))]
+    pub(super) throttle: Throttle,
+    /// What limits have in common.
+    pub(super) throttling: Throttling,
+    /// How limits shrink when the node or a service is unwell.
+    pub(super) health: Health,
+    /// Engines outside of the node.
+    pub(super) stores: Stores,
     /// The services behind the front door, by name.
     pub(super) services: Named<Service>,
     /// Shared resources and their compartments, by name.

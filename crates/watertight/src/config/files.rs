@@ -77,6 +77,16 @@ impl<'a> Files<'a> {
         checked("token", trimmed(&bytes), path.span(), findings)
     }
 
+    /// The password in a file, which may be short: somebody else chose it.
+    pub(super) fn password(
+        &self,
+        path: &Located<String>,
+        findings: &mut Findings<'_>,
+    ) -> Option<Secret> {
+        let bytes = self.secret(path, findings)?;
+        Some(Secret::new(trimmed(&bytes)))
+    }
+
     /// The API keys in a file, one a line.
     pub(super) fn keys(
         &self,

@@ -54,6 +54,22 @@ impl Identity {
     /// The word that refuses unlisted tenants.
     pub(super) const REFUSE: &'static str = "refuse";
 
+    /// The fields that name tenants.
+    pub(super) fn headers(&self) -> Vec<String> {
+        let written = self.tenant.iter().flatten();
+        let sources: Vec<Source> = match &self.tenant {
+            Some(_) => written
+                .filter_map(|text| source::parse(text).ok())
+                .collect(),
+            None => watertight_plan::Identity::default().sources,
+        };
+        let names = sources.into_iter().filter_map(|source| match source {
+            Source::Header { name } => Some(name),
+            _ => None,
+        });
+        names.collect()
+    }
+
     pub(super) fn read(
         &self,
         api_keys: Vec<ApiKey>,

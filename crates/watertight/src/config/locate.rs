@@ -12,8 +12,12 @@ use super::{
 /// The error at its place, with what to do; nothing when the place was reported before.
 pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
     let span = match error {
-        // Reported when the tenant was read.
-        Error::TenantPlan { .. } => return None,
+        // Reported when the tenant or the limit was read.
+        Error::TenantPlan { .. }
+        | Error::LimitTwice { .. }
+        | Error::LimitContradiction { .. }
+        | Error::LimitService { .. }
+        | Error::LimitStore { .. } => return None,
         _ => span_of(document, error).unwrap_or(0..0),
     };
     let finding = Finding::new(&span, error);

@@ -1,16 +1,14 @@
 //! `[plans.NAME]`: what tenants get.
 
-use std::collections::HashSet;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
-use watertight_base::{LimitId, Weight};
+use watertight_base::Weight;
 
 use super::{
     class::Class,
-    findings::{Finding, Findings},
-    limit::Limit,
+    findings::Findings,
     located::{Located, Name},
+    throttle::{self, Known, Place, Throttle},
 };
 
 /// What a tenant gets.
@@ -29,32 +27,22 @@ pub(super) struct TenantPlan {
     /// Its limits; a request passes all of them or is charged by none. Default: none.
     #[serde(default)]
     #[schemars(length(max = 8))]
-    throttle: Vec<Limit>,
+    pub(super) throttle: Throttle,
 }
 
 impl TenantPlan {
     pub(super) fn read(
         &self,
         name: &Located<Name>,
+        known: &Known,
         findings: &mut Findings<'_>,
     ) -> Option<watertight_plan::TenantPlan> {
         let weight = match &self.weight {
             Some(weight) => findings.number(weight),
             None => Some(Weight::ONE),
         };
-        let mut names: HashSet<LimitId> = HashSet::new();
-        let mut throttle = Vec::new();
-        for limit in &self.throttle {
-            let Some(read) = limit.read(name, findings) else {
-                continue;
-            };
-            if !names.insert(read.id.clone()) {
-                let message = format!("plan {} has two limits called {}", **name, read.id);
-                let finding = Finding::new(limit.name_span(), message);
-                findings.add(finding.help("give each a `name` of its own".to_owned()));
-            }
-            throttle.push(read);
-        }
+        let place = Place::Plan((**name).as_ref());
+        let throttle = throttle::read(&self.throttle, place, known, findings);
         Some(watertight_plan::TenantPlan {
             weight: weight?,
             max_in_flight: self.max_in_flight,

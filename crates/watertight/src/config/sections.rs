@@ -4,7 +4,8 @@
 //! grows with the business, so runs of `[tenants.NAME]` tables, and of lines in `[tenants]`, are
 //! parsed in pieces, and the rest of the document in one. Where tables and lines begin is found by
 //! TOML's own lexer: a bracket in a string, a comment or an array is not mistaken for one. What
-//! only TOML as a whole can judge, such as dotted keys, is left in one piece.
+//! belongs to a tenant, such as `[[tenants.NAME.throttle]]`, stays with it if it follows at once.
+//! What only TOML as a whole can judge, such as dotted keys, is left in one piece.
 
 use std::{borrow::Cow, iter::Peekable, ops::Range};
 
@@ -77,6 +78,8 @@ struct Scan<'a> {
     blank: Vec<Range<usize>>,
     /// The piece that is open: where it and its section begin.
     open: Option<(usize, usize, Kind)>,
+    /// The tenant whose table is open, as it is written.
+    tenant: Option<&'a str>,
     has_tenants_header: bool,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Scan<'a> {
             pieces: Vec::new(),
             blank: Vec::new(),
             open: None,
+            tenant: None,
             has_tenants_header: false,
         }
     }
@@ -128,24 +132,36 @@ impl<'a> Scan<'a> {
 
     /// A section begins at `start`; its opening bracket was read.
     fn header(&mut self, start: usize) -> bool {
-        self.close(start);
+        let is_list = self
+            .tokens
+            .next_if(|next| next.kind() == TokenKind::LeftSquareBracket)
+            .is_some();
         let mut words: Vec<Token> = Vec::new();
         while let Some(word) = self.tokens.next_if(|next| is_in_header(next.kind())) {
             if word.kind() != TokenKind::Whitespace {
                 words.push(word);
             }
         }
+        let text = self.text;
+        let written = |word: &Token| &text[word.span().start()..word.span().end()];
+        let is_tenants = words
+            .first()
+            .is_some_and(|word| word.kind() == TokenKind::Atom && written(word) == "tenants");
+        let tenant = words.get(2).filter(|_| is_tenants).map(written);
+        if words.len() > 3 && is_tenants {
+            // Of a tenant's table, if that is open; otherwise TOML must see the two together.
+            return tenant.is_some() && tenant == self.tenant;
+        }
+        self.close(start);
         let Some(end) = self.tokens.peek().copied() else {
             return true;
         };
         let is_closed = end.kind() == TokenKind::RightSquareBracket;
-        let is_tenants = words.first().is_some_and(|word| {
-            word.kind() == TokenKind::Atom
-                && &self.text[word.span().start()..word.span().end()] == "tenants"
-        });
         match words.get(1).map(Token::kind) {
             _ if !is_tenants => true,
+            _ if is_list => false,
             Some(TokenKind::Dot) => {
+                self.tenant = tenant;
                 self.open = Some((start, start, Kind::Tables));
                 true
             }
@@ -180,6 +196,7 @@ impl<'a> Scan<'a> {
 
     /// Ends the piece that is open at `end`.
     fn close(&mut self, end: usize) {
+        self.tenant = None;
         let Some((section, begun, kind)) = self.open.take() else {
             return;
         };
@@ -271,9 +288,35 @@ mod tests {
     }
 
     #[test]
+    fn what_belongs_to_a_tenant_stays_with_it() {
+        let table = "[tenants.a]\nplan = 'p'\n";
+        let limit = "[[tenants.a.throttle]]\n[tenants.a.throttle.fallback]\n";
+        let text = format!("{table}{limit}[tenants.b]\n[plans.p]\n");
+        let cut = format!("{table}{limit}[tenants.b]\n");
+        assert_eq!(tenants(&text), [(cut.as_str(), Kind::Tables)]);
+        for elsewhere in [
+            limit.to_owned(),
+            format!("[tenants.b]\n{limit}"),
+            format!("{table}[plans.p]\n{limit}"),
+            format!("{table}[[tenants.'a'.throttle]]\n"),
+            "[tenants]\na = {}\n[[tenants.a.throttle]]\n".to_owned(),
+        ] {
+            assert!(tenants(&elsewhere).is_empty(), "{elsewhere}");
+        }
+    }
+
+    #[test]
     fn many_tenants_come_in_several_pieces() {
         let tables: String = (0..10_000)
-            .map(|number| format!("[tenants.t{number}]\nplan = \"p\"\n"))
+            .map(|number| {
+                let limit = format!("[[tenants.t{number}.throttle]]\nlimit = 1\n");
+                let limit = if number % 100 == 0 {
+                    limit
+                } else {
+                    String::new()
+                };
+                format!("[tenants.t{number}]\nplan = \"p\"\n{limit}")
+            })
             .collect();
         let lines: String = (0..10_000)
             .map(|number| format!("t{number} = {{ plan = \"p\" }}\n"))

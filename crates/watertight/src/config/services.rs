@@ -5,14 +5,16 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watertight_base::PoolId;
-use watertight_plan::Upstream;
+use watertight_plan::{Cost, Upstream};
 
 use super::{
     breaker::Breaker,
+    cost::{self, Costs},
     duration::{self, DurationText, HOUR, MILLISECOND, MINUTE},
     findings::{Finding, Findings},
     located::{Located, Name},
     size::{KIB, MIB, Size},
+    throttle::{self, Known, Place, Throttle},
     upstream,
 };
 
@@ -45,6 +47,19 @@ pub(super) struct Service {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub(super) uses: Vec<Located<String>>,
+    /// Limits on requests for it. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    pub(super) throttle: Throttle,
+    /// What a request costs, where limits count cost. Default: 1.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(super) cost: Option<Located<u64>>,
+    /// The same by path prefix, on segment boundaries; the longest wins. Default: none.
+    #[serde(default)]
+    pub(super) costs: Costs,
+    /// The header of its answers that says what the request has really cost. What is beyond the
+    /// cost charged beforehand is charged afterwards, what is below is given back. Default: none.
+    pub(super) cost_header: Option<Located<String>>,
     /// When calls to it are held back.
     #[serde(default)]
     breaker: Breaker,
@@ -54,6 +69,7 @@ impl Service {
     pub(super) fn read(
         &self,
         name: &Located<Name>,
+        known: &Known,
         findings: &mut Findings<'_>,
     ) -> Option<watertight_plan::Service> {
         let id = findings.parse(name);
@@ -61,6 +77,9 @@ impl Service {
         let upstreams = self.read_upstreams(findings);
         let uses = self.read_uses(findings);
         let breaker = self.breaker.read(findings);
+        let place = Place::Service((**name).as_ref());
+        let throttle = throttle::read(&self.throttle, place, known, findings);
+        let cost = self.read_cost(known, findings);
         let timeout = duration::or_default(
             self.timeout.as_ref(),
             watertight_plan::Service::TIMEOUT_DEFAULT,
@@ -92,7 +111,20 @@ impl Service {
             response_buffer_bytes: response_buffer_bytes?,
             breaker: breaker?,
             uses: uses?,
+            throttle,
+            cost: cost?,
         })
+    }
+
+    fn read_cost(&self, known: &Known, findings: &mut Findings<'_>) -> Option<Cost> {
+        cost::read(
+            self.cost.as_ref().map(|units| **units),
+            &self.costs,
+            self.cost_header.as_ref(),
+            &self.routes,
+            known.tenant_headers(),
+            findings,
+        )
     }
 
     fn read_upstreams(&self, findings: &mut Findings<'_>) -> Option<Vec<Upstream>> {

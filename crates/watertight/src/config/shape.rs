@@ -154,6 +154,9 @@ impl<'w, 's> Shape<'w, 's> {
                 "a duration has a unit: \"{number}ms\", \"{number}s\""
             )),
             (_, _, Some(example)) => Some(format!("for example \"{example}\"")),
+            _ if !words(schema).is_empty() => {
+                Some(format!("possible here: {}", words(schema).join(", ")))
+            }
             _ => None,
         };
         let message = format!(

@@ -10,6 +10,10 @@ use super::{
     located::Located,
 };
 
+/// What a size looks like.
+pub(super) const FORM: &str =
+    "bytes, or a whole number with one of KiB, MiB, GiB, KB, MB, GB: \"64KiB\"";
+
 /// 1,024 bytes.
 pub(super) const KIB: u64 = 1_024;
 /// 1,024 KiB.
@@ -40,12 +44,7 @@ impl Located<Size> {
         };
         let Some(bytes) = bytes else {
             let finding = Finding::new(self.span(), "this is not a size");
-            findings.add(
-                finding.help(
-                    "bytes, or a whole number with one of KiB, MiB, GiB, KB, MB, GB: \"64KiB\""
-                        .to_owned(),
-                ),
-            );
+            findings.add(finding.help(FORM.to_owned()));
             return None;
         };
         if range.contains(&bytes) {
@@ -63,7 +62,8 @@ impl Located<Size> {
     }
 }
 
-fn parse(text: &str) -> Option<u64> {
+/// Bytes, if `text` is a size.
+pub(super) fn parse(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor = match unit {

@@ -7,11 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watertight_base::{PlanId, SegmentId, TenantId};
+use watertight_plan::By;
 
 use super::{
     findings::{Finding, Findings},
-    located::{Located, Named, if_written},
+    located::{Located, Name, Named, if_written},
     nearest::did_you_mean,
+    throttle::{self, Known, Place, Throttle},
 };
 
 /// A listed tenant.
@@ -20,8 +22,41 @@ use super::{
 pub(super) struct Tenant {
     /// The plan that it is on.
     plan: Located<String>,
-    /// The segment that it belongs to: tenants of a segment are shown together. Default: none.
+    /// The segment that it belongs to: tenants of a segment are shown together, and can share
+    /// limits. Default: none.
     segment: Option<Located<String>>,
+    /// Limits of its own. One with the name of a limit of its plan holds instead of that.
+    /// Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    throttle: Throttle,
+}
+
+impl Tenant {
+    /// Its limits; the most have none, and pay nothing for it.
+    fn throttle(
+        &self,
+        name: &Located<Name>,
+        known: &Known,
+        findings: &mut Findings<'_>,
+    ) -> Vec<watertight_plan::Limit> {
+        if self.throttle.is_empty() {
+            return Vec::new();
+        }
+        let place = Place::Tenant((**name).as_ref());
+        let limits = throttle::read(&self.throttle, place, known, findings);
+        if self.segment.is_none() {
+            for limit in &self.throttle {
+                if limit.is_by(By::Segment) {
+                    findings.note(
+                        limit.by_span(By::Segment),
+                        &format!("{place} has no segment that it could share this limit with"),
+                    );
+                }
+            }
+        }
+        limits
+    }
 }
 
 /// The tenants read so far.
@@ -44,17 +79,27 @@ impl Tenants {
     }
 
     /// Adds the tenants of a part of the document.
-    pub(super) fn read(&mut self, named: &Named<Tenant>, findings: &mut Findings<'_>) {
+    pub(super) fn read(
+        &mut self,
+        named: &Named<Tenant>,
+        known: &Known,
+        findings: &mut Findings<'_>,
+    ) {
         for (name, table) in named {
             let id = findings.parse::<TenantId>(name);
             let plan = self.plan(&table.plan, findings);
             let segment = if_written(table.segment.as_ref(), |segment| {
                 self.segment(segment, findings)
             });
+            let throttle = table.throttle(name, known, findings);
             let (Some(id), Some(plan), Some(segment)) = (id, plan, segment) else {
                 continue;
             };
-            let tenant = watertight_plan::Tenant { plan, segment };
+            let tenant = watertight_plan::Tenant {
+                plan,
+                segment,
+                throttle,
+            };
             if self.by_id.insert(id, tenant).is_some() {
                 findings.add_syntax(name.span(), "duplicate key");
             }

@@ -12,9 +12,6 @@ const KEYS: &[&str] = &[
     "listen.postgres",
     "listen.ratelimit",
     "listen.sqs",
-    "plans.*.throttle.*.fallback",
-    "plans.*.throttle.*.max_wait",
-    "plans.*.throttle.*.shadow",
     "pools.*.compartments.*.borrow_max",
     "pools.*.compartments.*.head_room",
     "pools.*.compartments.*.lend",
@@ -27,23 +24,6 @@ const KEYS: &[&str] = &[
 /// Words, by the key that they are the value of.
 const WORDS: &[(&str, &[&str])] = &[
     ("identity.tenant.*", &["certificate:san"]),
-    (
-        "plans.*.throttle.*.algorithm",
-        &[
-            "concurrency",
-            "fixed-window",
-            "leaky-bucket",
-            "sliding-buckets",
-            "sliding-log",
-        ],
-    ),
-    (
-        "plans.*.throttle.*.by.*",
-        &[
-            "address", "global", "key", "plan", "region", "route", "segment", "service", "user",
-        ],
-    ),
-    ("plans.*.throttle.*.excess", &["degrade", "delay"]),
     ("pools.*.capacity", &["adaptive"]),
     ("pools.*.kind", &["postgres", "tcp"]),
 ];

@@ -6,11 +6,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod agreement;
 mod files;
 mod laws;
 mod loads;
+mod notes;
 mod refusals;
 mod schema;
+mod stores;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 

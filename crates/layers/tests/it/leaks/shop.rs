@@ -42,6 +42,7 @@ pub(super) fn plan(size: u64) -> Arc<Plan> {
             let tenant = Tenant {
                 plan: id(plan),
                 segment: None,
+                throttle: Vec::new(),
             };
             builder.tenant(id(name), tenant)
         });

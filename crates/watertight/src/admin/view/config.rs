@@ -3,15 +3,19 @@
 //! It is written from the plan and names each field that it shows, so that a secret which is added
 //! to a plan stays out until somebody decides otherwise.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watertight_base::PoolId;
-use watertight_plan::{AccessLog, Identity, Plan, Source, TenantPlan, Unknown};
+use watertight_base::{PoolId, TenantId};
+use watertight_plan::{AccessLog, Identity, Plan, Source, Tenant, TenantPlan, Unknown};
 
 use super::{ConfigStatus, milliseconds};
 use crate::node::Node;
+
+use limits::{Common, Throttle};
 
 /// The configuration in force.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -39,6 +43,14 @@ pub struct EffectivePlan {
     pub plans: BTreeMap<String, Terms>,
     /// How many tenants are listed.
     pub tenants: usize,
+    /// How many of them have limits of their own.
+    pub tenants_with_limits: usize,
+    /// Those limits, of the first 100 such tenants by name.
+    pub tenant_throttle: BTreeMap<String, BTreeMap<String, Throttle>>,
+    /// The limits for everybody, by name.
+    pub throttle: BTreeMap<String, Throttle>,
+    /// What limits have in common.
+    pub throttling: Common,
     /// The segments that they name.
     pub segments: Vec<String>,
     /// The services.
@@ -92,17 +104,6 @@ pub struct Terms {
     pub throttle: BTreeMap<String, Throttle>,
 }
 
-/// A limit.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Throttle {
-    /// So many requests
-    pub limit: u64,
-    /// in so long,
-    pub period_ms: u64,
-    /// and so many at once after a rest.
-    pub burst: u64,
-}
-
 /// How a service is called.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Calls {
@@ -120,6 +121,14 @@ pub struct Calls {
     pub connect_timeout_ms: u64,
     /// Connections to one upstream at once.
     pub upstream_connections: u32,
+    /// The limits on requests for it, by name.
+    pub throttle: BTreeMap<String, Throttle>,
+    /// What a request costs, in units.
+    pub cost: u64,
+    /// The same by path prefix; the longest wins.
+    pub costs: BTreeMap<String, u64>,
+    /// The header of its answers that says what the request has really cost.
+    pub cost_header: Option<String>,
 }
 
 /// How a pool is divided.
@@ -169,7 +178,7 @@ impl From<&Plan> for EffectivePlan {
             drain_timeout_ms: milliseconds(node.drain_timeout),
             access_log: node.log.access == AccessLog::Stdout,
             tenant_label_max: node.metrics.tenant_label_max,
-            listeners: plan.listeners().iter().map(limits).collect(),
+            listeners: plan.listeners().iter().map(listen_limits).collect(),
             identity: IdentityRules::from(plan.identity()),
             plans: plan
                 .plans()
@@ -177,6 +186,10 @@ impl From<&Plan> for EffectivePlan {
                 .map(|(id, plan)| (id.to_string(), Terms::from(&**plan)))
                 .collect(),
             tenants: plan.tenants().len(),
+            tenants_with_limits: with_limits(plan).count(),
+            tenant_throttle: tenant_throttle(plan),
+            throttle: limits::by_name(plan.limits()),
+            throttling: Common::from(plan.throttling()),
             segments: plan.segments().iter().map(ToString::to_string).collect(),
             services: plan
                 .services()
@@ -220,19 +233,11 @@ impl From<&Identity> for IdentityRules {
 
 impl From<&TenantPlan> for Terms {
     fn from(plan: &TenantPlan) -> Self {
-        let throttle = plan.throttle.iter().map(|limit| {
-            let throttle = Throttle {
-                limit: limit.rate.limit(),
-                period_ms: milliseconds(limit.rate.period()),
-                burst: limit.burst,
-            };
-            (limit.id.to_string(), throttle)
-        });
         Self {
             weight: plan.weight.get(),
             max_in_flight: plan.max_in_flight,
             class: plan.class.label().to_owned(),
-            throttle: throttle.collect(),
+            throttle: limits::by_name(&plan.throttle),
         }
     }
 }
@@ -247,11 +252,30 @@ impl From<&watertight_plan::Service> for Calls {
             timeout_ms: milliseconds(service.timeout),
             connect_timeout_ms: milliseconds(service.connect_timeout),
             upstream_connections: service.upstream_connections,
+            throttle: limits::by_name(&service.throttle),
+            cost: service.cost.units,
+            costs: service.cost.routes.iter().cloned().collect(),
+            cost_header: service.cost.header.clone(),
         }
     }
 }
 
-fn limits(listener: &watertight_plan::Listener) -> (String, Limits) {
+/// The tenants that have limits of their own, in no order.
+fn with_limits(plan: &Plan) -> impl Iterator<Item = (&TenantId, &Tenant)> {
+    let tenants = plan.tenants().iter();
+    tenants.filter(|(_, tenant)| !tenant.throttle.is_empty())
+}
+
+fn tenant_throttle(plan: &Plan) -> BTreeMap<String, BTreeMap<String, Throttle>> {
+    const MOST: usize = 100;
+    let first: BTreeMap<_, _> = with_limits(plan).collect();
+    let first = first.into_iter().take(MOST);
+    first
+        .map(|(id, tenant)| (id.to_string(), limits::by_name(&tenant.throttle)))
+        .collect()
+}
+
+fn listen_limits(listener: &watertight_plan::Listener) -> (String, Limits) {
     let limits = Limits {
         bind: listener.bind.to_string(),
         max_connections: listener.limits.max_connections,

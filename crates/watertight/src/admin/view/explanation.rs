@@ -1,12 +1,17 @@
 //! What would become of a request: every limit that applies, in order, and the one that decides.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_base::Reason;
 use watertight_gateway::{NoExplanation, Question};
-use watertight_guard::pool::{Class, Foresight, PoolView};
-use watertight_layers::QuotaState;
-use watertight_plan::{Plan, Service};
+use watertight_guard::{
+    pool::{Class, Foresight, PoolView},
+    throttle::{Algorithm, Quota},
+};
+use watertight_layers::LimitView;
+use watertight_plan::{Across, By, Count, Fallback, Limit, Measure, Plan, Service};
 
 use super::{milliseconds, percent};
 
@@ -25,7 +30,7 @@ pub struct Explanation {
     pub reason: Option<String>,
     /// The status that a refusal would be answered with.
     pub status: Option<u16>,
-    /// How long it would wait for a seat, about.
+    /// How long it would wait for its turn and for a seat, about.
     pub wait_ms: Option<u64>,
     /// When it may be worth asking again.
     pub retry_after_ms: Option<u64>,
@@ -51,8 +56,10 @@ pub struct Explanation {
 pub enum Outcome {
     /// It would get a seat at once.
     Pass,
-    /// It would wait for a seat.
+    /// It would wait for its turn or for a seat.
     Wait,
+    /// It would be served less.
+    Degraded,
     /// It would be refused.
     Refused,
 }
@@ -60,14 +67,26 @@ pub enum Outcome {
 /// One limit, and what is left of it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Check {
-    /// What is limited: `concurrency`, `rate`, `breaker` or `seat`.
+    /// What is limited: `concurrency`, `rate`, `health`, `breaker` or `seat`.
     pub kind: String,
     /// The name of the limit.
     pub name: String,
     /// Whether it would let the request through.
     pub allowed: bool,
-    /// Whether it is the first that would not.
+    /// Whether it is the one that decides: the first that would not, or the tightest.
     pub decides: bool,
+    /// Where the limit stands: with a tenant, a service, a plan, or for everybody.
+    pub stands_with: Option<String>,
+    /// What callers have in common who share it.
+    pub by: Vec<String>,
+    /// What it counts: `requests`, `cost` or `bytes`.
+    pub counts: Option<String>,
+    /// What becomes of requests beyond it: `reject`, `delay` or `degrade`.
+    pub excess: Option<String>,
+    /// Whether it only decides and counts, and never acts.
+    pub shadow: bool,
+    /// Whether all nodes count it together, and how.
+    pub cluster: Option<String>,
     /// The limit and what is left of it, in words.
     pub says: String,
     /// The limit, in requests.
@@ -110,20 +129,34 @@ impl Explanation {
     ) -> Self {
         let refusal = said.refusal();
         let class = plan.plans().get(&said.plan).map(|plan| plan.class);
-        let mut checks = checks(said);
-        let first = checks.iter_mut().find(|check| !check.allowed);
-        let retry_after_ms = first.and_then(|check| {
-            check.decides = true;
-            check.retry_after_ms
-        });
-        let (outcome, says, wait_ms) = match (refusal, said.seat) {
-            (Some(reason), _) => (Outcome::Refused, reason.sentence().to_owned(), None),
-            (None, Foresight::Wait(wait)) => {
-                let wait_ms = milliseconds(wait);
-                let says = format!("It would wait about {wait_ms} ms for a seat.");
+        let mut checks = checks(said, question);
+        let refusing = |check: &&mut Check| !check.allowed && !check.shadow;
+        let mut refusing = checks.iter_mut().filter(refusing);
+        let retry_after_ms = match refusing.find(|check| check.decides) {
+            Some(check) => check.retry_after_ms,
+            None => checks
+                .iter_mut()
+                .find(|check| !check.allowed && !check.shadow)
+                .and_then(|check| {
+                    check.decides = true;
+                    check.retry_after_ms
+                }),
+        };
+        let waits = match said.seat {
+            Foresight::Wait(wait) => wait + said.delay(),
+            Foresight::Seat | Foresight::Refused(_) => said.delay(),
+        };
+        let (outcome, says, wait_ms) = match (refusal, said.fallback()) {
+            (Some(_), Some(fallback)) => (Outcome::Degraded, instead(fallback), None),
+            (Some(reason), None) => (Outcome::Refused, reason.sentence().to_owned(), None),
+            (None, _) if waits.is_zero() => {
+                (Outcome::Pass, "It would pass at once.".to_owned(), None)
+            }
+            (None, _) => {
+                let wait_ms = milliseconds(waits);
+                let says = format!("It would wait about {wait_ms} ms.");
                 (Outcome::Wait, says, Some(wait_ms))
             }
-            (None, _) => (Outcome::Pass, "It would pass at once.".to_owned(), None),
         };
         Self {
             outcome,
@@ -182,9 +215,17 @@ impl Explanation {
     }
 }
 
-fn checks(said: &watertight_layers::Explanation) -> Vec<Check> {
+fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Check> {
     let mut checks = vec![concurrency(said)];
-    checks.extend(said.quotas.iter().map(rate));
+    checks.extend(said.limits.iter().map(|view| limit(view, question)));
+    if let Some(says) = &said.share_says {
+        let wait_ms = said.brown_out.map(milliseconds);
+        checks.push(Check {
+            says: says.to_string(),
+            retry_after_ms: wait_ms,
+            ..Check::new("health", "health", wait_ms.is_none())
+        });
+    }
     let open_ms = said.breaker_open.map(milliseconds);
     checks.push(Check {
         says: match open_ms {
@@ -228,24 +269,124 @@ fn concurrency(said: &watertight_layers::Explanation) -> Check {
     }
 }
 
-fn rate(state: &QuotaState) -> Check {
-    let (rate, decision) = (state.quota.rate(), &state.decision);
-    let retry_ms = milliseconds(decision.retry_after);
-    let left = match decision.allowed {
-        true => format!("{} left", decision.remaining),
-        false => format!("none left for {retry_ms} ms"),
+fn limit(view: &LimitView, question: &Question) -> Check {
+    let limit = &view.limit;
+    let base = Check {
+        decides: view.decides,
+        stands_with: Some(view.home.to_string()),
+        by: limit.by.iter().map(|by| by.label().to_owned()).collect(),
+        counts: Some(limit.measure.label().to_owned()),
+        excess: Some(limit.excess.label().to_owned()),
+        shadow: limit.is_shadow,
+        cluster: match limit.across {
+            Across::Node => None,
+            Across::Cluster(sharing) => Some(sharing.label().to_owned()),
+        },
+        ..Check::new("rate", limit.id.as_str(), view.allows)
     };
-    Check {
-        says: format!(
-            "{} per {}, burst {}: {left}",
-            rate.limit(),
-            humantime::format_duration(rate.period()),
-            state.quota.burst(),
-        ),
-        limit: Some(rate.limit()),
-        remaining: Some(decision.remaining),
-        retry_after_ms: (!decision.allowed).then_some(retry_ms),
-        ..Check::new("rate", state.limit.as_str(), decision.allowed)
+    match (limit.count, view.decision) {
+        (Count::Rate(quota), Some(decision)) => {
+            let wait_ms = milliseconds(decision.wait);
+            let left = match (view.allows, decision.wait.is_zero()) {
+                (true, true) => format!("{} left", decision.remaining),
+                (true, false) => format!("it would wait {wait_ms} ms"),
+                (false, _) if decision.wait == Duration::MAX => {
+                    "more than there ever is".to_owned()
+                }
+                (false, _) => format!("none left for {wait_ms} ms"),
+            };
+            let refuses = !view.allows && decision.wait < Duration::MAX;
+            Check {
+                says: format!(
+                    "{}: {left}{}",
+                    words(&quota, limit),
+                    by_whom(limit, question)
+                ),
+                limit: Some(quota.rate().limit()),
+                remaining: Some(decision.remaining),
+                retry_after_ms: refuses.then_some(wait_ms),
+                ..base
+            }
+        }
+        (Count::InFlight(most), _) => {
+            let count = view.in_flight.unwrap_or_default();
+            Check {
+                kind: "concurrency".to_owned(),
+                says: format!("{count} of {most} in flight{}", by_whom(limit, question)),
+                limit: Some(u64::from(most)),
+                remaining: Some(u64::from(most.saturating_sub(count))),
+                ..base
+            }
+        }
+        (Count::Rate(quota), None) => Check {
+            says: format!(
+                "{}: nothing known here{}",
+                words(&quota, limit),
+                by_whom(limit, question)
+            ),
+            ..base
+        },
+    }
+}
+
+/// `500 per 1s, burst 1000`.
+fn words(quota: &Quota, limit: &Limit) -> String {
+    let rate = quota.rate();
+    let period = humantime::format_duration(rate.period());
+    let unit = match limit.measure {
+        Measure::Requests => "",
+        Measure::Cost => " units",
+        Measure::Bytes => " bytes",
+    };
+    let how = match quota.algorithm() {
+        Algorithm::TokenBucket { burst } => format!("burst {burst}"),
+        other => other.label().to_owned(),
+    };
+    format!("{}{unit} per {period}, {how}", rate.limit())
+}
+
+/// What is not plain about a limit.
+fn by_whom(limit: &Limit, question: &Question) -> String {
+    let mut notes = Vec::new();
+    if limit.by != [By::Tenant] {
+        let by: Vec<_> = limit.by.iter().map(|by| by.label()).collect();
+        notes.push(format!("by {}", by.join(" and ")));
+    }
+    for (by, is_asked) in [
+        (By::Address, question.address.is_some()),
+        (By::Key, question.key.is_some()),
+        (By::User, question.user.is_some()),
+    ] {
+        if limit.by.contains(&by) && !is_asked {
+            notes.push(format!(
+                "for who has no {}: none was asked about",
+                by.label()
+            ));
+        }
+    }
+    if limit.is_shadow {
+        notes.push("shadow".to_owned());
+    }
+    if limit.across != Across::Node {
+        notes.push("counted by all nodes".to_owned());
+    }
+    if notes.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", notes.join(", "))
+}
+
+fn instead(fallback: &Fallback) -> String {
+    match fallback {
+        Fallback::Answer { status, .. } => {
+            format!("It would be answered with {status} from the configuration.")
+        }
+        Fallback::Stale { .. } => {
+            "It would get the last good answer, if one is kept, and else be refused.".to_owned()
+        }
+        Fallback::Less { header, value } => {
+            format!("It would be served with {header}: {value}.")
+        }
     }
 }
 
@@ -282,6 +423,12 @@ impl Check {
             name: name.to_owned(),
             allowed,
             decides: false,
+            stands_with: None,
+            by: Vec::new(),
+            counts: None,
+            excess: None,
+            shadow: false,
+            cluster: None,
             says: String::new(),
             limit: None,
             remaining: None,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_guard::throttle::lease;
 use watertight_plan::ListenerKind;
 
 use super::{seconds, time};
@@ -32,6 +33,38 @@ pub struct Status {
     pub listeners: Vec<Listener>,
     /// Tiers that have a traffic listener, and so accept threads, of their own.
     pub tiers_with_own_listener: Vec<u8>,
+    /// How counting limits together with other nodes goes; none when no limit is counted so.
+    pub cluster: Option<Cluster>,
+}
+
+/// How counting limits together with other nodes goes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Cluster {
+    /// Nodes alive, as the store said last.
+    pub nodes: u32,
+    /// Whether the store is away, so that this node keeps to its share.
+    pub store_away: bool,
+    /// Decisions since the start.
+    pub decisions: u64,
+    /// Round trips to the store.
+    pub round_trips: u64,
+    /// Decisions by this node's share because the store was away.
+    pub decided_alone: u64,
+    /// Round trips that failed or took too long.
+    pub failures: u64,
+}
+
+impl From<lease::View> for Cluster {
+    fn from(view: lease::View) -> Self {
+        Self {
+            nodes: view.nodes,
+            store_away: view.is_away,
+            decisions: view.decisions,
+            round_trips: view.trips,
+            decided_alone: view.alone,
+            failures: view.failures,
+        }
+    }
 }
 
 /// Which configuration is in force.
@@ -136,6 +169,7 @@ impl Status {
             },
             listeners,
             tiers_with_own_listener: tiers,
+            cluster: node.gateway().admission().cluster().map(Cluster::from),
         }
     }
 }

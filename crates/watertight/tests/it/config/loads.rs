@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use watertight_guard::pool::Class;
-use watertight_plan::{ListenerKind, Source, Unknown};
+use watertight_plan::{Count, ListenerKind, Source, Unknown};
 
 use super::{EXAMPLE, parse, read};
 
@@ -11,7 +11,7 @@ use super::{EXAMPLE, parse, read};
 fn the_example_loads() {
     let loaded = read(EXAMPLE).unwrap_or_else(|failure| panic!("{failure}"));
     let plan = loaded.plan;
-    assert!(loaded.notes.is_empty());
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
     assert_eq!(plan.node().id.as_str(), "edge-1");
     assert_eq!(plan.services().len(), 4);
     assert_eq!(plan.services()["checkout"].timeout, Duration::from_secs(2));
@@ -20,11 +20,17 @@ fn the_example_loads() {
         "http://127.0.0.1:9001"
     );
     assert_eq!(plan.tenants()["acme"].plan.as_str(), "vip");
-    assert_eq!(plan.plans()["vip"].throttle[0].burst, 1_000);
+    let Count::Rate(quota) = plan.plans()["vip"].throttle[0].count else {
+        panic!("the first limit is no rate");
+    };
+    assert_eq!(quota.capacity(), 1_000);
     assert_eq!(
         plan.plans()["standard"].throttle[0].id.as_str(),
         "standard-rate"
     );
+    assert_eq!(plan.limits()[0].id.as_str(), "address-rate");
+    assert_eq!(plan.tenants()["acme"].throttle.len(), 1);
+    assert_eq!(plan.services()["reporting"].cost.of("/reports/yearly"), 20);
     assert_eq!(plan.layout().pools()[0].compartments.len(), 2);
     assert_eq!(plan.alerts()["database"].get(), 70.0);
     assert_eq!(plan.declared_pools()[0].as_str(), "sessions");

@@ -1,0 +1,112 @@
+//! What was used of one limit by somebody known beforehand.
+//!
+//! Such a counter has a place of its own for good: nothing steals it and no invented name is near
+//! it. Tenants that are listed, and limits of a plan, a segment, a service or of everybody, have
+//! these.
+
+use std::time::Duration;
+
+use watertight_base::Tick;
+
+use super::{
+    Algorithm, Quota, Step, point, sliding_buckets::SlidingBuckets, sliding_log::SlidingLog, word,
+};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+
+/// What was used of a limit. A new one is unused.
+#[derive(Debug)]
+pub struct Counter(State);
+
+#[derive(Debug)]
+enum State {
+    Word(AtomicU64),
+    /// Apart, because there is a counter for each tenant and most are words.
+    Buckets(Box<Mutex<SlidingBuckets>>),
+    Log(Box<Mutex<SlidingLog>>),
+}
+
+impl Counter {
+    /// A counter for quotas that count like `quota`.
+    pub fn new(quota: &Quota) -> Self {
+        Self(match quota.algorithm {
+            Algorithm::SlidingBuckets => State::Buckets(Box::default()),
+            Algorithm::SlidingLog => State::Log(Box::default()),
+            _ => State::Word(AtomicU64::new(0)),
+        })
+    }
+
+    /// A counter for `new` of which the same share is used as of this one under `old`.
+    #[must_use]
+    pub fn converted(&self, now: Tick, old: &Quota, new: &Quota) -> Self {
+        let left = old
+            .describe(&self.peek(now, old, 0, Duration::ZERO))
+            .remaining;
+        let used = u128::from(old.capacity() - left);
+        let units = (used * u128::from(new.capacity())).div_ceil(u128::from(old.capacity()));
+        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        let converted = Self::new(new);
+        if units > 0 {
+            converted.debit(now, new, units);
+        }
+        converted
+    }
+
+    /// Charges `cost`, if it may pass within `patience`.
+    #[inline]
+    pub fn take(&self, now: Tick, quota: &Quota, cost: u64, patience: Duration) -> Step {
+        let (now, patience) = (point::of(now), point::of_span(patience));
+        match &self.0 {
+            State::Word(state) => {
+                word::update(state, |state| word::step(quota, state, now, cost, patience))
+            }
+            State::Buckets(state) => lock(state).step(quota, now, cost, patience),
+            State::Log(state) => lock(state).step(quota, now, cost, patience),
+        }
+    }
+
+    /// What [`Counter::take`] would say; charges nothing.
+    pub fn peek(&self, now: Tick, quota: &Quota, cost: u64, patience: Duration) -> Step {
+        let (now, patience) = (point::of(now), point::of_span(patience));
+        match &self.0 {
+            State::Word(state) => {
+                let seen = state.load(Ordering::Acquire);
+                word::step(quota, seen, now, cost, patience)
+            }
+            State::Buckets(state) => lock(state).clone().step(quota, now, cost, patience),
+            State::Log(state) => lock(state).peek(quota, now, cost, patience),
+        }
+    }
+
+    /// Charges `cost` that was used already, even if that is more than is left. The wait of the
+    /// answer is how long to pause so that the rate is kept.
+    pub fn debit(&self, now: Tick, quota: &Quota, cost: u64) -> Step {
+        let now = point::of(now);
+        match &self.0 {
+            State::Word(state) => word::update(state, |state| word::debit(quota, state, now, cost)),
+            State::Buckets(state) => lock(state).debit(quota, now, cost),
+            State::Log(state) => lock(state).debit(quota, now, cost),
+        }
+    }
+
+    /// Undoes the charge of `step`, which cost `cost`. What has come back by itself since then is
+    /// not given back twice.
+    pub fn refund(&self, now: Tick, quota: &Quota, step: &Step, cost: u64) {
+        let now = point::of(now);
+        match &self.0 {
+            State::Word(state) => word::refund_in(state, quota, step, now),
+            State::Buckets(state) => lock(state).refund(quota, step, cost),
+            State::Log(state) => lock(state).refund(step, cost),
+        }
+    }
+
+    /// Tells a schedule that who was let in passes only at `now`, later than it said.
+    pub fn passed_late(&self, now: Tick, quota: &Quota) {
+        if let State::Word(state) = &self.0 {
+            word::passed_late(state, quota, point::of(now));
+        }
+    }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

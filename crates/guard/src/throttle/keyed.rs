@@ -1,0 +1,220 @@
+//! What was used of limits by callers whom nobody listed, in memory that is fixed beforehand.
+//!
+//! A caller is a [`Key`]: a keyed hash of who it is and which limit is meant. Keys have a place
+//! while something of theirs still counts; a place of which nothing counts any more is given to
+//! the next who needs one. As forgetting is all that time would have done, nobody gains by it, and
+//! there is nothing to sweep. When a key finds no place, it shares a coarse counter with others in
+//! the same plight, is never let through unseen, and is counted as overflow.
+//!
+//! Keys that a caller proved and keys that anybody can invent (an address, an unproven name) belong
+//! into tables of their own, so that inventing keys crowds out nobody who is known.
+
+mod logs;
+mod shared;
+mod slots;
+mod windows;
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use foldhash::quality::FixedState;
+use watertight_base::Tick;
+
+use self::{logs::Logs, slots::Slots, windows::Windows};
+use super::{Algorithm, Quota, Step, point};
+
+/// A caller and a limit, hashed with the tables' seed.
+///
+/// Two keys are taken for one when 31 bits and a bucket agree: with a million keys, that is one pair
+/// in some 10¹⁴. They then share a counter.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key(u64);
+
+/// Counters of fixed memory. A kind of counter takes none until it is first used.
+#[derive(Debug)]
+pub struct Tables {
+    seed: FixedState,
+    word_keys: usize,
+    bucket_keys: usize,
+    log_entries: usize,
+    slots: OnceLock<Slots>,
+    windows: OnceLock<Windows>,
+    logs: OnceLock<Logs>,
+}
+
+/// How full tables are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Occupancy {
+    /// Keys that have a place.
+    pub live: u64,
+    /// Places that there are.
+    pub places: u64,
+    /// Decisions of keys that found no place, since the start.
+    pub overflowed: u64,
+    /// Bytes that the tables take, whatever they hold.
+    pub bytes: u64,
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bits are picked here, nothing is counted"
+)]
+impl Key {
+    /// One of so many, by the high bits.
+    #[inline]
+    const fn among(self, number: usize) -> usize {
+        (((self.0 >> 32) * number as u64) >> 32) as usize
+    }
+
+    /// One of so many (a power of two), by the low bits.
+    pub(crate) const fn low_among(self, number: usize) -> usize {
+        self.0 as usize & (number - 1)
+    }
+
+    /// For the second place that a key may have.
+    #[inline]
+    const fn second(self) -> Self {
+        Self(self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// What tells keys of one bucket apart. The lowest bits are left out: they choose a shard, and
+    /// say nothing within one. It is odd, as zero is nobody's.
+    #[inline]
+    const fn tag(self) -> u32 {
+        (self.0 >> 5) as u32 | 1
+    }
+}
+
+#[cfg(test)]
+impl Key {
+    /// The key of a chosen hash.
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// How many places of words the key with most places has, looked up under the locks.
+    pub(super) fn most_places_of_a_key(&self) -> usize {
+        self.slots().most_places_of_a_key()
+    }
+}
+
+impl Tables {
+    /// Tables for so many keys at once, of each kind of counter. `seed` is a secret of the process:
+    /// who knows it can choose keys that share a place.
+    ///
+    /// They take 28 bytes a key for algorithms whose state is a word, 63 for sliding buckets, and
+    /// up to 16 for each of `log_entries` requests that sliding logs remember in all.
+    pub fn new(word_keys: usize, bucket_keys: usize, log_entries: usize, seed: u64) -> Self {
+        Self {
+            seed: FixedState::with_seed(seed),
+            word_keys,
+            bucket_keys,
+            log_entries,
+            slots: OnceLock::new(),
+            windows: OnceLock::new(),
+            logs: OnceLock::new(),
+        }
+    }
+
+    /// The key of a caller and a limit.
+    #[inline]
+    pub fn key(&self, of: impl Hash) -> Key {
+        Key(self.seed.hash_one(of))
+    }
+
+    /// Charges `cost` to `key`, if it may pass within `patience`.
+    #[inline]
+    pub fn take(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
+        let (now, patience) = (point::of(now), point::of_span(patience));
+        match quota.algorithm {
+            Algorithm::TokenBucket { .. } => self.slots().take(now, key, quota, cost, patience),
+            _ => self.take_other(now, key, quota, cost, patience),
+        }
+    }
+
+    /// Apart, so that the most frequent algorithm is short enough to be inlined.
+    #[inline(never)]
+    fn take_other(&self, now: u64, key: Key, quota: &Quota, cost: u64, patience: u64) -> Step {
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().take(now, key, quota, cost, patience),
+            Algorithm::SlidingLog => self.logs().take(now, key, quota, cost, patience),
+            _ => self.slots().take(now, key, quota, cost, patience),
+        }
+    }
+
+    /// What [`Tables::take`] would say; charges nothing.
+    pub fn peek(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
+        let (now, patience) = (point::of(now), point::of_span(patience));
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().peek(now, key, quota, cost, patience),
+            Algorithm::SlidingLog => self.logs().peek(now, key, quota, cost, patience),
+            _ => self.slots().peek(now, key, quota, cost, patience),
+        }
+    }
+
+    /// Charges `cost` that was used already, even if that is more than is left. The wait of the
+    /// answer is how long to pause so that the rate is kept.
+    pub fn debit(&self, now: Tick, key: Key, quota: &Quota, cost: u64) -> Step {
+        let now = point::of(now);
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().debit(now, key, quota, cost),
+            Algorithm::SlidingLog => self.logs().debit(now, key, quota, cost),
+            _ => self.slots().debit(now, key, quota, cost),
+        }
+    }
+
+    /// Undoes the charge of `step`, which cost `cost`. What has come back by itself since then is
+    /// not given back twice; what went to a shared counter is not given back.
+    pub fn refund(&self, now: Tick, key: Key, quota: &Quota, step: &Step, cost: u64) {
+        let now = point::of(now);
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().refund(key, quota, step, cost),
+            Algorithm::SlidingLog => self.logs().refund(key, step, cost),
+            _ => self.slots().refund(now, key, quota, step),
+        }
+    }
+
+    /// Tells a schedule that who was let in passes only at `now`, later than it said.
+    pub fn passed_late(&self, now: Tick, key: Key, quota: &Quota) {
+        if quota.algorithm == Algorithm::LeakyBucket {
+            self.slots().passed_late(point::of(now), key, quota);
+        }
+    }
+
+    /// How full the tables are at `now`. Looks at every place.
+    pub fn occupancy(&self, now: Tick) -> Occupancy {
+        let now = point::of(now);
+        let parts = [
+            self.slots.get().map(|slots| slots.occupancy(now)),
+            self.windows.get().map(|windows| windows.occupancy(now)),
+            self.logs.get().map(Logs::occupancy),
+        ];
+        let parts = parts.into_iter().flatten();
+        parts.fold(Occupancy::default(), |sum, part| Occupancy {
+            live: sum.live + part.live,
+            places: sum.places + part.places,
+            overflowed: sum.overflowed + part.overflowed,
+            bytes: sum.bytes + part.bytes,
+        })
+    }
+
+    #[inline]
+    fn slots(&self) -> &Slots {
+        self.slots.get_or_init(|| Slots::new(self.word_keys))
+    }
+
+    fn windows(&self) -> &Windows {
+        let new = || Windows::new(self.bucket_keys);
+        self.windows.get_or_init(new)
+    }
+
+    fn logs(&self) -> &Logs {
+        self.logs.get_or_init(|| Logs::new(self.log_entries))
+    }
+}

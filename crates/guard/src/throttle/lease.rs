@@ -1,0 +1,74 @@
+//! Limits that nodes count together, in a store that is asked seldom.
+//!
+//! A node does not ask the store for each request. It takes a *lease*: some units of a limit, used
+//! here, soon. [`Leases`] is a node's side: it knows its leases, gathers what it wants of many keys
+//! into one [`Batch`], and says what to do while the store is away. [`Ledger`] is the store's side,
+//! for a process by itself and as the measure for engines. Both are state machines; somebody else
+//! carries batches and answers ([`Store`], [`Cluster`]).
+//!
+//! # Why a lease admits nobody beyond the limit
+//!
+//! *What is out counts against the burst.* The store takes a lease off the bucket when it grants
+//! it, and as long as it is out it stays owed: the bucket refills to its burst less what is out. So
+//! what the bucket holds and what nodes hold is never more than the burst, it grows by the rate at
+//! most, and every admission takes from it: no span of time holds more than burst + rate × span.
+//! Sliding buckets count what is out as used now, and as used at the time at which they learn that
+//! it was; so what a full period holds is always among what they count. A lease of a fixed window
+//! ends before its window does.
+//!
+//! The store must never believe that less is out than is. A node uses a lease up to its length
+//! after the batch *left*, by its own clock; the store keeps it as out from when the batch *came*,
+//! and a sixty-fourth longer, for clocks of different speed. In each batch the node says what it
+//! still has, which can only become less on the way. And a batch that comes after a later one is
+//! refused by its number.
+//!
+//! Requests that wait for an answer are granted first, all that the store has; what is lent beyond
+//! that is at most a part of what is then left. So towards the end of a limit leases shrink to
+//! nothing, each unit goes to somebody who asked for it, and none is stranded on a node that does
+//! not need it. Where so few units may be used at once that those on their way would be missed, a
+//! leased limit is counted exactly ([`Sharing::Exact`]).
+//!
+//! # What holds when something is wrong
+//!
+//! | | beyond the limit, at most |
+//! |---|---|
+//! | all is well; messages late, lost or twice; nodes paused or killed | 0 |
+//! | the store starts again and has forgotten all | one burst for each time |
+//! | the store is away for a time *t* | one burst, and rate × *t* |
+//! | one of *n* nodes is cut off for *t* | an *n*th of that |
+//! | a node starts again meanwhile | its share of a burst; all of it, if [`Settings::nodes`] says one |
+//!
+//! When the store does not answer in time, a node keeps to its share of the limit: its quota divided
+//! by the number of nodes that were alive when the store last said. It starts with what it has used
+//! itself, so its share is no fresh burst; leases that still last are used first; and what it used
+//! alone is charged when the store is back. Nobody waits for a store that is away.
+//!
+//! With [`Sharing::Exact`] a request counts when the store grants it, and passes when the answer is
+//! there: as the store sees it nothing is beyond the limit, as the node sees it by what was on the
+//! way at once.
+//!
+//! # Laws
+//!
+//! 1. The table above, over every span of time.
+//! 2. Memory is bounded by [`Settings::keys`] on a node. A key that is forgotten loses what it had on
+//!    lease, and is charged for it.
+//! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
+//! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
+
+mod account;
+mod demand;
+mod entry;
+mod keys;
+mod leases;
+mod ledger;
+mod link;
+mod message;
+mod terms;
+
+pub use leases::{Ask, Leases, Settings, Settled, Sharing, Taken, Ticket, Verdict, View};
+pub use ledger::Ledger;
+pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Want};
+pub use terms::{Kind, Terms};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! What a node knows of one key: its lease, who waits, and its own share for when it is alone.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use watertight_base::Tick;
+
+use super::{
+    super::{Algorithm, Counter, Decision, Quota},
+    Grant, Kind, Settings, Terms, Ticket, Want,
+    demand::Demand,
+};
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: Arc<str>,
+    pub(super) quota: Quota,
+    pub(super) terms: Terms,
+    pub(super) is_exact: bool,
+    /// Whether that was asked for.
+    is_to_be_exact: bool,
+    /// Units of the lease that are not used yet, and when it ends.
+    lent: u64,
+    ends: Tick,
+    /// When to see whether the lease is used at all.
+    pub(super) review: Tick,
+    /// For when that is planned.
+    pub(super) review_planned: Tick,
+    /// Given up, to be returned with the next batch.
+    back: u64,
+    /// Used of the own share, for the store to know.
+    spent: u64,
+    /// The store has none before this, for requests that cost so much or more.
+    closed: (Tick, u64),
+    /// From when on the store may have some.
+    ready: Tick,
+    /// What the store said was left, and when nothing would count any more.
+    left: u64,
+    clear: Tick,
+    demand: Demand,
+    pub(super) used_at: Tick,
+    /// The last batch that reported what is left of the lease.
+    pub(super) reported: u64,
+    pub(super) is_queued: bool,
+    /// Whether a batch with a want of it is on its way.
+    is_asked: bool,
+    pub(super) is_returning: bool,
+    /// Requests in line for the next batch, and those of the batch on its way.
+    pub(super) waiting: VecDeque<(Ticket, u64)>,
+    pub(super) asked: VecDeque<(Ticket, u64)>,
+    share: Counter,
+    share_quota: Quota,
+    share_of: u32,
+}
+
+impl Entry {
+    pub(super) fn new(name: &str, quota: &Quota, is_exact: bool, settings: &Settings) -> Self {
+        Self {
+            name: name.into(),
+            quota: *quota,
+            terms: Terms::new(quota),
+            is_exact: is_exact || is_tight(quota, settings.timeout),
+            is_to_be_exact: is_exact,
+            lent: 0,
+            ends: Tick::ZERO,
+            review: Tick::MAX,
+            review_planned: Tick::MAX,
+            back: 0,
+            spent: 0,
+            closed: (Tick::ZERO, u64::MAX),
+            ready: Tick::ZERO,
+            left: quota.capacity(),
+            clear: Tick::ZERO,
+            demand: Demand::default(),
+            used_at: Tick::ZERO,
+            reported: 0,
+            is_queued: false,
+            is_asked: false,
+            is_returning: false,
+            waiting: VecDeque::new(),
+            asked: VecDeque::new(),
+            share: Counter::new(quota),
+            share_quota: *quota,
+            share_of: 1,
+        }
+    }
+
+    /// Whether it counts by this quota, in this way.
+    pub(super) fn is_of(&self, quota: &Quota, is_exact: bool) -> bool {
+        self.quota == *quota && self.is_to_be_exact == is_exact
+    }
+
+    /// Whether a want of it may be sent: none is on its way.
+    pub(super) const fn is_free(&self) -> bool {
+        !self.is_asked
+    }
+
+    /// Takes a new quota, and keeps what was used. What is lent stays lent.
+    pub(super) fn adopt(&mut self, quota: &Quota, is_exact: bool, settings: &Settings) {
+        self.quota = *quota;
+        self.terms = Terms::new(quota);
+        self.is_exact = is_exact || is_tight(quota, settings.timeout);
+        self.is_to_be_exact = is_exact;
+        (self.closed.0, self.share_of) = (Tick::ZERO, 0);
+    }
+
+    /// Whether nobody waits for it, nothing is lent, and nothing is to be told to the store.
+    pub(super) fn is_idle(&self, now: Tick) -> bool {
+        !self.is_busy() && self.lent_at(now) == 0 && self.spent == 0
+    }
+
+    /// Whether somebody waits for it, or it is in a batch.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_queued || self.is_asked || !self.waiting.is_empty()
+    }
+
+    pub(super) fn count(&mut self, now: Tick, cost: u64) {
+        self.used_at = now;
+        self.demand.count(now, cost);
+    }
+
+    /// The most that one request may ever cost.
+    pub(super) const fn cost_max(&self) -> u64 {
+        match self.terms.kind {
+            Kind::Leaky => Terms::COST_MAX,
+            _ => self.terms.capacity,
+        }
+    }
+
+    /// Drops a lease that is over: units that were not used.
+    pub(super) fn expire(&mut self, now: Tick) -> u64 {
+        match now < self.ends {
+            true => 0,
+            false => std::mem::take(&mut self.lent),
+        }
+    }
+
+    /// Takes from the lease, if it lasts.
+    pub(super) fn take_lent(&mut self, now: Tick, cost: u64, nodes: u32) -> bool {
+        let lent = self.lent_at(now);
+        if self.is_exact || lent < cost {
+            return false;
+        }
+        self.lent = lent - cost;
+        self.track(now, cost, nodes);
+        true
+    }
+
+    /// Whether the lease should be renewed before it is used up.
+    pub(super) fn is_low(&self, now: Tick, nodes: u32, lease: Duration) -> bool {
+        let target = self.target(nodes, lease);
+        let ends_soon = self.ends - now < lease / 4;
+        target > 0 && (self.lent * 2 <= target || ends_soon)
+    }
+
+    /// How long the store will have none for it, if that need not be asked.
+    pub(super) fn closed_for(&self, now: Tick, cost: u64) -> Option<Duration> {
+        let (until, least) = self.closed;
+        (now < until && cost >= least).then(|| self.ready - now)
+    }
+
+    /// Takes from the node's own share of the limit.
+    pub(super) fn take_share(&mut self, now: Tick, cost: u64, nodes: u32) -> Decision {
+        let share = self.share(nodes);
+        let step = self.share.take(now, &share, cost, Duration::ZERO);
+        share.describe(&step)
+    }
+
+    /// Remembers that it was used, so that the own share is no second burst.
+    pub(super) fn track(&mut self, now: Tick, cost: u64, nodes: u32) {
+        let share = self.share(nodes);
+        let _ = self.share.take(now, &share, cost, Duration::ZERO);
+    }
+
+    pub(super) fn spend(&mut self, cost: u64) {
+        self.spent = self.spent.saturating_add(cost).min(2 * self.terms.capacity);
+    }
+
+    pub(super) fn owes_word(&self) -> bool {
+        self.spent + self.back > 0
+    }
+
+    /// Undoes a charge, if the store has not been told of it.
+    pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64) {
+        if !self.is_exact && self.reported <= asked_at && now < self.ends {
+            self.lent += cost;
+        }
+    }
+
+    /// What to ask the store for. Those who wait are asked for together if they cost the same.
+    pub(super) fn want(&mut self, now: Tick, number: u64, nodes: u32, lease: Duration) -> Want {
+        let each = self.waiting.front().map_or(1, |(_, cost)| *cost).max(1);
+        while self.waiting.front().is_some_and(|(_, cost)| *cost == each) {
+            self.asked.extend(self.waiting.pop_front());
+        }
+        self.lent = self.lent_at(now);
+        if self.is_returning {
+            self.back = std::mem::take(&mut self.lent);
+        }
+        let target = if self.is_returning {
+            0
+        } else {
+            self.target(nodes, lease)
+        };
+        (self.is_returning, self.is_asked, self.reported) = (false, true, number);
+        Want {
+            name: self.name.clone(),
+            terms: self.terms,
+            is_exact: self.is_exact,
+            need: each.saturating_mul(self.asked.len() as u64),
+            each,
+            extra: target.saturating_sub(self.lent),
+            have: self.lent,
+            back: std::mem::take(&mut self.back),
+            spent: std::mem::take(&mut self.spent),
+        }
+    }
+
+    /// Takes in what the store granted; who of those that asked may pass goes to `settled`.
+    pub(super) fn granted(
+        &mut self,
+        now: Tick,
+        sent: Tick,
+        want: &Want,
+        grant: &Grant,
+        settle: &mut dyn FnMut(Ticket, bool),
+    ) {
+        self.is_asked = false;
+        let need = grant.units.min(want.need);
+        let ends = sent + grant.lease;
+        self.lent = self.lent_at(now);
+        self.left = grant.left;
+        self.clear = now + grant.reset;
+        if now < ends && !self.is_exact {
+            self.lent += grant.units - need;
+            self.ends = self.ends.max(ends);
+            self.review = sent + grant.lease * 3 / 4;
+        }
+        // What was granted in a window that is over is not used in the next.
+        if now >= ends && self.terms.kind == Kind::Window && !self.is_exact {
+            while let Some(asked) = self.asked.pop_back() {
+                self.waiting.push_front(asked);
+            }
+            return;
+        }
+        let mut room = need;
+        let mut has_refused = false;
+        while let Some((ticket, cost)) = self.asked.pop_front() {
+            let fits = cost <= room;
+            room -= if fits { cost } else { 0 };
+            has_refused |= !fits;
+            settle(ticket, fits);
+        }
+        if !self.is_exact {
+            self.back += room;
+        }
+        if has_refused || grant.left < want.each {
+            self.closed = (sent + grant.wait.min(REASK), want.each);
+            self.ready = sent + grant.wait;
+        }
+    }
+
+    /// The batch is lost; what it was to tell is told again. It may have arrived after all: then
+    /// what was spent is charged twice, and never not at all.
+    pub(super) fn lost(&mut self, want: &Want) {
+        self.is_asked = false;
+        self.spend(want.spent);
+    }
+
+    /// What people are told.
+    pub(super) fn decision(&self, now: Tick, allowed: bool, wait: Duration) -> Decision {
+        Decision {
+            allowed,
+            remaining: self
+                .left
+                .saturating_add(self.lent_at(now))
+                .min(self.quota.capacity()),
+            reset_in: self.clear - now,
+            wait,
+        }
+    }
+
+    pub(super) fn lent_at(&self, now: Tick) -> u64 {
+        if now < self.ends { self.lent } else { 0 }
+    }
+
+    /// The most to hold: what half a lease will ask for, one for whoever comes once a lease, and no
+    /// node more than its part of an eighth of what may be used at once.
+    fn target(&self, nodes: u32, lease: Duration) -> u64 {
+        if self.is_exact {
+            return 0;
+        }
+        let most = self.terms.capacity / (8 * u64::from(nodes.max(1)));
+        let one = self.demand.expected(lease).min(1);
+        self.demand.expected(lease / 2).max(one).min(most)
+    }
+
+    fn share(&mut self, nodes: u32) -> Quota {
+        if self.share_of != nodes {
+            (self.share_quota, self.share_of) = (self.quota.divided(nodes), nodes);
+        }
+        self.share_quota
+    }
+}
+
+/// Whether units come so fast, or so few may be used at once, that those on their way from the
+/// store would take the place of others: then each is counted when it is granted.
+fn is_tight(quota: &Quota, timeout: Duration) -> bool {
+    let rate = quota.rate();
+    match quota.algorithm() {
+        Algorithm::TokenBucket { burst } => {
+            let on_the_way = u128::from(rate.limit()) * timeout.as_nanos() * 2;
+            u128::from(burst - 1) * rate.period().as_nanos() < on_the_way
+        }
+        Algorithm::FixedWindow | Algorithm::SlidingBuckets => rate.period() < timeout * 20,
+        _ => true,
+    }
+}
+
+/// A key that is used up is asked for again after this, at the latest: others may have returned
+/// some.
+const REASK: Duration = Duration::from_millis(500);

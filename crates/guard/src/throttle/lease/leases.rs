@@ -1,0 +1,574 @@
+//! A node's side: its leases, who waits for the store, and what to do without it.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use watertight_base::Tick;
+
+use super::{
+    super::{Decision, Quota},
+    Answer, Batch, Grant, Kind, Want,
+    entry::Entry,
+    keys::Keys,
+    link::{Flight, Link},
+};
+
+/// What leases go by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// How long the store may take to answer. Default 50 ms.
+    pub timeout: Duration,
+    /// How long a lease lives. Default 5 s.
+    pub lease: Duration,
+    /// The time between batches, if the store was asked that lately. Default 10 ms; after 64
+    /// decisions the next may leave after 1 ms.
+    pub spacing: Duration,
+    /// How many nodes there are while the store has not said. Default 1.
+    pub nodes: u32,
+    /// The most keys to know at once. Default 65,536.
+    pub keys: usize,
+    /// The most requests that wait for the store at once. Default 16,384.
+    pub waiting: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_millis(50),
+            lease: Duration::from_secs(5),
+            spacing: Duration::from_millis(10),
+            nodes: 1,
+            keys: 65_536,
+            waiting: 16_384,
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Who shares the limit, and which it is: the same on all nodes, and no other key's.
+    pub name: &'a str,
+    /// How it counts. All nodes should agree; while they do not, each is granted by its own.
+    pub quota: &'a Quota,
+    /// What it asks for, in units.
+    pub cost: u64,
+    /// How nodes count together.
+    pub sharing: Sharing,
+}
+
+/// How nodes count together.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Sharing {
+    /// The store is asked for each request, and counts it when it grants it.
+    Exact,
+    /// The store hands out leases, taken from the limit beforehand.
+    #[default]
+    Leased,
+    /// Each node keeps to its share of the limit; the store only says how many nodes there are.
+    Local,
+}
+
+impl Sharing {
+    /// The word in the configuration.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Leased => "leased",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What comes of asking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Taken {
+    /// Decided here and now.
+    Now(Verdict),
+    /// The store is asked; the ticket is settled when it has answered, or has not.
+    Ask(Ticket),
+}
+
+/// A request that waits for the store.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ticket(u64);
+
+/// Whether a request may pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Whether, and what is left. Of a lease, what is left is what was when the store last said.
+    pub decision: Decision,
+    /// Whether it was decided by this node's own share, because the store is away or is not to be
+    /// asked.
+    pub is_share: bool,
+    /// When it was decided.
+    pub at: Tick,
+    /// The last batch that had left by then.
+    number: u64,
+}
+
+impl Verdict {
+    /// For whoever asked a node that has ended.
+    pub const REFUSED: Self = Self {
+        decision: Decision {
+            allowed: false,
+            remaining: 0,
+            reset_in: Duration::ZERO,
+            wait: Duration::from_secs(1),
+        },
+        is_share: true,
+        at: Tick::ZERO,
+        number: 0,
+    };
+}
+
+/// How a node's leases are doing: counts since the start, unless it says otherwise.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct View {
+    /// Nodes alive, as the store said last.
+    pub nodes: u32,
+    /// Whether the store is away now.
+    pub is_away: bool,
+    /// Keys known now.
+    pub keys: u64,
+    /// Requests that wait for the store now.
+    pub waiting: u64,
+    /// Decisions.
+    pub decisions: u64,
+    /// Batches sent: round trips to the store.
+    pub trips: u64,
+    /// Decisions that had to wait for one.
+    pub asked: u64,
+    /// Decisions by the own share because the store was away.
+    pub alone: u64,
+    /// Units of leases that ended before they were used, as far as it was noticed.
+    pub expired: u64,
+    /// Requests refused because no place was free for their key, or too many waited.
+    pub overflowed: u64,
+    /// Batches that were given up, or answered by what was no answer.
+    pub failures: u64,
+    /// Answers that came after their batch was given up, or twice.
+    pub late: u64,
+}
+
+/// A node's leases. A state machine, to be put behind one short lock.
+///
+/// Whoever runs it: sends what [`Leases::poll`] hands out, hands what comes back to
+/// [`Leases::on_answer`] or [`Leases::on_failure`], and polls at [`Leases::next_wakeup`] and after
+/// each [`Taken::Ask`].
+#[derive(Debug)]
+pub struct Leases {
+    settings: Settings,
+    keys: Keys,
+    link: Link,
+    /// Keys with somebody waiting, and those that want a renewal or have something to tell.
+    urgent: VecDeque<u32>,
+    calm: VecDeque<u32>,
+    /// Whether somebody waits who is not to wait for others.
+    is_pressed: bool,
+    reviews: BinaryHeap<Reverse<(Tick, u32)>>,
+    tickets: u64,
+    /// The latest time that it was told.
+    now: Tick,
+    view: View,
+}
+
+/// Who was let in, and who was not.
+pub type Settled = Vec<(Ticket, Verdict)>;
+
+impl Leases {
+    /// The leases of a node. `node` is a random number that tells this process from every other,
+    /// and from this node's earlier lives.
+    pub fn new(node: u64, settings: Settings) -> Self {
+        Self {
+            settings,
+            keys: Keys::new(node, settings.keys),
+            link: Link::new(node, settings),
+            urgent: VecDeque::new(),
+            calm: VecDeque::new(),
+            is_pressed: false,
+            reviews: BinaryHeap::new(),
+            tickets: 0,
+            now: Tick::ZERO,
+            view: View::default(),
+        }
+    }
+
+    /// Asks for a request. While there is a lease, the answer is here and now.
+    ///
+    /// `now` is read for this request; one that is older than what others said counts as theirs, so
+    /// that nobody uses a lease that is over.
+    pub fn take(&mut self, now: Tick, ask: &Ask<'_>) -> Taken {
+        let now = self.advance(now);
+        self.view.decisions += 1;
+        self.link.decided();
+        let Ask { quota, cost, .. } = *ask;
+        let kind = Kind::of(quota);
+        let is_exact = ask.sharing == Sharing::Exact;
+        let settings = &self.settings;
+        let place = self
+            .keys
+            .place(now, ask.name, quota, kind, is_exact, settings);
+        let Some(at) = place else {
+            self.view.overflowed += 1;
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
+        };
+        let nodes = self.link.nodes;
+        let entry = &mut self.keys[at];
+        entry.count(now, cost);
+        self.view.expired += entry.expire(now);
+        if ask.sharing == Sharing::Local {
+            let decision = entry.take_share(now, cost, nodes);
+            return Taken::Now(self.verdict(now, decision, true));
+        }
+        if cost > entry.cost_max() {
+            return Taken::Now(self.verdict(now, refused(Duration::MAX), false));
+        }
+        if entry.take_lent(now, cost, nodes) {
+            let decision = entry.decision(now, true, Duration::ZERO);
+            if entry.is_low(now, nodes, self.settings.lease) {
+                self.queue_calm(at);
+            }
+            return Taken::Now(self.verdict(now, decision, false));
+        }
+        if let Some(wait) = entry.closed_for(now, cost) {
+            let decision = entry.decision(now, false, wait);
+            return Taken::Now(self.verdict(now, decision, false));
+        }
+        if self.link.is_away() {
+            return Taken::Now(self.alone(now, at, cost));
+        }
+        if self.view.waiting >= self.settings.waiting as u64 {
+            self.view.overflowed += 1;
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
+        }
+        self.wait(at, cost)
+    }
+
+    /// What is known of a key without asking anybody; takes nothing. None: it is not known here.
+    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+        let at = self.keys.find(ask.name, Kind::of(ask.quota))?;
+        let entry = &self.keys[at];
+        let closed = entry.closed_for(now, ask.cost);
+        let known = entry.decision(now, closed.is_none(), closed.unwrap_or_default());
+        if known.reset_in.is_zero() {
+            let remaining = ask.quota.capacity();
+            return Some(Decision { remaining, ..known });
+        }
+        // What the store said is old when nothing is left and nothing keeps the request out.
+        (closed.is_some() || known.remaining >= ask.cost).then_some(known)
+    }
+
+    /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.
+    /// Others stay used, so that nothing passes twice.
+    pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
+        let now = self.advance(now);
+        let kind = Kind::of(ask.quota);
+        if let Some(at) = self.keys.find(ask.name, kind)
+            && verdict.decision.allowed
+            && !verdict.is_share
+        {
+            self.keys[at].refund(now, ask.cost, verdict.number);
+        }
+    }
+
+    /// Forgets a request that no longer waits. What is granted for it goes back.
+    pub fn cancel(&mut self, ask: &Ask<'_>, ticket: Ticket) {
+        let kind = Kind::of(ask.quota);
+        let Some(at) = self.keys.find(ask.name, kind) else {
+            return;
+        };
+        let entry = &mut self.keys[at];
+        let before = entry.waiting.len() + entry.asked.len();
+        entry.waiting.retain(|(other, _)| *other != ticket);
+        entry.asked.retain(|(other, _)| *other != ticket);
+        let gone = before - entry.waiting.len() - entry.asked.len();
+        self.view.waiting -= gone as u64;
+    }
+
+    /// Gives up a batch that is overdue, and hands out the next if it is time. Who is settled by
+    /// that is added to `settled`.
+    pub fn poll(&mut self, now: Tick, settled: &mut Settled) -> Option<Arc<Batch>> {
+        let now = self.advance(now);
+        if let Some(flight) = self.link.overdue(now) {
+            self.fail(now, &flight, settled);
+        }
+        self.review(now);
+        if self.link.has_flight() || self.due() > now {
+            return None;
+        }
+        let (mut wants, mut places) = (Vec::new(), Vec::new());
+        let number = self.link.next_number();
+        while !self.link.is_away() && wants.len() < Batch::WANTS_MAX {
+            let Some(at) = self.next_in_line(wants.len()) else {
+                break;
+            };
+            let (nodes, lease) = (self.link.nodes, self.settings.lease);
+            let entry = &mut self.keys[at];
+            // A key stands in both lines when somebody came while it was to be renewed.
+            if !entry.is_queued || !entry.is_free() {
+                continue;
+            }
+            entry.is_queued = false;
+            let want = entry.want(now, number, nodes, lease);
+            if want.need + want.extra + want.back + want.spent + want.have > 0 {
+                places.push(at);
+                wants.push(want);
+            }
+        }
+        self.is_pressed &= !self.urgent.is_empty();
+        if wants.is_empty() && self.link.due(false, false) > now {
+            return None;
+        }
+        self.view.trips += 1;
+        Some(self.link.send(now, wants, places))
+    }
+
+    /// The store has answered. Who is settled by that is added to `settled`. Whether the answer was
+    /// one: if not, the store counts as away.
+    pub fn on_answer(&mut self, now: Tick, answer: &Answer, settled: &mut Settled) -> bool {
+        let now = self.advance(now);
+        // Whoever stood still until its batch was overdue is too late to use what was held for it.
+        if let Some(flight) = self.link.overdue(now) {
+            self.fail(now, &flight, settled);
+        }
+        let Some(flight) = self.link.landed(answer.number) else {
+            self.view.late += 1;
+            return true;
+        };
+        if !self.is_sound(answer, &flight.batch) {
+            self.fail(now, &flight, settled);
+            return false;
+        }
+        self.link.is_well(now, answer.nodes);
+        let wants = flight.batch.wants.iter().zip(&answer.grants);
+        for (at, (want, grant)) in flight.places.iter().zip(wants) {
+            self.granted(now, *at, flight.sent, want, grant, settled);
+        }
+        true
+    }
+
+    /// The batch of that number did not get through, or its answer did not.
+    pub fn on_failure(&mut self, now: Tick, number: u64, settled: &mut Settled) {
+        let now = self.advance(now);
+        if let Some(flight) = self.link.landed(number) {
+            self.fail(now, &flight, settled);
+        }
+    }
+
+    /// When to poll next, if nothing happens before.
+    pub fn next_wakeup(&self) -> Tick {
+        let review = self
+            .reviews
+            .peek()
+            .map_or(Tick::MAX, |Reverse((at, _))| *at);
+        self.due().min(review)
+    }
+
+    /// How the leases are doing.
+    pub fn view(&self) -> View {
+        View {
+            nodes: self.link.nodes,
+            is_away: self.link.is_away(),
+            keys: self.keys.len() as u64,
+            ..self.view
+        }
+    }
+
+    fn advance(&mut self, now: Tick) -> Tick {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// The last places of a batch are for those in no hurry, so that their turn comes.
+    fn next_in_line(&mut self, taken: usize) -> Option<u32> {
+        let (urgent, calm) = (&mut self.urgent, &mut self.calm);
+        match taken < Batch::WANTS_MAX / 8 * 7 {
+            true => urgent.pop_front().or_else(|| calm.pop_front()),
+            false => calm.pop_front().or_else(|| urgent.pop_front()),
+        }
+    }
+
+    fn due(&self) -> Tick {
+        let has_wants = !self.urgent.is_empty() || !self.calm.is_empty();
+        self.link.due(has_wants, self.is_pressed)
+    }
+
+    fn wait(&mut self, at: u32, cost: u64) -> Taken {
+        let ticket = Ticket(self.tickets);
+        self.tickets += 1;
+        self.view.asked += 1;
+        self.view.waiting += 1;
+        let entry = &mut self.keys[at];
+        entry.waiting.push_back((ticket, cost));
+        self.is_pressed |= entry.is_exact;
+        self.queue_urgent(at);
+        Taken::Ask(ticket)
+    }
+
+    fn queue_urgent(&mut self, at: u32) {
+        let entry = &mut self.keys[at];
+        // While a batch is on its way for the key, the next is queued when it is back.
+        if entry.is_free() && entry.waiting.len() == 1 {
+            entry.is_queued = true;
+            self.urgent.push_back(at);
+        }
+    }
+
+    fn queue_calm(&mut self, at: u32) {
+        let entry = &mut self.keys[at];
+        if !entry.is_queued && entry.is_free() {
+            entry.is_queued = true;
+            self.calm.push_back(at);
+        }
+    }
+
+    /// Leases that nobody uses go back; those in use are renewed.
+    fn review(&mut self, now: Tick) {
+        while let Some(Reverse((due, at))) = self.reviews.peek().copied()
+            && due <= now
+        {
+            self.reviews.pop();
+            let lease = self.settings.lease;
+            let entry = &mut self.keys[at];
+            if entry.review_planned != due {
+                continue;
+            }
+            entry.review_planned = Tick::MAX;
+            if entry.lent_at(now) > 0 && entry.review > now {
+                entry.review_planned = entry.review;
+                self.reviews.push(Reverse((entry.review, at)));
+            } else if entry.lent_at(now) > 0 {
+                entry.is_returning = entry.used_at + lease / 2 < now;
+                self.queue_calm(at);
+            }
+        }
+    }
+
+    /// Whether the answer can be one to the batch.
+    fn is_sound(&self, answer: &Answer, batch: &Batch) -> bool {
+        let is_possible = |(want, grant): (&Want, &Grant)| {
+            grant.units <= want.need.saturating_add(want.extra)
+                && grant.lease <= self.settings.lease
+                && grant.left <= want.terms.capacity
+        };
+        answer.grants.len() == batch.wants.len()
+            && (1..=NODES_MAX).contains(&answer.nodes)
+            && batch.wants.iter().zip(&answer.grants).all(is_possible)
+    }
+
+    fn granted(
+        &mut self,
+        now: Tick,
+        at: u32,
+        sent: Tick,
+        want: &Want,
+        grant: &Grant,
+        settled: &mut Settled,
+    ) {
+        let (nodes, number) = (self.link.nodes, self.link.number());
+        let mut passes = Vec::new();
+        let entry = &mut self.keys[at];
+        let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
+        entry.granted(now, sent, want, grant, settle);
+        self.view.waiting -= passes.len() as u64;
+        for (ticket, allowed) in passes {
+            let wait = if allowed { Duration::ZERO } else { grant.wait };
+            if allowed {
+                entry.track(now, want.each, nodes);
+            }
+            let decision = entry.decision(now, allowed, wait);
+            settled.push((
+                ticket,
+                Verdict {
+                    decision,
+                    is_share: false,
+                    at: now,
+                    number,
+                },
+            ));
+        }
+        if entry.review_planned == Tick::MAX && entry.lent_at(now) > 0 {
+            entry.review_planned = entry.review;
+            self.reviews.push(Reverse((entry.review, at)));
+        }
+        self.queue_again(at);
+    }
+
+    /// Who came while the batch was on its way is next.
+    fn queue_again(&mut self, at: u32) {
+        let entry = &mut self.keys[at];
+        if entry.is_queued || (entry.waiting.is_empty() && !entry.owes_word()) {
+            return;
+        }
+        entry.is_queued = true;
+        match entry.waiting.is_empty() {
+            true => self.calm.push_back(at),
+            false => self.urgent.push_back(at),
+        }
+    }
+
+    /// The store is away: whoever waits for it is decided by the node's own share.
+    fn fail(&mut self, now: Tick, flight: &Flight, settled: &mut Settled) {
+        self.view.failures += 1;
+        self.link.is_ill(now);
+        for (at, want) in flight.places.iter().zip(&flight.batch.wants) {
+            self.keys[*at].lost(want);
+            self.settle_alone(now, *at, settled);
+            self.queue_again(*at);
+        }
+        for at in std::mem::take(&mut self.urgent) {
+            self.settle_alone(now, at, settled);
+            self.keys[at].is_queued = false;
+            self.queue_again(at);
+        }
+    }
+
+    fn settle_alone(&mut self, now: Tick, at: u32, settled: &mut Settled) {
+        let entry = &mut self.keys[at];
+        let asked = std::mem::take(&mut entry.asked);
+        let waiting = std::mem::take(&mut entry.waiting);
+        self.view.waiting -= (asked.len() + waiting.len()) as u64;
+        for (ticket, cost) in asked.into_iter().chain(waiting) {
+            settled.push((ticket, self.alone(now, at, cost)));
+        }
+    }
+
+    /// Decides by the node's own share, and remembers what to tell the store.
+    fn alone(&mut self, now: Tick, at: u32, cost: u64) -> Verdict {
+        self.view.alone += 1;
+        let nodes = self.link.nodes;
+        let entry: &mut Entry = &mut self.keys[at];
+        let decision = entry.take_share(now, cost, nodes);
+        if decision.allowed {
+            entry.spend(cost);
+            self.queue_calm(at);
+        }
+        self.verdict(now, decision, true)
+    }
+
+    fn verdict(&self, now: Tick, decision: Decision, is_share: bool) -> Verdict {
+        Verdict {
+            decision,
+            is_share,
+            at: now,
+            number: self.link.number(),
+        }
+    }
+}
+
+fn refused(wait: Duration) -> Decision {
+    Decision {
+        allowed: false,
+        remaining: 0,
+        reset_in: wait,
+        wait,
+    }
+}
+
+/// No store has seen more nodes than this.
+const NODES_MAX: u32 = 100_000;

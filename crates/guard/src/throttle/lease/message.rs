@@ -1,0 +1,130 @@
+//! What a node asks of the store, and what the store answers.
+//!
+//! A batch carries what a node wants of many keys, and what became of what it was granted before.
+//! Batches of a node are numbered; a store that has seen a number refuses it and every lower one,
+//! so a batch that comes late or twice changes nothing.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use watertight_base::Tick;
+
+use super::{super::Decision, Ask, Terms, Verdict, View};
+
+/// What a node wants, all keys in one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Batch {
+    /// Who asks: a number of the process, drawn when it started.
+    pub node: u64,
+    /// Which batch of the node it is, from 1 on.
+    pub number: u64,
+    /// How long a node waits for the answer; what it granted for requests that wait is used or
+    /// dropped by then.
+    pub hold: Duration,
+    /// How long a lease lives, from when the batch left.
+    pub lease: Duration,
+    /// What is wanted, at most [`Batch::WANTS_MAX`]. None: the node says that it is there.
+    pub wants: Vec<Want>,
+}
+
+impl Batch {
+    /// The most wants that a batch carries: 512.
+    pub const WANTS_MAX: usize = 512;
+    /// How long a node counts as alive after its last batch: 5 s.
+    pub const NODE_LIFE: Duration = Duration::from_secs(5);
+}
+
+/// What a node wants of one key, in units.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Want {
+    /// The key.
+    pub name: Arc<str>,
+    /// How it counts.
+    pub terms: Terms,
+    /// Whether what is granted counts as used when it is granted, and nothing is lent.
+    pub is_exact: bool,
+    /// For requests that wait; a multiple of `each`.
+    pub need: u64,
+    /// What each of them costs, at least 1.
+    pub each: u64,
+    /// Beyond that, to lend.
+    pub extra: u64,
+    /// What the node still holds of earlier leases. The rest of them was used.
+    pub have: u64,
+    /// What it holds no longer and did not use.
+    pub back: u64,
+    /// What it used of its own share while the store was away.
+    pub spent: u64,
+}
+
+/// What the store says to a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The batch's number.
+    pub number: u64,
+    /// How many nodes are alive, the one that asks included.
+    pub nodes: u32,
+    /// A grant for each want, in order.
+    pub grants: Vec<Grant>,
+}
+
+/// What is granted of one key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Grant {
+    /// Units: first for those who wait, the rest is lent.
+    pub units: u64,
+    /// Units left in the store.
+    pub left: u64,
+    /// Until the store may have `each` more.
+    pub wait: Duration,
+    /// Until nothing that was used counts any more.
+    pub reset: Duration,
+    /// How long what was granted may be used, from when the batch left.
+    pub lease: Duration,
+}
+
+/// A store that did not answer as it should. The text says what was found, and what to do.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// Where nodes count together. An answer that comes after the batch was given up is not wanted: the
+/// future is dropped then.
+pub trait Store: Send + Sync {
+    /// Trades a batch for an answer.
+    fn trade(&self, batch: Arc<Batch>) -> Trading<'_>;
+}
+
+/// A batch on its way, and its answer.
+pub type Trading<'a> = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send + 'a>>;
+
+/// A node's part in limits that nodes count together, for whoever decides about requests.
+pub trait Cluster: Send + Sync {
+    /// Asks for a request. While there is a lease, the answer is here and now.
+    fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome;
+
+    /// What is known of a limit without asking anybody; takes nothing. None: it is not known here.
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision>;
+
+    /// Undoes what was taken for a request that passes nowhere after all, as far as that is safe.
+    fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict);
+
+    /// How it is doing.
+    fn view(&self) -> View;
+}
+
+/// What comes of asking.
+pub enum Outcome {
+    /// Decided here and now.
+    Now(Verdict),
+    /// Decided when the store has answered, or has not in time. To drop it is to give up asking.
+    Later(Pin<Box<dyn Future<Output = Verdict> + Send>>),
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(verdict) => f.debug_tuple("Now").field(verdict).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The algorithms whose state is one word, behind one door.
+//!
+//! In all of them the word is a point in time, and a word that is past is as good as none: that is
+//! what lets a table give its place away without asking whose it was.
+
+use super::{Algorithm, Quota, Step, fixed_window, leaky_bucket, token_bucket};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What becomes of `word`; changes nothing.
+#[inline]
+pub(super) fn step(quota: &Quota, word: u64, now: u64, cost: u64, patience: u64) -> Step {
+    match quota.algorithm {
+        Algorithm::TokenBucket { .. } => token_bucket::step(quota, word, now, cost, patience),
+        Algorithm::FixedWindow => fixed_window::step(quota, word, now, cost, patience),
+        _ => leaky_bucket::step(quota, word, now, cost, patience),
+    }
+}
+
+pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
+    match quota.algorithm {
+        Algorithm::FixedWindow => fixed_window::debit(quota, word, now, cost),
+        Algorithm::LeakyBucket => leaky_bucket::debit(quota, word, now, cost),
+        _ => token_bucket::debit(quota, word, now, cost),
+    }
+}
+
+pub(super) fn refund(quota: &Quota, step: &Step, word: u64, now: u64) -> u64 {
+    if step.after == step.before {
+        return word;
+    }
+    match quota.algorithm {
+        Algorithm::FixedWindow => fixed_window::refund(quota, step, word),
+        Algorithm::LeakyBucket => leaky_bucket::refund(step, word),
+        _ => token_bucket::refund(quota, step, word, now),
+    }
+}
+
+pub(super) fn late(quota: &Quota, word: u64, now: u64) -> u64 {
+    match quota.algorithm {
+        Algorithm::LeakyBucket => leaky_bucket::late(quota, word, now),
+        _ => word,
+    }
+}
+
+/// Changes a word by `change` until nobody else changed it meanwhile. `change` says what comes of a
+/// word; a word that stays the same is not written.
+#[inline]
+pub(super) fn update(word: &AtomicU64, change: impl Fn(u64) -> Step) -> Step {
+    let mut seen = word.load(Ordering::Acquire);
+    loop {
+        let step = change(seen);
+        if step.after == seen {
+            return step;
+        }
+        match word.compare_exchange_weak(seen, step.after, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return step,
+            Err(newer) => seen = newer,
+        }
+    }
+}
+
+/// Undoes the charge of `step`.
+pub(super) fn refund_in(word: &AtomicU64, quota: &Quota, step: &Step, now: u64) {
+    replace(word, |seen| refund(quota, step, seen, now));
+}
+
+/// Lets the next keep its distance from who passes at `now`.
+pub(super) fn passed_late(word: &AtomicU64, quota: &Quota, now: u64) {
+    replace(word, |seen| late(quota, seen, now));
+}
+
+fn replace(word: &AtomicU64, change: impl Fn(u64) -> u64) {
+    let mut seen = word.load(Ordering::Acquire);
+    loop {
+        let next = change(seen);
+        if next == seen {
+            return;
+        }
+        match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(newer) => seen = newer,
+        }
+    }
+}

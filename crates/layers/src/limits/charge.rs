@@ -1,0 +1,730 @@
+//! Holding all limits that apply against a request.
+//!
+//! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
+//! before it takes anything of what is shared.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use watertight_base::{Percent, Reason, ServiceId, Tick};
+use watertight_guard::throttle::{
+    Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
+    all::{self, Charge, Place},
+    lease::Cluster,
+};
+use watertight_plan::{By, Excess, Fallback, Measure, Throttling};
+
+use super::{
+    Applied, Pacer, Placing, Rule, Tally,
+    cluster::{self, HeldTogether},
+    wait::Waiting,
+};
+use crate::{Clock, QuotaState, Quotas, quotas::Fields, tenants::Who};
+
+/// What is counted for callers whom nobody listed, and those who wait.
+pub(crate) struct Keyed {
+    /// Callers made of configured names.
+    pub(crate) named: Tables,
+    /// Callers whom anybody can invent.
+    pub(crate) invented: Tables,
+    pub(crate) in_flight: InFlightTable,
+    pub(crate) lines: Lines,
+    /// What all nodes count together. None: this node is by itself.
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
+}
+
+impl fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed").finish_non_exhaustive()
+    }
+}
+
+/// A request, as limits see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) who: &'a Who,
+    pub(crate) service: &'a ServiceId,
+    pub(crate) path: &'a str,
+    /// The route that the path belongs to.
+    pub(crate) route: &'a str,
+    /// The region of the node.
+    pub(crate) region: &'a str,
+    /// What it costs where limits count cost.
+    pub(crate) cost: u64,
+    pub(crate) deadline: Tick,
+    /// The share of limits that is in force.
+    pub(crate) share: Percent,
+}
+
+/// What a request was charged.
+#[derive(Debug)]
+pub(crate) struct Charged {
+    places: Vec<InPlace>,
+    held: Vec<Held>,
+    together: Vec<HeldTogether>,
+    /// What was taken of the shares that are in force.
+    shrunk: Vec<(Quota, Key, Step)>,
+    keyed: Arc<Keyed>,
+    clock: Clock,
+    /// Whether all that applies is charged: until then, to give up is to be charged nothing.
+    is_whole: bool,
+    /// For headers.
+    pub(crate) quotas: Quotas,
+    /// The limit for which the service should do less.
+    pub(crate) less: Option<Arc<Rule>>,
+    /// For how long a limit answers with the last good answer, if one does.
+    pub(crate) stale_max_age: Option<Duration>,
+    pub(crate) pacer: Option<Pacer>,
+    /// Whether the request waited for its turn.
+    pub(crate) has_waited: bool,
+}
+
+/// Why a request may not pass.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) reason: Reason,
+    pub(crate) retry_after: Duration,
+    pub(crate) quotas: Quotas,
+    /// The limit that decided.
+    pub(crate) rule: Arc<Rule>,
+    /// What is served instead.
+    pub(crate) fallback: Option<Fallback>,
+}
+
+/// Units that were taken.
+#[derive(Debug)]
+struct Held {
+    rule: Arc<Rule>,
+    quota: Quota,
+    counter: Kept,
+    step: Step,
+    cost: u64,
+}
+
+/// Where it is kept what was used, for longer than a borrow.
+#[derive(Clone, Debug)]
+pub(crate) enum Kept {
+    Pinned(Arc<Tally>),
+    Keyed { is_invented: bool, key: Key },
+}
+
+/// What a limit on requests in flight said.
+#[derive(Debug)]
+enum Entered {
+    Place(InPlace),
+    /// There is none left; the service is to do less.
+    Less,
+    Uncounted,
+}
+
+/// A place among requests in flight, left when it is dropped.
+#[derive(Debug)]
+struct InPlace {
+    rule: Arc<Rule>,
+    counter: Kept,
+    keyed: Arc<Keyed>,
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        match &self.counter {
+            Kept::Pinned(tally) => {
+                if let Tally::InFlight(count) = &**tally {
+                    count.leave();
+                }
+            }
+            Kept::Keyed { key, .. } => self.keyed.in_flight.leave(*key),
+        }
+        self.rule.freed.notify_waiters();
+    }
+}
+
+impl Keyed {
+    pub(crate) fn new(
+        throttling: &Throttling,
+        seed: u64,
+        cluster: Option<Arc<dyn Cluster>>,
+    ) -> Self {
+        let table = |seed| {
+            let keys = throttling.keys;
+            Tables::new(keys, keys, throttling.log_entries, seed)
+        };
+        Self {
+            named: table(seed),
+            invented: table(seed.rotate_left(32)),
+            in_flight: InFlightTable::default(),
+            lines: Lines::default(),
+            cluster,
+        }
+    }
+
+    /// Charges all limits that apply to a request, or none. Waits for those that delay.
+    pub(crate) async fn charge(
+        self: &Arc<Self>,
+        clock: Clock,
+        now: Tick,
+        asked: Asked<'_>,
+    ) -> Result<Charged, Refused> {
+        let applied: Vec<&Applied> = asked
+            .who
+            .lane
+            .terms
+            .rules(asked.service, asked.path)
+            .collect();
+        let mut charged = Charged {
+            places: Vec::new(),
+            held: Vec::new(),
+            together: Vec::new(),
+            shrunk: Vec::new(),
+            keyed: Arc::clone(self),
+            clock,
+            is_whole: false,
+            quotas: Quotas::default(),
+            less: None,
+            stale_max_age: applied
+                .iter()
+                .filter_map(|applied| applied.rule.stale_max_age())
+                .max(),
+            pacer: Pacer::of(self, &applied, &asked),
+            has_waited: false,
+        };
+        for applied in &applied {
+            match self.enter(clock, applied, &asked).await? {
+                Entered::Place(place) => charged.places.push(place),
+                Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
+                Entered::Uncounted => {}
+            }
+        }
+        self.take(now, &applied, &asked, &mut charged)?;
+        if let Some(cluster) = &self.cluster {
+            charged
+                .take_together(&**cluster, now, &applied, &asked)
+                .await?;
+        }
+        charged.wait(clock, now, &asked).await?;
+        charged.is_whole = true;
+        for held in &charged.held {
+            held.rule.count(&held.step);
+        }
+        Ok(charged)
+    }
+
+    /// What a limit would say of a request, and what is left of it before; charges nothing.
+    pub(crate) fn peek(&self, now: Tick, applied: &Applied, asked: &Asked<'_>) -> Option<Decision> {
+        let quota = applied.rule.quota.as_ref()?;
+        if let Some(cluster) = self
+            .cluster
+            .as_ref()
+            .filter(|_| applied.rule.is_of_cluster())
+        {
+            return cluster::peek(&**cluster, now, applied, asked);
+        }
+        let cost = applied.rule.cost(asked);
+        let patience = applied.rule.limit.excess.patience();
+        let kept = self.kept(applied, asked);
+        let place = self.place(&kept)?;
+        let then = place.peek(now, quota, cost, patience);
+        let before = place.peek(now, quota, 0, Duration::MAX);
+        Some(Decision {
+            allowed: then.allowed,
+            wait: then.wait(),
+            ..quota.describe(&before)
+        })
+    }
+
+    /// How long a share of the limits that is in force would hold a request back; none if it would
+    /// let it pass.
+    pub(crate) fn peek_shrunk(
+        &self,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Option<Duration> {
+        let rules = self.rates(applied, asked);
+        let shrunk = self.shrunk(&rules, asked);
+        let steps = shrunk
+            .iter()
+            .map(|(quota, key)| self.named.peek(now, *key, quota, 1, Duration::ZERO));
+        let refused = steps.filter(|step| !step.allowed);
+        refused.map(|step| step.wait()).max()
+    }
+
+    /// Whether a limit is counted in the cluster. A node without one counts for itself.
+    pub(crate) fn is_together(&self, rule: &Rule) -> bool {
+        rule.is_of_cluster() && self.cluster.is_some()
+    }
+
+    /// How many requests are in flight, as a limit counts them.
+    pub(crate) fn in_flight(&self, applied: &Applied, asked: &Asked<'_>) -> u32 {
+        match self.kept(applied, asked) {
+            Kept::Pinned(tally) => match &*tally {
+                Tally::InFlight(count) => count.get(),
+                Tally::Used(_) => 0,
+            },
+            Kept::Keyed { key, .. } => self.in_flight.get(key),
+        }
+    }
+
+    async fn enter(
+        self: &Arc<Self>,
+        clock: Clock,
+        applied: &Applied,
+        asked: &Asked<'_>,
+    ) -> Result<Entered, Refused> {
+        let rule = &applied.rule;
+        let Some(most) = rule.in_flight_max() else {
+            return Ok(Entered::Uncounted);
+        };
+        let counter = self.kept(applied, asked);
+        let enter = || {
+            let has_room = match &counter {
+                Kept::Pinned(tally) => match &**tally {
+                    Tally::InFlight(count) => count.enter(most),
+                    Tally::Used(_) => true,
+                },
+                Kept::Keyed { key, .. } => self.in_flight.enter(*key, most),
+            };
+            has_room.then(|| InPlace {
+                rule: Arc::clone(rule),
+                counter: counter.clone(),
+                keyed: Arc::clone(self),
+            })
+        };
+        let mut place = enter();
+        if place.is_none()
+            && let Excess::Delay { max_wait, queue } = rule.limit.excess
+        {
+            let key = self.line_key(rule, &counter);
+            let until = clock.now() + max_wait;
+            let until = clock.instant(until.min(asked.deadline));
+            if let Some(_waiting) = Waiting::join(self, key, queue) {
+                rule.counts.delayed.inc();
+                place = rule.wait_for_room(until, enter).await;
+            }
+        }
+        match place {
+            Some(place) => {
+                rule.counts.allowed.inc();
+                Ok(Entered::Place(place))
+            }
+            None if rule.limit.is_shadow => {
+                rule.counts.shadow_refused.inc();
+                Ok(Entered::Uncounted)
+            }
+            None if !rule.binds() => {
+                rule.counts.degraded.inc();
+                Ok(Entered::Less)
+            }
+            None => {
+                rule.counts.refused.inc();
+                Err(Refused {
+                    reason: Reason::TenantConcurrency,
+                    retry_after: Duration::ZERO,
+                    quotas: Quotas::default(),
+                    rule: Arc::clone(rule),
+                    fallback: rule.fallback(),
+                })
+            }
+        }
+    }
+
+    /// Charges all rates, or none.
+    fn take(
+        &self,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+        charged: &mut Charged,
+    ) -> Result<(), Refused> {
+        let rules = self.rates(applied, asked);
+        let mut charges: Vec<_> = rules
+            .iter()
+            .filter_map(|(applied, _, kept)| {
+                Some(Charge {
+                    place: self.place(kept)?,
+                    quota: applied.rule.quota.as_ref()?,
+                    cost: applied.rule.cost(asked),
+                    patience: applied.rule.limit.excess.patience(),
+                    binds: applied.rule.binds(),
+                })
+            })
+            .collect();
+        let shrunk = self.shrunk(&rules, asked);
+        charges.extend(shrunk.iter().map(|(quota, key)| Charge {
+            place: Place::Keyed(&self.named, *key),
+            quota,
+            cost: 1,
+            patience: Duration::ZERO,
+            binds: true,
+        }));
+        let mut steps = Vec::with_capacity(charges.len());
+        let passes = all::take(now, &charges, &mut steps);
+        drop(charges);
+        if !passes {
+            let left = self.left(now, &rules, &steps);
+            return Err(refusal(&rules, &steps, quotas_of(&rules, &left)));
+        }
+        charged.quotas = quotas_of(&rules, &steps);
+        let of_shares = shrunk.into_iter().zip(&steps[rules.len()..]);
+        charged.shrunk = of_shares
+            .map(|((quota, key), step)| (quota, key, *step))
+            .collect();
+        for ((applied, quota, counter), step) in rules.into_iter().zip(&steps) {
+            let rule = &applied.rule;
+            if !step.allowed {
+                rule.count(step);
+            }
+            if !step.allowed && !rule.limit.is_shadow {
+                charged.less = Some(Arc::clone(rule));
+            }
+            if step.allowed {
+                charged.held.push(Held {
+                    rule: Arc::clone(rule),
+                    quota,
+                    counter,
+                    step: *step,
+                    cost: rule.cost(asked),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left of limits when nothing was charged after all: those that would have let the
+    /// request pass said what would be left then.
+    fn left(&self, now: Tick, rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Vec<Step> {
+        let both = rules.iter().zip(steps);
+        both.map(|((_, quota, kept), step)| match self.place(kept) {
+            Some(place) if step.allowed => place.peek(now, quota, 0, Duration::MAX),
+            _ => *step,
+        })
+        .collect()
+    }
+
+    /// The limits of `applied` that are rates asked here, with what was used of them.
+    fn rates<'a>(
+        &self,
+        applied: &[&'a Applied],
+        asked: &Asked<'_>,
+    ) -> Vec<(&'a Applied, Quota, Kept)> {
+        applied
+            .iter()
+            .filter(|applied| applied.rule.is_asked() && !self.is_together(&applied.rule))
+            .filter_map(|applied| {
+                let quota = applied.rule.quota?;
+                Some((*applied, quota, self.kept(applied, asked)))
+            })
+            .collect()
+    }
+
+    /// The limits that hold besides while less than all of them is in force: a share of each, for
+    /// requests of this tier alone, so that tiers do not use up each other's.
+    fn shrunk(&self, rules: &[(&Applied, Quota, Kept)], asked: &Asked<'_>) -> Vec<(Quota, Key)> {
+        if asked.share.get() >= 100.0 {
+            return Vec::new();
+        }
+        let binding = rules.iter().filter(|(applied, ..)| applied.rule.binds());
+        binding
+            .map(|(applied, quota, kept)| {
+                let key = self.named.key((
+                    "shrunk",
+                    asked.service.as_str(),
+                    self.line_key(&applied.rule, kept),
+                ));
+                (quota.shrunk(asked.share), key)
+            })
+            .collect()
+    }
+
+    pub(super) fn kept(&self, applied: &Applied, asked: &Asked<'_>) -> Kept {
+        match &applied.placing {
+            Placing::Lane(at) => Kept::Pinned(Arc::clone(&asked.who.lane.tallies[*at])),
+            Placing::Pinned(tally) => Kept::Pinned(Arc::clone(tally)),
+            Placing::Keyed => {
+                let rule = &applied.rule;
+                let is_invented = rule.is_by(By::Address)
+                    || rule.is_by(By::User)
+                    || (rule.is_by(By::Tenant) && !asked.who.is_listed);
+                let tables = self.tables(is_invented);
+                let key = tables.key(Caller { rule, asked });
+                Kept::Keyed { is_invented, key }
+            }
+        }
+    }
+
+    pub(super) fn place<'a>(&'a self, kept: &'a Kept) -> Option<Place<'a>> {
+        match kept {
+            Kept::Keyed { is_invented, key } => Some(Place::Keyed(self.tables(*is_invented), *key)),
+            Kept::Pinned(tally) => match &**tally {
+                Tally::Used(counter) => Some(Place::Own(counter)),
+                Tally::InFlight(_) => None,
+            },
+        }
+    }
+
+    /// The line in front of a limit, for those who share a counter.
+    fn line_key(&self, rule: &Rule, kept: &Kept) -> Key {
+        match kept {
+            Kept::Keyed { key, .. } => *key,
+            // The same counter is at the same address as long as somebody holds it.
+            Kept::Pinned(tally) => self.named.key((rule.id(), Arc::as_ptr(tally).addr())),
+        }
+    }
+
+    const fn tables(&self, is_invented: bool) -> &Tables {
+        if is_invented {
+            &self.invented
+        } else {
+            &self.named
+        }
+    }
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.refund(self.clock.now());
+        }
+    }
+}
+
+impl Charged {
+    /// Gives back what was charged, because something else refuses the request.
+    pub(crate) fn refund(&mut self, now: Tick) {
+        if let Some(cluster) = &self.keyed.cluster {
+            for held in self.together.drain(..) {
+                held.refund(&**cluster, now);
+            }
+        }
+        for (quota, key, step) in self.shrunk.drain(..) {
+            self.keyed.named.refund(now, key, &quota, &step, 1);
+        }
+        for held in self.held.drain(..) {
+            let Some(place) = self.keyed.place(&held.counter) else {
+                continue;
+            };
+            place.refund(now, &held.quota, &held.step, held.cost);
+            let mut told = self.quotas.states.iter_mut();
+            if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
+                let left = place.peek(now, &held.quota, 0, Duration::MAX);
+                state.decision = held.quota.describe(&left);
+            }
+        }
+    }
+
+    /// What headers say of the limits, taken out.
+    pub(crate) fn quotas(&mut self) -> Quotas {
+        std::mem::take(&mut self.quotas)
+    }
+
+    /// Charges what the request has really cost.
+    pub(crate) fn settle(&mut self, now: Tick, cost: u64) {
+        for held in &mut self.held {
+            if held.rule.limit.measure != Measure::Cost || held.cost == cost {
+                continue;
+            }
+            if let Some(place) = self.keyed.place(&held.counter) {
+                place.refund(now, &held.quota, &held.step, held.cost);
+                held.step = place.debit(now, &held.quota, cost);
+                held.cost = cost;
+            }
+        }
+    }
+
+    /// Charges the limits that all nodes count, or gives everything back.
+    async fn take_together(
+        &mut self,
+        cluster: &dyn Cluster,
+        now: Tick,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Result<(), Refused> {
+        for applied in applied {
+            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
+                continue;
+            };
+            let rule = Arc::clone(&held.rule);
+            let state = held.state();
+            let decision = state.decision;
+            if !rule.limit.is_shadow {
+                self.quotas.states.push(state);
+            }
+            if decision.allowed {
+                rule.counts.allowed.inc();
+                if decision.remaining < rule.near_left {
+                    rule.counts.near.inc();
+                }
+                self.together.push(held);
+            } else if rule.limit.is_shadow {
+                rule.counts.shadow_refused.inc();
+            } else if !rule.binds() {
+                rule.counts.degraded.inc();
+                self.less = Some(rule);
+            } else {
+                rule.counts.refused.inc();
+                self.refund(now);
+                return Err(Refused {
+                    reason: Reason::TenantRate,
+                    retry_after: decision.wait,
+                    quotas: std::mem::take(&mut self.quotas),
+                    fallback: rule.fallback(),
+                    rule,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every limit lets the request pass.
+    async fn wait(&mut self, clock: Clock, now: Tick, asked: &Asked<'_>) -> Result<(), Refused> {
+        let keyed = Arc::clone(&self.keyed);
+        let mut lines = Vec::new();
+        let mut longest = Duration::ZERO;
+        for held in &self.held {
+            let Excess::Delay { queue, .. } = held.rule.limit.excess else {
+                continue;
+            };
+            let key = keyed.line_key(&held.rule, &held.counter);
+            let wait = held.step.wait();
+            if wait.is_zero() && !keyed.lines.has(key) {
+                continue;
+            }
+            longest = longest.max(wait);
+            let waiting =
+                Waiting::join(&keyed, key, queue).filter(|_| now + wait <= asked.deadline);
+            let Some(waiting) = waiting else {
+                let rule = Arc::clone(&held.rule);
+                rule.counts.refused.inc();
+                let quotas = std::mem::take(&mut self.quotas);
+                self.refund(now);
+                return Err(Refused {
+                    reason: Reason::TenantQueueFull,
+                    retry_after: wait,
+                    quotas,
+                    fallback: rule.fallback(),
+                    rule,
+                });
+            };
+            held.rule.counts.delayed.inc();
+            lines.push((held, waiting));
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.has_waited = true;
+        tokio::time::sleep_until(clock.instant(now + longest).into()).await;
+        for (held, waiting) in &lines {
+            let passed = waiting.pass(clock, &held.quota, held.cost).await;
+            if let Some(place) = keyed.place(&held.counter) {
+                place.passed_late(passed, &held.quota);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What headers say of the limits that were asked.
+fn quotas_of(rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Quotas {
+    let shown = rules.iter().zip(steps);
+    let shown = shown.filter(|((applied, ..), _)| !applied.rule.limit.is_shadow);
+    let states = shown.map(|((applied, quota, _), step)| QuotaState {
+        limit: applied.rule.id().clone(),
+        quota: *quota,
+        decision: quota.describe(step),
+    });
+    Quotas {
+        states: states.collect(),
+        fields: Fields::default(),
+    }
+}
+
+/// Which of the limits that refused decides: the one to wait longest for. Less is served only when
+/// all of them would.
+fn refusal(rules: &[(&Applied, Quota, Kept)], steps: &[Step], quotas: Quotas) -> Refused {
+    let own = rules.iter().zip(steps);
+    let refusing: Vec<_> = own
+        .filter(|((applied, ..), step)| applied.rule.binds() && !step.allowed)
+        .collect();
+    for ((applied, ..), _) in &refusing {
+        applied.rule.counts.refused.inc();
+    }
+    let decides = refusing.iter().max_by_key(|(_, step)| step.wait());
+    let all_serve_less = refusing
+        .iter()
+        .all(|((applied, ..), _)| applied.rule.fallback().is_some());
+    match decides {
+        Some(((applied, ..), step)) => Refused {
+            reason: Reason::TenantRate,
+            retry_after: step.wait(),
+            quotas,
+            fallback: applied.rule.fallback().filter(|_| all_serve_less),
+            rule: Arc::clone(&applied.rule),
+        },
+        // Only shares of limits refused: it is we who are unwell.
+        None => {
+            let shrunk = rules.iter().filter(|(applied, ..)| applied.rule.binds());
+            let mut refused = shrunk.zip(&steps[rules.len()..]);
+            let ((applied, ..), step) = refused
+                .find(|(_, step)| !step.allowed)
+                .unwrap_or((&rules[0], &steps[0]));
+            Refused {
+                reason: Reason::BrownOut,
+                retry_after: step.wait(),
+                quotas,
+                fallback: applied.rule.fallback(),
+                rule: Arc::clone(&applied.rule),
+            }
+        }
+    }
+}
+
+/// Those who share a limit, as something to hash.
+struct Caller<'a> {
+    rule: &'a Rule,
+    asked: &'a Asked<'a>,
+}
+
+impl Hash for Caller<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { rule, asked } = self;
+        (&rule.home, rule.id()).hash(state);
+        for by in &rule.limit.by {
+            match by {
+                By::Address => asked.network().hash(state),
+                By::Key => asked.of_tenant(&asked.who.key).hash(state),
+                By::Plan => asked.who.plan().hash(state),
+                By::Route => asked.route.hash(state),
+                By::Segment => asked.who.lane.segment.hash(state),
+                By::Service => asked.service.hash(state),
+                By::Tenant => asked.who.tenant.hash(state),
+                // Names of users and keys are a tenant's own.
+                By::User => (&asked.who.tenant, &asked.who.user).hash(state),
+                By::Global | By::Region => {}
+            }
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// A key, or the tenant of those who showed none.
+    fn of_tenant<'b>(&'b self, key: &'b Option<Arc<str>>) -> (Option<&'b str>, Option<&'b str>) {
+        match key {
+            Some(key) => (Some(key), None),
+            None => (None, Some(self.who.tenant.as_str())),
+        }
+    }
+
+    /// The network that the client's address stands for: whoever has an IPv6 address has its /64 to
+    /// choose from.
+    pub(super) fn network(&self) -> Option<u64> {
+        Some(match self.who.address?.to_canonical() {
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! Limits that all nodes count together.
+//!
+//! They are asked last, since their answer may take a round trip, and since what a node's own limits
+//! refuse need not be counted by all. If one of them refuses, the others, and the node's own, get
+//! back what they were charged.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use watertight_base::Tick;
+use watertight_guard::throttle::{
+    Decision, Quota,
+    lease::{Ask, Cluster, Outcome, Sharing, Verdict},
+};
+use watertight_plan::{Across, By};
+
+use super::{Applied, Rule, charge::Asked};
+use crate::QuotaState;
+
+/// Units that all nodes counted.
+#[derive(Debug)]
+pub(super) struct HeldTogether {
+    pub(super) rule: Arc<Rule>,
+    quota: Quota,
+    name: String,
+    cost: u64,
+    verdict: Verdict,
+}
+
+/// Asks one limit that all nodes count.
+pub(super) async fn take(
+    cluster: &dyn Cluster,
+    now: Tick,
+    applied: &Applied,
+    asked: &Asked<'_>,
+) -> Option<HeldTogether> {
+    let rule = &applied.rule;
+    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
+        return None;
+    };
+    let (name, cost) = (name(rule, asked), rule.cost(asked));
+    let outcome = cluster.take(now, &ask(&name, &quota, cost, sharing));
+    let verdict = match outcome {
+        Outcome::Now(verdict) => verdict,
+        Outcome::Later(answer) => answer.await,
+    };
+    Some(HeldTogether {
+        rule: Arc::clone(rule),
+        quota,
+        name,
+        cost,
+        verdict,
+    })
+}
+
+/// What is known of a limit that all nodes count; takes nothing.
+pub(super) fn peek(
+    cluster: &dyn Cluster,
+    now: Tick,
+    applied: &Applied,
+    asked: &Asked<'_>,
+) -> Option<Decision> {
+    let rule = &applied.rule;
+    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
+        return None;
+    };
+    let (name, cost) = (name(rule, asked), rule.cost(asked));
+    cluster.peek(now, &ask(&name, &quota, cost, sharing))
+}
+
+impl HeldTogether {
+    /// Gives back what was taken.
+    pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
+        if let Across::Cluster(sharing) = self.rule.limit.across {
+            let ask = ask(&self.name, &self.quota, self.cost, sharing);
+            cluster.refund(now, &ask, &self.verdict);
+        }
+    }
+
+    pub(super) fn state(&self) -> QuotaState {
+        QuotaState {
+            limit: self.rule.id().clone(),
+            quota: self.quota,
+            decision: self.verdict.decision,
+        }
+    }
+}
+
+fn ask<'a>(
+    name: &'a str,
+    quota: &'a Quota,
+    cost: u64,
+    sharing: watertight_plan::Sharing,
+) -> Ask<'a> {
+    Ask {
+        name,
+        quota,
+        cost,
+        sharing: match sharing {
+            watertight_plan::Sharing::Exact => Sharing::Exact,
+            watertight_plan::Sharing::Leased => Sharing::Leased,
+            watertight_plan::Sharing::Local => Sharing::Local,
+        },
+    }
+}
+
+/// Who shares a limit, in words that are the same on all nodes: `plan standard/rate/tenant=acme`.
+/// Names have no `/` or `=`; what a caller chose is written so that it has none either.
+fn name(rule: &Rule, asked: &Asked<'_>) -> String {
+    let mut name = format!("{}/{}", rule.home, rule.id());
+    for by in &rule.limit.by {
+        let who = asked.who;
+        // Infallible: writing to a String.
+        let _ = match by {
+            By::Address => write!(name, "/address={}", asked.network().unwrap_or_default()),
+            By::Global => Ok(()),
+            By::Key => match &who.key {
+                Some(key) => write!(name, "/key={}", escaped(Some(key))),
+                None => write!(name, "/tenant={}/key=", who.tenant),
+            },
+            By::Plan => write!(name, "/plan={}", who.plan()),
+            By::Region => write!(name, "/region={}", asked.region),
+            By::Route => write!(name, "/route={}", escaped(Some(asked.route))),
+            By::Segment => {
+                let segment = who.lane.segment.as_ref();
+                write!(name, "/segment={}", segment.map_or("", |id| id.as_str()))
+            }
+            By::Service => write!(name, "/service={}", asked.service),
+            // Unlisted tenants share lanes on a node; together they share one counter.
+            By::Tenant if !who.is_listed => write!(name, "/tenant={}", crate::tenants::UNLISTED),
+            By::Tenant => write!(name, "/tenant={}", who.tenant),
+            By::User => {
+                let user = escaped(who.user.as_deref());
+                write!(name, "/tenant={}/user={user}", who.tenant)
+            }
+        };
+    }
+    name
+}
+
+/// At most 64 characters of a word, with those that would not be told apart in a name as hex.
+fn escaped(word: Option<&str>) -> String {
+    let mut text = String::new();
+    for letter in word.unwrap_or_default().chars().take(64) {
+        if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_' | '@') {
+            text.push(letter);
+        } else {
+            let _ = write!(text, "%{:X}", u32::from(letter));
+        }
+    }
+    text
+}

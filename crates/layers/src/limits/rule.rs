@@ -1,0 +1,206 @@
+//! A limit of the plan, ready to be held against requests.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use watertight_base::{LimitId, PlanId, ServiceId, TenantId};
+use watertight_guard::throttle::{Counter, InFlightCount, Quota, Step};
+use watertight_plan::{Across, By, Count, Excess, Fallback, Limit, Measure};
+
+use super::{Asked, counts::RuleCounts};
+
+/// Where a limit stands. Of several with one name, the first in this order holds.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Home {
+    /// With a tenant.
+    Tenant(TenantId),
+    /// With a service.
+    Service(ServiceId),
+    /// With a plan.
+    Plan(PlanId),
+    /// For everybody.
+    Everybody,
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(id) => write!(f, "tenant {id}"),
+            Self::Service(id) => write!(f, "service {id}"),
+            Self::Plan(id) => write!(f, "plan {id}"),
+            Self::Everybody => f.write_str("everybody"),
+        }
+    }
+}
+
+/// A limit, where it stands, and what it counted.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) home: Home,
+    pub(crate) limit: Limit,
+    /// How it counts; none for requests in flight.
+    pub(crate) quota: Option<Quota>,
+    /// Units left from which on it is near.
+    pub(crate) near_left: u64,
+    pub(crate) counts: RuleCounts,
+    /// Tells those who wait for a place that somebody left.
+    pub(crate) freed: Notify,
+}
+
+/// A rule as it applies to those on some terms who call some service.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) placing: Placing,
+}
+
+/// Where it is kept what was used.
+#[derive(Clone, Debug)]
+pub(crate) enum Placing {
+    /// In the lane, at this place.
+    Lane(usize),
+    /// In a counter that is known from the configuration.
+    Pinned(Arc<Tally>),
+    /// Under a key of what the request says.
+    Keyed,
+}
+
+/// What was used of a limit, pinned.
+#[derive(Debug)]
+pub(crate) enum Tally {
+    Used(Counter),
+    InFlight(InFlightCount),
+}
+
+impl Rule {
+    pub(crate) fn new(home: &Home, limit: &Limit, origin: Duration, counts: RuleCounts) -> Self {
+        let quota = match limit.count {
+            Count::Rate(quota) => Some(quota.from_origin(origin)),
+            Count::InFlight(_) => None,
+        };
+        let capacity = quota.map_or(0, |quota| quota.capacity());
+        let left = 100.0 - limit.near.get();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a number is no more"
+        )]
+        let near_left = (capacity as f64 * left / 100.0).ceil() as u64;
+        Self {
+            home: home.clone(),
+            limit: limit.clone(),
+            quota,
+            near_left,
+            counts,
+            freed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &LimitId {
+        &self.limit.id
+    }
+
+    /// Whether its refusal keeps a request out.
+    pub(crate) fn binds(&self) -> bool {
+        let serves_less = matches!(self.limit.excess, Excess::Degrade(Fallback::Less { .. }));
+        !self.limit.is_shadow && !serves_less
+    }
+
+    /// What is served instead of a request that it refuses.
+    pub(crate) fn fallback(&self) -> Option<Fallback> {
+        match &self.limit.excess {
+            Excess::Degrade(fallback) => Some(fallback.clone()),
+            Excess::Delay { .. } | Excess::Reject => None,
+        }
+    }
+
+    /// How old the last good answer may be, if that is what it serves instead.
+    pub(crate) fn stale_max_age(&self) -> Option<Duration> {
+        match self.limit.excess {
+            Excess::Degrade(Fallback::Stale { max_age }) => Some(max_age),
+            _ => None,
+        }
+    }
+
+    /// How many requests may be in flight, if it counts these.
+    pub(crate) fn in_flight_max(&self) -> Option<u32> {
+        match self.limit.count {
+            Count::InFlight(most) => Some(most),
+            Count::Rate(_) => None,
+        }
+    }
+
+    /// What a request costs in its units.
+    pub(crate) fn cost(&self, asked: &Asked<'_>) -> u64 {
+        match self.limit.measure {
+            Measure::Requests => 1,
+            Measure::Cost => asked.cost,
+            Measure::Bytes => 0,
+        }
+    }
+
+    /// Counts what it said of a request that passed.
+    pub(crate) fn count(&self, step: &Step) {
+        let counts = &self.counts;
+        if step.allowed {
+            counts.allowed.inc();
+            if self
+                .quota
+                .is_some_and(|quota| quota.is_near(step, self.near_left))
+            {
+                counts.near.inc();
+            }
+        } else if self.limit.is_shadow {
+            counts.shadow_refused.inc();
+        } else {
+            counts.degraded.inc();
+        }
+    }
+
+    /// Whether all nodes count it together.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.limit.across != Across::Node
+    }
+
+    /// Whether it is asked when a request arrives.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.limit.measure != Measure::Bytes
+    }
+
+    /// Whether a counter for it can be known beforehand, for each tenant.
+    pub(crate) fn is_by_lane(&self) -> bool {
+        let settled = [By::Global, By::Plan, By::Region, By::Segment, By::Tenant];
+        self.limit.by.iter().all(|by| settled.contains(by))
+    }
+
+    /// Whether everything that it counts by is known from the configuration.
+    pub(crate) fn is_by_configuration(&self) -> bool {
+        let settled = [By::Global, By::Plan, By::Region, By::Service];
+        self.limit.by.iter().all(|by| settled.contains(by))
+    }
+
+    pub(crate) fn is_by(&self, by: By) -> bool {
+        self.limit.by.contains(&by)
+    }
+
+    /// Whether counters of the two count alike, so that one can go on for the other.
+    pub(crate) fn counts_like(&self, other: &Self) -> bool {
+        match (&self.quota, &other.quota) {
+            (Some(one), Some(other)) => {
+                let kind = |quota: &Quota| std::mem::discriminant(&quota.algorithm());
+                kind(one) == kind(other) && one.rate().period() == other.rate().period()
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn new(rule: &Rule) -> Self {
+        match &rule.quota {
+            Some(quota) => Self::Used(Counter::new(quota)),
+            None => Self::InFlight(InFlightCount::default()),
+        }
+    }
+}

@@ -1,0 +1,601 @@
+//! Limits of every kind: who shares them, which of them hold, and what becomes of the rest.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use watertight_base::{Rate, Reason, Tick};
+use watertight_guard::throttle::{Algorithm, Quota};
+use watertight_layers::{Admission, Clock, Home, Permit, Refusal, What, Who};
+use watertight_plan::{
+    Across, Builder, By, Cost, Count, Excess, Fallback, Identity, Limit, Measure, Plan, Service,
+    Tenant, TenantPlan, Unknown,
+};
+
+use crate::{SECOND, id, poll_once, reason};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) fn rate(name: &str, limit: u64, period: Duration) -> Limit {
+    let algorithm = Algorithm::TokenBucket { burst: limit };
+    counted(name, algorithm, limit, period)
+}
+
+fn counted(name: &str, algorithm: Algorithm, limit: u64, period: Duration) -> Limit {
+    let quota = Quota::new(algorithm, Rate::new(limit, period).unwrap()).unwrap();
+    Limit::new(id(name), Count::Rate(quota))
+}
+
+/// Two services and two tenants of one plan and segment, and whoever else comes.
+fn shop(throttle: Vec<Limit>) -> Builder {
+    let terms = TenantPlan {
+        throttle,
+        ..TenantPlan::default()
+    };
+    let tenant = Tenant {
+        plan: id("standard"),
+        segment: Some(id("retail")),
+        throttle: Vec::new(),
+    };
+    let identity = Identity {
+        unknown: Unknown::Plan(id("standard")),
+        ..Identity::default()
+    };
+    Plan::builder()
+        .identity(identity)
+        .plan("standard", terms)
+        .unwrap()
+        .tenant(id("acme"), tenant.clone())
+        .tenant(id("globex"), tenant)
+        .service(service("cart", 1))
+        .service(service("reports", 3))
+}
+
+pub(crate) fn service(name: &str, tier: u64) -> Service {
+    let mut service = Service::new(id(name), tier.try_into().unwrap());
+    service.routes = vec![format!("/{name}")];
+    service
+}
+
+pub(crate) fn open(builder: Builder) -> Admission {
+    Admission::new(Arc::new(builder.build().unwrap()), Clock::start())
+}
+
+pub(crate) async fn ask(admission: &Admission, who: &Who, path: &str) -> Result<Permit, Refusal> {
+    let service = id(path.split('/').nth(1).unwrap());
+    let what = What {
+        path,
+        ..What::new(&service, Tick::MAX)
+    };
+    admission.admit(who, what, admission.clock().now()).await
+}
+
+/// How many of ten requests pass.
+async fn passes(admission: &Admission, who: &Who, path: &str) -> usize {
+    let mut passed = 0;
+    for _ in 0..10 {
+        passed += usize::from(ask(admission, who, path).await.is_ok());
+    }
+    passed
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_share_a_limit_who_agree_in_all_that_it_counts_by() {
+    let limit = |by: &[By]| Limit {
+        by: by.to_vec(),
+        ..rate("shared", 6, MINUTE)
+    };
+    let from = |admission: &Admission, tenant: &str, address: &str| {
+        let mut who = admission.who(&id(tenant)).unwrap();
+        who.address = address.parse::<IpAddr>().ok();
+        who.user = Some(Arc::from(if address.is_empty() { "ann" } else { "bob" }));
+        who
+    };
+    // What acme, then globex, get of one service, and then acme of the other.
+    for (by, expected) in [
+        (&[By::Tenant][..], [6, 6, 0]),
+        (&[By::Global], [6, 0, 0]),
+        (&[By::Plan], [6, 0, 0]),
+        (&[By::Segment], [6, 0, 0]),
+        (&[By::Region], [6, 0, 0]),
+        (&[By::Service], [6, 0, 6]),
+        (&[By::Route], [6, 0, 6]),
+        (&[By::Service, By::Tenant], [6, 6, 6]),
+        (&[By::Segment, By::Service], [6, 0, 6]),
+        (&[By::User], [6, 6, 0]),
+        (&[By::Tenant, By::User], [6, 6, 0]),
+        (&[By::Address], [6, 0, 0]),
+        (&[By::Key], [6, 6, 0]),
+    ] {
+        let admission = open(shop(vec![limit(by)]));
+        let [acme, globex] = ["acme", "globex"].map(|name| from(&admission, name, "10.0.0.1"));
+        let got = [
+            passes(&admission, &acme, "/cart").await,
+            passes(&admission, &globex, "/cart").await,
+            passes(&admission, &acme, "/reports").await,
+        ];
+        assert_eq!(got, expected, "{by:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_headers_are_written_for_those_who_ask_for_them_on_success_and_refusal() {
+    let throttling = watertight_plan::Throttling {
+        has_draft_headers: false,
+        has_legacy_headers: true,
+        ..watertight_plan::Throttling::default()
+    };
+    let limits = vec![rate("wide", 10, MINUTE), rate("narrow", 2, MINUTE)];
+    let admission = open(shop(limits).throttling(throttling));
+    let acme = admission.who(&id("acme")).unwrap();
+    let permit = ask(&admission, &acme, "/cart").await.unwrap();
+    let mut headers = http::HeaderMap::new();
+    permit.quotas().write_headers(&mut headers);
+    assert_eq!(headers["x-ratelimit-limit"], "2");
+    assert_eq!(headers["x-ratelimit-remaining"], "1");
+    assert_eq!(headers["x-ratelimit-reset"], "30");
+    assert!(!headers.contains_key("ratelimit"));
+    drop(ask(&admission, &acme, "/cart").await.unwrap());
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    let response: http::Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
+    assert_eq!(response.headers()["x-ratelimit-remaining"], "0");
+    assert_eq!(response.headers()["retry-after"], "30");
+    assert!(!response.headers().contains_key("ratelimit"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ipv6_address_counts_as_its_network() {
+    let limit = Limit {
+        by: vec![By::Address],
+        ..rate("per-address", 6, MINUTE)
+    };
+    let admission = open(shop(vec![limit]));
+    let mut who = admission.who(&id("acme")).unwrap();
+    for (address, expected) in [
+        ("2001:db8:1:2::1", 6),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", 0),
+        ("2001:db8:1:3::1", 6),
+        ("10.0.0.1", 6),
+        ("::ffff:10.0.0.1", 0),
+        ("10.0.0.2", 6),
+    ] {
+        who.address = address.parse().ok();
+        assert_eq!(
+            passes(&admission, &who, "/cart").await,
+            expected,
+            "{address}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_most_specific_of_one_name_holds_and_only_where_it_applies() {
+    let mut cart = service("cart", 1);
+    cart.throttle = vec![rate("rate", 4, MINUTE)];
+    let tenant = |throttle| Tenant {
+        plan: id("standard"),
+        segment: None,
+        throttle,
+    };
+    let confined = Limit {
+        routes: vec!["/reports/heavy".to_owned()],
+        ..rate("rate", 2, MINUTE)
+    };
+    let plan = Plan::builder()
+        .plan(
+            "standard",
+            TenantPlan {
+                throttle: vec![rate("rate", 6, MINUTE)],
+                ..TenantPlan::default()
+            },
+        )
+        .unwrap()
+        .limit(rate("rate", 8, MINUTE))
+        .tenant(id("acme"), tenant(vec![confined]))
+        .tenant(id("globex"), tenant(Vec::new()))
+        .service(cart)
+        .service(service("reports", 3));
+    let admission = open(plan);
+    let who = |name: &str| admission.who(&id(name)).unwrap();
+    let globex = who("globex");
+    assert_eq!(
+        passes(&admission, &globex, "/cart").await,
+        4,
+        "the service's"
+    );
+    assert_eq!(
+        passes(&admission, &globex, "/reports").await,
+        6,
+        "the plan's"
+    );
+    let acme = who("acme");
+    assert_eq!(
+        passes(&admission, &acme, "/reports/heavy/1").await,
+        2,
+        "the tenant's"
+    );
+    assert_eq!(
+        passes(&admission, &acme, "/reports/light").await,
+        6,
+        "elsewhere the plan's"
+    );
+    let what = |service| What {
+        path: "/reports/heavy",
+        ..What::new(service, Tick::MAX)
+    };
+    let reports = id("reports");
+    let explanation = admission.explain(&acme, what(&reports), admission.clock().now());
+    let homes: Vec<_> = explanation.limits.iter().map(|view| &view.home).collect();
+    assert_eq!(homes, [&Home::Tenant(id("acme"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_request_waits_for_its_turn_and_no_more_wait_than_may() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: SECOND * 2,
+            queue: 5,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 4, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let start = admission.clock().now();
+    let mut asked: Vec<_> = (0..8)
+        .map(|_| {
+            let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+            let ready = poll_once(asked.as_mut());
+            (asked, ready)
+        })
+        .collect();
+    let refused = asked.split_off(6);
+    for (_, ready) in refused {
+        let std::task::Poll::Ready(Err(refusal)) = ready else {
+            panic!("the queue is full");
+        };
+        assert_eq!(refusal.reason, Reason::TenantQueueFull);
+        assert!(refusal.limit.is_some());
+    }
+    for (place, (asked, ready)) in asked.into_iter().enumerate() {
+        if ready.is_pending() {
+            assert_eq!(reason(asked.await), None);
+        }
+        let waited = admission.clock().now() - start;
+        let due = Duration::from_millis(250) * u32::try_from(place).unwrap();
+        assert!(
+            (due..due + Duration::from_millis(5)).contains(&waited),
+            "{place} {waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_leaves_the_line_and_whoever_is_late_keeps_the_distance() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: SECOND * 10,
+            queue: 100,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 10, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    let mut waiting: Vec<_> = (0..20)
+        .map(|_| Box::pin(ask(&admission, &acme, "/cart")))
+        .collect();
+    for asked in &mut waiting {
+        assert!(poll_once(asked.as_mut()).is_pending());
+    }
+    drop(waiting.split_off(10));
+    // Nobody is woken for a second; then all are, at once.
+    tokio::time::advance(SECOND * 3).await;
+    let mut passed = Vec::new();
+    for asked in waiting {
+        assert_eq!(reason(asked.await), None);
+        passed.push(admission.clock().now());
+    }
+    let apart = passed.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(
+        apart.min().unwrap() >= Duration::from_millis(100),
+        "{passed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_gives_its_turn_back() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    for _ in 0..30 {
+        let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+        assert!(poll_once(asked.as_mut()).is_pending());
+    }
+    let start = admission.clock().now();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    assert_eq!(admission.clock().now() - start, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_of_one_name_are_told_apart_by_their_tenants() {
+    let limit = Limit {
+        by: vec![By::User],
+        ..rate("per-user", 1, MINUTE)
+    };
+    let admission = open(shop(vec![limit]));
+    for tenant in ["acme", "globex"] {
+        let mut who = admission.who(&id(tenant)).unwrap();
+        who.user = Some(Arc::from("ann"));
+        assert_eq!(passes(&admission, &who, "/cart").await, 1, "{tenant}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_concurrency_limit_refuses_or_lets_wait() {
+    let in_flight = |excess| Limit {
+        by: vec![By::Service],
+        excess,
+        ..Limit::new(id("in-flight"), Count::InFlight(2))
+    };
+    let admission = open(shop(vec![in_flight(Excess::Reject)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let held = [
+        ask(&admission, &acme, "/cart").await,
+        ask(&admission, &acme, "/cart").await,
+    ];
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::TenantConcurrency);
+    assert!(ask(&admission, &acme, "/reports").await.is_ok());
+    drop(held);
+    assert_eq!(passes(&admission, &acme, "/cart").await, 10);
+
+    let patient = Excess::Delay {
+        max_wait: SECOND,
+        queue: 1,
+    };
+    let admission = open(shop(vec![in_flight(patient)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let held = [
+        ask(&admission, &acme, "/cart").await,
+        ask(&admission, &acme, "/cart").await,
+    ];
+    let mut waits = Box::pin(ask(&admission, &acme, "/cart"));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    assert!(
+        ask(&admission, &acme, "/cart").await.is_err(),
+        "one may wait"
+    );
+    drop(held);
+    assert_eq!(reason(waits.await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_counts_and_never_acts() {
+    let shadow = Limit {
+        is_shadow: true,
+        ..rate("shadow", 2, MINUTE)
+    };
+    let admission = open(shop(vec![shadow, rate("real", 7, MINUTE)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(passes(&admission, &acme, "/cart").await, 7);
+    let mut registry = prometheus_client::registry::Registry::default();
+    admission.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let shows = |limit: &str, decision: &str, count: u32| {
+        let line = format!(
+            "watertight_limit_decisions_total{{limit=\"{limit}\",place=\"plan\",decision=\"{decision}\"}} {count}\n"
+        );
+        assert!(text.contains(&line), "{line} {text}");
+    };
+    shows("shadow", "allowed", 2);
+    shows("shadow", "shadow-refused", 5);
+    shows("real", "allowed", 7);
+    shows("real", "refused", 3);
+    // Fewer than two of seven left is more than 80 % used.
+    shows("real", "near", 2);
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    let told: Vec<_> = refusal
+        .quotas
+        .iter()
+        .map(|state| state.limit.as_str())
+        .collect();
+    assert_eq!(told, ["real"], "a shadow is not told of");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_degraded_is_served_less_and_charges_nothing_else_twice() {
+    let less = Limit {
+        excess: Excess::Degrade(Fallback::Less {
+            header: "x-do-less".to_owned(),
+            value: "1".to_owned(),
+        }),
+        ..rate("soft", 2, MINUTE)
+    };
+    let answer = Fallback::Answer {
+        status: 200,
+        content_type: "text/plain".to_owned(),
+        body: "later".to_owned(),
+    };
+    let instead = Limit {
+        excess: Excess::Degrade(answer.clone()),
+        ..rate("hard", 5, MINUTE)
+    };
+    let admission = open(shop(vec![less, instead, rate("wide", 9, MINUTE)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    for place in 0..5 {
+        let permit = ask(&admission, &acme, "/cart").await.unwrap();
+        let expected = (place >= 2).then_some(("x-do-less", "1"));
+        assert_eq!(permit.less(), expected, "{place}");
+    }
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    assert_eq!(refusal.fallback, Some(answer));
+    assert_eq!(refusal.limit, Some(id("hard")));
+    let left: Vec<_> = refusal
+        .quotas
+        .iter()
+        .map(|state| state.decision.remaining)
+        .collect();
+    assert_eq!(left[2], 4, "asked about, not charged: {left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cost_is_charged_by_route_and_settled_by_what_it_was() {
+    let mut reports = service("reports", 3);
+    reports.cost = Cost {
+        units: 2,
+        routes: vec![("/reports/heavy".to_owned(), 10)],
+        header: None,
+    };
+    let by_cost = Limit {
+        measure: Measure::Cost,
+        ..rate("cost", 100, MINUTE)
+    };
+    let terms = TenantPlan {
+        throttle: vec![by_cost],
+        ..TenantPlan::default()
+    };
+    let plan = Plan::builder()
+        .plan("standard", terms)
+        .unwrap()
+        .unlisted("standard")
+        .unwrap()
+        .service(reports);
+    let admission = open(plan);
+    let acme = admission.who(&id("acme")).unwrap();
+    let left = || {
+        let service = id("reports");
+        let what = What::new(&service, Tick::MAX);
+        let said = admission.explain(&acme, what, admission.clock().now());
+        said.quotas.iter().next().unwrap().decision.remaining
+    };
+    drop(ask(&admission, &acme, "/reports/light").await.unwrap());
+    assert_eq!(left(), 98);
+    let mut heavy = ask(&admission, &acme, "/reports/heavy").await.unwrap();
+    assert_eq!(left(), 88);
+    heavy.set_cost(60);
+    assert_eq!(left(), 38);
+    heavy.set_cost(3);
+    assert_eq!(left(), 95);
+    heavy.set_cost(500);
+    drop(heavy);
+    assert_eq!(left(), 0);
+    assert_eq!(
+        reason(ask(&admission, &acme, "/reports/light").await),
+        Some(Reason::TenantRate)
+    );
+    tokio::time::advance(MINUTE * 5).await;
+    assert!(
+        ask(&admission, &acme, "/reports/light").await.is_ok(),
+        "debt is paid off"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_are_paced() {
+    let bytes = Limit {
+        measure: Measure::Bytes,
+        excess: Excess::Delay {
+            max_wait: SECOND,
+            queue: 1,
+        },
+        ..rate("bytes", 1_000, SECOND)
+    };
+    let admission = open(shop(vec![bytes]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let permit = ask(&admission, &acme, "/cart").await.unwrap();
+    assert!(
+        permit.quotas().is_empty(),
+        "bytes are told of by their pace"
+    );
+    let pacer = permit.pacer().unwrap().clone();
+    let now = admission.clock().now();
+    assert_eq!(pacer.pass(now, 1_000), Duration::ZERO);
+    assert_eq!(pacer.pass(now, 500), Duration::from_millis(500));
+    assert_eq!(pacer.pass(now, 10_000), Duration::from_millis(10_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_move_or_change_their_algorithm_are_no_new_burst() {
+    let admission = open(shop(vec![rate("rate", 10, MINUTE)]));
+    let acme = || admission.who(&id("acme")).unwrap();
+    assert_eq!(passes(&admission, &acme(), "/cart").await, 10);
+    for algorithm in [
+        Algorithm::SlidingLog,
+        Algorithm::SlidingBuckets,
+        Algorithm::FixedWindow,
+        Algorithm::TokenBucket { burst: 10 },
+    ] {
+        let plan = shop(vec![counted("rate", algorithm, 10, MINUTE)])
+            .build()
+            .unwrap();
+        admission.reload(Arc::new(plan));
+        assert_eq!(
+            passes(&admission, &acme(), "/cart").await,
+            0,
+            "{algorithm:?}"
+        );
+    }
+    let tenant = Tenant {
+        plan: id("standard"),
+        segment: Some(id("retail")),
+        throttle: vec![rate("rate", 10, MINUTE)],
+    };
+    let moved = shop(vec![rate("rate", 10, MINUTE)]).tenant(id("acme"), tenant);
+    admission.reload(Arc::new(moved.build().unwrap()));
+    assert_eq!(
+        passes(&admission, &acme(), "/cart").await,
+        0,
+        "moved to the tenant"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn invented_users_crowd_out_no_named_caller() {
+    let by_user = Limit {
+        by: vec![By::Tenant, By::User],
+        ..rate("user", 1, MINUTE)
+    };
+    let by_service = Limit {
+        by: vec![By::Service, By::Tenant],
+        ..rate("service", 5, MINUTE * 10)
+    };
+    let throttling = watertight_plan::Throttling {
+        keys: 64,
+        ..watertight_plan::Throttling::default()
+    };
+    let calm = open(shop(vec![by_service.clone()]));
+    let acme = calm.who(&id("acme")).unwrap();
+    assert_eq!(passes(&calm, &acme, "/cart").await, 5);
+    let flooded = open(shop(vec![by_user, by_service]).throttling(throttling));
+    let mut globex = flooded.who(&id("globex")).unwrap();
+    for user in 0..10_000 {
+        globex.user = Some(Arc::from(format!("invented-{user}")));
+        let _ = ask(&flooded, &globex, "/reports").await;
+    }
+    let mut passed = 0;
+    for user in 0..10 {
+        let mut acme = flooded.who(&id("acme")).unwrap();
+        acme.user = Some(Arc::from(format!("real-{user}")));
+        // Whoever finds no place shares a counter, and may get less; the service limit is exact.
+        passed += usize::from(ask(&flooded, &acme, "/cart").await.is_ok());
+    }
+    assert!(passed <= 5);
+    let mut left = flooded.who(&id("acme")).unwrap();
+    left.user = Some(Arc::from("real-1"));
+    let service = id("cart");
+    let said = flooded.explain(&left, What::new(&service, Tick::MAX), flooded.clock().now());
+    let limit = said
+        .limits
+        .iter()
+        .find(|view| view.limit.id == id("service"))
+        .unwrap();
+    let remaining = usize::try_from(limit.decision.unwrap().remaining).unwrap();
+    assert_eq!(remaining + passed, 5, "the named counter counted exactly");
+    assert_eq!(limit.limit.across, Across::Node);
+}

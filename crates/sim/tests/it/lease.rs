@@ -1,0 +1,7 @@
+//! Limits that nodes count together: three nodes and a store, with the cores of guard unchanged.
+
+mod checker;
+mod laws;
+mod party;
+mod planted;
+mod zipf;

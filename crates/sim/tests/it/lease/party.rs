@@ -1,0 +1,324 @@
+//! Gateways that decide for the requests that reach them, and the store that they share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use watertight_base::{Rate, Tick};
+use watertight_guard::throttle::lease::{
+    Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Taken, Ticket, View,
+};
+use watertight_guard::throttle::{Algorithm, Quota};
+use watertight_sim::{Address, Network, Node, Outbox, World, sometimes};
+
+/// What is planted for the checker to find.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bug {
+    None,
+    /// A gateway uses its leases for a minute, whatever the store knows.
+    LeasesNeverEnd,
+    /// An answer grants twice what it says.
+    AnswerTwice,
+    /// The store forgets what is out, so it drains while it is out.
+    OutIsForgotten,
+    /// Each gateway takes itself for the only one.
+    AloneInTheWorld,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Batch(Arc<Batch>),
+    Answer(Answer),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Timer {
+    Load,
+    Poll(Tick),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    pub(crate) quota: Quota,
+    pub(crate) sharing: Sharing,
+}
+
+/// What reaches a gateway: in each step so many requests (in thousandths), each for the limit that
+/// a draw falls on.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) limits: Arc<Vec<Limit>>,
+    /// The upper end of each limit's part of all draws.
+    pub(crate) draws: Arc<Vec<u64>>,
+    pub(crate) per_step_milli: u64,
+    pub(crate) step: Duration,
+    /// Whether it comes in fits: nothing for a while, then little, then five times as much.
+    pub(crate) is_fitful: bool,
+}
+
+/// One decision: which limit, whether it passed, and by whose word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    pub(crate) limit: usize,
+    pub(crate) is_allowed: bool,
+    pub(crate) is_share: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    bug: Bug,
+    settings: Settings,
+    store: Address,
+    load: Load,
+    leases: Leases,
+    waiting: Vec<(Ticket, usize)>,
+    owed_milli: u64,
+    poll_at: Tick,
+    batch: Option<Arc<Batch>>,
+    /// How much of the load comes, in percent, and until when.
+    fit: (u64, Tick),
+    pub(crate) decided: Vec<Decided>,
+}
+
+#[derive(Debug)]
+pub(crate) struct StoreNode {
+    bug: Bug,
+    ledger: Ledger,
+}
+
+#[derive(Debug)]
+pub(crate) enum Party {
+    Gateway(Box<Gateway>),
+    Store(StoreNode),
+}
+
+impl Party {
+    pub(crate) fn gateway(&self) -> Option<&Gateway> {
+        match self {
+            Self::Gateway(gateway) => Some(gateway),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+impl Node for Party {
+    type Message = Message;
+    type Timer = Timer;
+
+    fn on_start(&mut self, now: Tick, out: &mut Outbox<Self>) {
+        if let Self::Gateway(gateway) = self {
+            gateway.leases = Leases::new(out.rng().u64(1..1 << 40), gateway.settings);
+            gateway.poll_at = Tick::MAX;
+            out.after(gateway.load.step, Timer::Load);
+            gateway.go_on(now, Vec::new(), out);
+        }
+    }
+
+    fn on_message(&mut self, now: Tick, from: Address, message: Message, out: &mut Outbox<Self>) {
+        match (self, message) {
+            (Self::Gateway(gateway), Message::Answer(answer)) => gateway.answer(now, answer, out),
+            (Self::Store(store), Message::Batch(batch)) => {
+                if let Some(answer) = store.trade(now, &batch) {
+                    out.send(from, Message::Answer(answer));
+                }
+            }
+            (party, message) => panic!("{party:?} does not take {message:?}"),
+        }
+    }
+
+    fn on_timer(&mut self, now: Tick, timer: Timer, out: &mut Outbox<Self>) {
+        let Self::Gateway(gateway) = self else {
+            panic!("stores have no timers")
+        };
+        match timer {
+            Timer::Load => gateway.load(now, out),
+            Timer::Poll(at) if at == gateway.poll_at => {
+                gateway.poll_at = Tick::MAX;
+                gateway.go_on(now, Vec::new(), out);
+            }
+            Timer::Poll(_) => {}
+        }
+    }
+
+    fn on_crash(&mut self) {
+        match self {
+            Self::Gateway(gateway) => gateway.waiting.clear(),
+            Self::Store(store) => store.ledger = Ledger::default(),
+        }
+    }
+}
+
+impl Gateway {
+    pub(crate) fn view(&self) -> View {
+        self.leases.view()
+    }
+
+    pub(crate) fn limits(&self) -> Arc<Vec<Limit>> {
+        self.load.limits.clone()
+    }
+
+    fn load(&mut self, now: Tick, out: &mut Outbox<Party>) {
+        out.after(self.load.step, Timer::Load);
+        if self.load.is_fitful && now >= self.fit.1 {
+            let percent = [0, 20, 20, 100, 500][usize::try_from(out.rng().u64(..5)).unwrap()];
+            let span = Duration::from_millis(out.rng().u64(100..1_500));
+            self.fit = (percent, now + span);
+        }
+        self.owed_milli += self.load.per_step_milli * self.fit.0 / 100;
+        let expired = self.view().expired;
+        while self.owed_milli >= 1_000 {
+            self.owed_milli -= 1_000;
+            let draw = out.rng().u64(..*self.load.draws.last().unwrap());
+            let limit = self.load.draws.partition_point(|end| *end <= draw);
+            let limits = self.load.limits.clone();
+            let Limit {
+                name,
+                quota,
+                sharing,
+            } = &limits[limit];
+            let ask = Ask {
+                name,
+                quota,
+                cost: 1,
+                sharing: *sharing,
+            };
+            match self.leases.take(now, &ask) {
+                Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
+                Taken::Now(verdict) => {
+                    sometimes!(verdict.is_share, "a share is used");
+                    self.decided.push(Decided {
+                        limit,
+                        is_allowed: verdict.decision.allowed,
+                        is_share: verdict.is_share,
+                    });
+                }
+            }
+        }
+        sometimes!(self.view().expired > expired, "a lease ends unused");
+        self.go_on(now, Vec::new(), out);
+    }
+
+    fn answer(&mut self, now: Tick, mut answer: Answer, out: &mut Outbox<Party>) {
+        let mut settled = Vec::new();
+        let wants = self.batch.iter().flat_map(|batch| &batch.wants);
+        for (grant, want) in answer.grants.iter_mut().zip(wants) {
+            if self.bug == Bug::AnswerTwice {
+                grant.units = (grant.units * 2).min(want.need + want.extra);
+            }
+        }
+        if self.bug == Bug::AloneInTheWorld {
+            answer.nodes = 1;
+        }
+        let before = self.view();
+        self.leases.on_answer(now, &answer, &mut settled);
+        let after = self.view();
+        sometimes!(before.is_away && !after.is_away, "the store is back");
+        sometimes!(after.late > before.late, "an answer is late or comes twice");
+        self.go_on(now, settled, out);
+    }
+
+    fn go_on(&mut self, now: Tick, mut settled: Settled, out: &mut Outbox<Party>) {
+        let before = self.view();
+        if let Some(batch) = self.leases.poll(now, &mut settled) {
+            self.batch = Some(batch.clone());
+            sometimes!(
+                batch.wants.iter().any(|want| want.back > 0),
+                "a lease is returned"
+            );
+            sometimes!(
+                batch
+                    .wants
+                    .iter()
+                    .any(|want| want.have > 0 && want.extra > 0),
+                "a lease is renewed before it is used up"
+            );
+            sometimes!(
+                batch.wants.iter().any(|want| want.spent > 0),
+                "what was used alone is told"
+            );
+            out.send(self.store, Message::Batch(batch));
+        }
+        let is_away = self.view().is_away;
+        sometimes!(!before.is_away && is_away, "the store is given up");
+        for (ticket, verdict) in settled {
+            let at = self.waiting.iter().position(|(other, _)| *other == ticket);
+            let (_, limit) = self.waiting.swap_remove(at.unwrap());
+            self.decided.push(Decided {
+                limit,
+                is_allowed: verdict.decision.allowed,
+                is_share: verdict.is_share,
+            });
+        }
+        let wakeup = self.leases.next_wakeup().max(now + Duration::from_nanos(1));
+        if wakeup < self.poll_at {
+            self.poll_at = wakeup;
+            out.at(wakeup, Timer::Poll(wakeup));
+        }
+    }
+}
+
+impl StoreNode {
+    fn trade(&mut self, now: Tick, batch: &Batch) -> Option<Answer> {
+        let now_us = now.as_nanos() / 1_000;
+        let mut taken = batch.clone();
+        if self.bug == Bug::LeasesNeverEnd {
+            taken.lease = Duration::from_secs(1);
+        }
+        if self.bug == Bug::OutIsForgotten {
+            (taken.lease, taken.hold) = (Duration::ZERO, Duration::ZERO);
+            taken.wants.iter_mut().for_each(|want| want.have = 0);
+        }
+        let mut answer = self.ledger.trade(now_us, &taken);
+        sometimes!(answer.is_none(), "a batch comes late or twice");
+        if let Some(answer) = &mut answer {
+            answer.number = batch.number;
+            for (grant, want) in answer.grants.iter_mut().zip(&batch.wants) {
+                sometimes!(
+                    want.extra > 0 && grant.units > 0 && grant.left == 0,
+                    "towards the end nothing is lent"
+                );
+                if matches!(self.bug, Bug::OutIsForgotten | Bug::LeasesNeverEnd) {
+                    grant.lease = batch.lease;
+                }
+            }
+        }
+        answer
+    }
+}
+
+/// A store and three gateways, and where they are: the store first.
+pub(crate) fn world(
+    seed: u64,
+    network: Network,
+    bug: Bug,
+    loads: [Load; 3],
+    settings: Settings,
+) -> (World<Party>, Vec<Address>) {
+    let mut world = World::new(seed, network);
+    world.keep_trace(64);
+    let store = world.add(Party::Store(StoreNode {
+        bug,
+        ledger: Ledger::default(),
+    }));
+    let gateways = loads.map(|load| {
+        world.add(Party::Gateway(Box::new(Gateway {
+            bug,
+            settings,
+            store,
+            load,
+            leases: Leases::new(0, settings),
+            waiting: Vec::new(),
+            owed_milli: 0,
+            poll_at: Tick::MAX,
+            batch: None,
+            fit: (100, Tick::ZERO),
+            decided: Vec::new(),
+        })))
+    });
+    let addresses = std::iter::once(store).chain(gateways).collect();
+    (world, addresses)
+}
+
+pub(crate) fn quota(algorithm: Algorithm, limit: u64, period: Duration) -> Quota {
+    Quota::new(algorithm, Rate::new(limit, period).unwrap()).unwrap()
+}
