@@ -42,6 +42,12 @@ impl Question {
     pub(crate) fn who(&self, admission: &Admission) -> Result<Who, NoExplanation> {
         let who = admission.who(&self.tenant);
         let mut who = who.map_err(|_| NoExplanation::UnknownTenant)?;
+        let plan = admission.plan();
+        let mut keys = plan.identity().api_keys.iter();
+        let is_own = |name: &str| keys.any(|key| key.name == name && key.tenant == self.tenant);
+        if !self.key.as_deref().is_none_or(is_own) {
+            return Err(NoExplanation::UnknownKey);
+        }
         who.address = self.address;
         who.user = self.user.as_deref().map(Arc::from);
         who.key = self.key.as_deref().map(Arc::from);
@@ -59,6 +65,9 @@ pub enum NoExplanation {
     /// No service has the path (404).
     #[error("no service has this path; the request would be answered 404")]
     NoService,
+    /// No API key of the tenant is called that (401).
+    #[error("the tenant has no API key of this name; keys are asked for by their names")]
+    UnknownKey,
     /// The tenant is not listed and would be refused (403).
     #[error("nobody listed this tenant; the request would be answered 403")]
     UnknownTenant,

@@ -2,8 +2,8 @@
 //!
 //! [`rule`] says what a limit is here; [`book`] which limits apply to whom, and the counters that are
 //! nobody's own; [`charge`] charges all that apply, or none, and [`cluster`] those that all nodes
-//! count; [`wait`] is the line in front of a limit
-//! that delays; [`pace`] is for what is charged while a request runs and after it.
+//! count; [`charged`] holds what was charged; [`wait`] is the line in front of a limit that delays;
+//! [`pace`] is for what is charged while a request runs and after it.
 //!
 //! # Where counters are
 //!
@@ -13,8 +13,10 @@
 //! for those who are made of configured names, and another for those whom anybody can invent (an
 //! address, a user, a tenant that is not listed), so that inventing cannot crowd out the others.
 
+mod asked;
 mod book;
 mod charge;
+mod charged;
 mod cluster;
 mod counts;
 mod less;
@@ -22,8 +24,10 @@ mod pace;
 mod rule;
 mod wait;
 
+pub(crate) use asked::Asked;
 pub(crate) use book::{Book, Terms, Writer};
-pub(crate) use charge::{Asked, Charged, Keyed};
+pub(crate) use charge::Keyed;
+pub(crate) use charged::Charged;
 pub(crate) use counts::Counts;
 pub(crate) use less::LessFields;
 pub use pace::Pacer;

@@ -41,7 +41,7 @@ use watertight_guard::{health, pool::Layout};
 pub use builder::Builder;
 pub use error::Error;
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
-pub use limit::{Across, By, Count, Excess, Fallback, Limit, Measure, Sharing};
+pub use limit::{Across, By, Count, Excess, Fallback, Limit, Measure};
 pub use listener::{Admin, ListenLimits, Listener, ListenerKind, Tls};
 pub use node::{AccessLog, Log, Metrics, Node};
 pub use routes::Routes;

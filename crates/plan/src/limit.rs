@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use watertight_base::{LimitId, Percent, ServiceId};
-use watertight_guard::throttle::{Algorithm, Quota};
+use watertight_guard::throttle::{Algorithm, Quota, lease::Sharing};
 
 use crate::{Routes, service::starts};
 
@@ -269,29 +269,6 @@ pub enum Across {
     Node,
     /// All nodes count together, in a store.
     Cluster(Sharing),
-}
-
-/// How nodes count together.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Sharing {
-    /// The store is asked for each request.
-    Exact,
-    /// The store hands out leases, taken from the limit beforehand.
-    #[default]
-    Leased,
-    /// Each node keeps to its share of the limit; the store only says how many nodes there are.
-    Local,
-}
-
-impl Sharing {
-    /// The word in the configuration.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Leased => "leased",
-            Self::Local => "local",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,28 +3,21 @@
 //! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
 //! before it takes anything of what is shared.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use watertight_base::{Percent, Reason, ServiceId, Tick};
+use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
     all::{self, Charge, Place},
     lease::Cluster,
 };
-use watertight_plan::{By, Excess, Fallback, Measure, Throttling};
+use watertight_plan::{By, Excess, Fallback, Throttling};
 
 use super::{
-    Applied, Pacer, Placing, Rule, Tally,
-    cluster::{self, HeldTogether},
+    Applied, Asked, Charged, Pacer, Placing, Rule, Tally, asked::Caller, charged::Held, cluster,
     wait::Waiting,
 };
-use crate::{Clock, QuotaState, Quotas, quotas::Fields, tenants::Who};
+use crate::{Clock, QuotaState, Quotas, quotas::Fields};
 
 /// What is counted for callers whom nobody listed, and those who wait.
 pub(crate) struct Keyed {
@@ -44,46 +37,6 @@ impl fmt::Debug for Keyed {
     }
 }
 
-/// A request, as limits see it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
-    pub(crate) who: &'a Who,
-    pub(crate) service: &'a ServiceId,
-    pub(crate) path: &'a str,
-    /// The route that the path belongs to.
-    pub(crate) route: &'a str,
-    /// The region of the node.
-    pub(crate) region: &'a str,
-    /// What it costs where limits count cost.
-    pub(crate) cost: u64,
-    pub(crate) deadline: Tick,
-    /// The share of limits that is in force.
-    pub(crate) share: Percent,
-}
-
-/// What a request was charged.
-#[derive(Debug)]
-pub(crate) struct Charged {
-    places: Vec<InPlace>,
-    held: Vec<Held>,
-    together: Vec<HeldTogether>,
-    /// What was taken of the shares that are in force.
-    shrunk: Vec<(Quota, Key, Step)>,
-    keyed: Arc<Keyed>,
-    clock: Clock,
-    /// Whether all that applies is charged: until then, to give up is to be charged nothing.
-    is_whole: bool,
-    /// For headers.
-    pub(crate) quotas: Quotas,
-    /// The limit for which the service should do less.
-    pub(crate) less: Option<Arc<Rule>>,
-    /// For how long a limit answers with the last good answer, if one does.
-    pub(crate) stale_max_age: Option<Duration>,
-    pub(crate) pacer: Option<Pacer>,
-    /// Whether the request waited for its turn.
-    pub(crate) has_waited: bool,
-}
-
 /// Why a request may not pass.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -94,16 +47,6 @@ pub(crate) struct Refused {
     pub(crate) rule: Arc<Rule>,
     /// What is served instead.
     pub(crate) fallback: Option<Fallback>,
-}
-
-/// Units that were taken.
-#[derive(Debug)]
-struct Held {
-    rule: Arc<Rule>,
-    quota: Quota,
-    counter: Kept,
-    step: Step,
-    cost: u64,
 }
 
 /// Where it is kept what was used, for longer than a borrow.
@@ -124,7 +67,7 @@ enum Entered {
 
 /// A place among requests in flight, left when it is dropped.
 #[derive(Debug)]
-struct InPlace {
+pub(super) struct InPlace {
     rule: Arc<Rule>,
     counter: Kept,
     keyed: Arc<Keyed>,
@@ -468,7 +411,7 @@ impl Keyed {
     }
 
     /// The line in front of a limit, for those who share a counter.
-    fn line_key(&self, rule: &Rule, kept: &Kept) -> Key {
+    pub(super) fn line_key(&self, rule: &Rule, kept: &Kept) -> Key {
         match kept {
             Kept::Keyed { key, .. } => *key,
             // The same counter is at the same address as long as somebody holds it.
@@ -482,149 +425,6 @@ impl Keyed {
         } else {
             &self.named
         }
-    }
-}
-
-impl Drop for Charged {
-    fn drop(&mut self) {
-        if !self.is_whole {
-            self.refund(self.clock.now());
-        }
-    }
-}
-
-impl Charged {
-    /// Gives back what was charged, because something else refuses the request.
-    pub(crate) fn refund(&mut self, now: Tick) {
-        if let Some(cluster) = &self.keyed.cluster {
-            for held in self.together.drain(..) {
-                held.refund(&**cluster, now);
-            }
-        }
-        for (quota, key, step) in self.shrunk.drain(..) {
-            self.keyed.named.refund(now, key, &quota, &step, 1);
-        }
-        for held in self.held.drain(..) {
-            let Some(place) = self.keyed.place(&held.counter) else {
-                continue;
-            };
-            place.refund(now, &held.quota, &held.step, held.cost);
-            let mut told = self.quotas.states.iter_mut();
-            if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
-                let left = place.peek(now, &held.quota, 0, Duration::MAX);
-                state.decision = held.quota.describe(&left);
-            }
-        }
-    }
-
-    /// What headers say of the limits, taken out.
-    pub(crate) fn quotas(&mut self) -> Quotas {
-        std::mem::take(&mut self.quotas)
-    }
-
-    /// Charges what the request has really cost.
-    pub(crate) fn settle(&mut self, now: Tick, cost: u64) {
-        for held in &mut self.held {
-            if held.rule.limit.measure != Measure::Cost || held.cost == cost {
-                continue;
-            }
-            if let Some(place) = self.keyed.place(&held.counter) {
-                place.refund(now, &held.quota, &held.step, held.cost);
-                held.step = place.debit(now, &held.quota, cost);
-                held.cost = cost;
-            }
-        }
-    }
-
-    /// Charges the limits that all nodes count, or gives everything back.
-    async fn take_together(
-        &mut self,
-        cluster: &dyn Cluster,
-        now: Tick,
-        applied: &[&Applied],
-        asked: &Asked<'_>,
-    ) -> Result<(), Refused> {
-        for applied in applied {
-            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
-                continue;
-            };
-            let rule = Arc::clone(&held.rule);
-            let state = held.state();
-            let decision = state.decision;
-            if !rule.limit.is_shadow {
-                self.quotas.states.push(state);
-            }
-            if decision.allowed {
-                rule.counts.allowed.inc();
-                if decision.remaining < rule.near_left {
-                    rule.counts.near.inc();
-                }
-                self.together.push(held);
-            } else if rule.limit.is_shadow {
-                rule.counts.shadow_refused.inc();
-            } else if !rule.binds() {
-                rule.counts.degraded.inc();
-                self.less = Some(rule);
-            } else {
-                rule.counts.refused.inc();
-                self.refund(now);
-                return Err(Refused {
-                    reason: Reason::TenantRate,
-                    retry_after: decision.wait,
-                    quotas: std::mem::take(&mut self.quotas),
-                    fallback: rule.fallback(),
-                    rule,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until every limit lets the request pass.
-    async fn wait(&mut self, clock: Clock, now: Tick, asked: &Asked<'_>) -> Result<(), Refused> {
-        let keyed = Arc::clone(&self.keyed);
-        let mut lines = Vec::new();
-        let mut longest = Duration::ZERO;
-        for held in &self.held {
-            let Excess::Delay { queue, .. } = held.rule.limit.excess else {
-                continue;
-            };
-            let key = keyed.line_key(&held.rule, &held.counter);
-            let wait = held.step.wait();
-            if wait.is_zero() && !keyed.lines.has(key) {
-                continue;
-            }
-            longest = longest.max(wait);
-            let waiting =
-                Waiting::join(&keyed, key, queue).filter(|_| now + wait <= asked.deadline);
-            let Some(waiting) = waiting else {
-                let rule = Arc::clone(&held.rule);
-                rule.counts.refused.inc();
-                let quotas = std::mem::take(&mut self.quotas);
-                self.refund(now);
-                return Err(Refused {
-                    reason: Reason::TenantQueueFull,
-                    retry_after: wait,
-                    quotas,
-                    fallback: rule.fallback(),
-                    rule,
-                });
-            };
-            held.rule.counts.delayed.inc();
-            lines.push((held, waiting));
-        }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.has_waited = true;
-        tokio::time::sleep_until(clock.instant(now + longest).into()).await;
-        for (held, waiting) in &lines {
-            let passed = waiting.pass(clock, &held.quota, held.cost).await;
-            if let Some(place) = keyed.place(&held.counter) {
-                place.passed_late(passed, &held.quota);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -680,51 +480,5 @@ fn refusal(rules: &[(&Applied, Quota, Kept)], steps: &[Step], quotas: Quotas) ->
                 rule: Arc::clone(&applied.rule),
             }
         }
-    }
-}
-
-/// Those who share a limit, as something to hash.
-struct Caller<'a> {
-    rule: &'a Rule,
-    asked: &'a Asked<'a>,
-}
-
-impl Hash for Caller<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { rule, asked } = self;
-        (&rule.home, rule.id()).hash(state);
-        for by in &rule.limit.by {
-            match by {
-                By::Address => asked.network().hash(state),
-                By::Key => asked.of_tenant(&asked.who.key).hash(state),
-                By::Plan => asked.who.plan().hash(state),
-                By::Route => asked.route.hash(state),
-                By::Segment => asked.who.lane.segment.hash(state),
-                By::Service => asked.service.hash(state),
-                By::Tenant => asked.who.tenant.hash(state),
-                // Names of users and keys are a tenant's own.
-                By::User => (&asked.who.tenant, &asked.who.user).hash(state),
-                By::Global | By::Region => {}
-            }
-        }
-    }
-}
-
-impl Asked<'_> {
-    /// A key, or the tenant of those who showed none.
-    fn of_tenant<'b>(&'b self, key: &'b Option<Arc<str>>) -> (Option<&'b str>, Option<&'b str>) {
-        match key {
-            Some(key) => (Some(key), None),
-            None => (None, Some(self.who.tenant.as_str())),
-        }
-    }
-
-    /// The network that the client's address stands for: whoever has an IPv6 address has its /64 to
-    /// choose from.
-    pub(super) fn network(&self) -> Option<u64> {
-        Some(match self.who.address?.to_canonical() {
-            IpAddr::V4(address) => u64::from(u32::from(address)),
-            IpAddr::V6(address) => (u128::from(address) >> 64) as u64,
-        })
     }
 }

@@ -13,7 +13,7 @@ use watertight_guard::throttle::{
 };
 use watertight_plan::{Across, By};
 
-use super::{Applied, Rule, charge::Asked};
+use super::{Applied, Asked, Rule};
 use crate::QuotaState;
 
 /// Units that all nodes counted.
@@ -85,21 +85,12 @@ impl HeldTogether {
     }
 }
 
-fn ask<'a>(
-    name: &'a str,
-    quota: &'a Quota,
-    cost: u64,
-    sharing: watertight_plan::Sharing,
-) -> Ask<'a> {
+fn ask<'a>(name: &'a str, quota: &'a Quota, cost: u64, sharing: Sharing) -> Ask<'a> {
     Ask {
         name,
         quota,
         cost,
-        sharing: match sharing {
-            watertight_plan::Sharing::Exact => Sharing::Exact,
-            watertight_plan::Sharing::Leased => Sharing::Leased,
-            watertight_plan::Sharing::Local => Sharing::Local,
-        },
+        sharing,
     }
 }
 

@@ -11,8 +11,8 @@ use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_plan::Measure;
 
 use super::{
-    Applied, Rule,
-    charge::{Asked, Kept, Keyed},
+    Applied, Asked, Rule,
+    charge::{Kept, Keyed},
 };
 
 /// Holds the bytes of a request's bodies to its limits. Cloning copies a pointer.

@@ -6,6 +6,7 @@
 mod breakers;
 mod client;
 mod degraded;
+mod delays;
 mod explain;
 mod health;
 mod lanes;

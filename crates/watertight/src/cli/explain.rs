@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_the_tenant_does_not_have_explains_nothing() {
+        let loaded = config::parse("shop", SHOP, Path::new(""), &|_| None).unwrap();
+        let question = Question {
+            key: Some("nobody's".to_owned()),
+            ..Question::new("acme".parse().unwrap(), "/cart")
+        };
+        let explanation = by_plan(loaded.plan, &question).unwrap();
+        assert_eq!(explanation.status, Some(401));
+    }
+
+    #[test]
     fn a_path_is_carried_whole_in_a_query() {
         assert_eq!(escaped("/a b?x=1&y#%"), "/a%20b%3Fx%3D1%26y%23%25");
     }

@@ -251,6 +251,9 @@ impl Leases {
 
     /// What is known of a key without asking anybody; takes nothing. None: it is not known here.
     pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+        if self.link.is_away() {
+            return None;
+        }
         let at = self.keys.find(ask.name, Kind::of(ask.quota))?;
         let entry = &self.keys[at];
         let closed = entry.closed_for(now, ask.cost);

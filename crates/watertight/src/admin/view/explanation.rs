@@ -181,6 +181,10 @@ impl Explanation {
         let (reason, status) = match why {
             NoExplanation::BadPath => ("bad-request", 400),
             NoExplanation::NoService => ("not-found", 404),
+            NoExplanation::UnknownKey => (
+                Reason::CredentialsInvalid.label(),
+                Reason::CredentialsInvalid.http_status(),
+            ),
             _ => (
                 Reason::UnknownTenant.label(),
                 Reason::UnknownTenant.http_status(),

@@ -67,7 +67,7 @@ impl From<By> for watertight_plan::By {
 
 impl From<Sharing> for Across {
     fn from(sharing: Sharing) -> Self {
-        use watertight_plan::Sharing as How;
+        use watertight_guard::throttle::lease::Sharing as How;
         Self::Cluster(match sharing {
             Sharing::Exact => How::Exact,
             Sharing::Leased => How::Leased,

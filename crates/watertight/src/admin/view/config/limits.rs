@@ -221,7 +221,8 @@ mod tests {
 
     use watertight_base::Rate;
     use watertight_guard::throttle::Quota;
-    use watertight_plan::{Secret, Sharing};
+    use watertight_guard::throttle::lease::Sharing;
+    use watertight_plan::Secret;
 
     use super::*;
 

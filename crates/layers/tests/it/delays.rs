@@ -1,0 +1,146 @@
+//! Limits that make requests wait for their turn.
+
+use std::time::Duration;
+
+use watertight_base::Reason;
+use watertight_guard::throttle::Algorithm;
+use watertight_plan::{By, Count, Excess, Limit};
+
+use crate::{
+    SECOND, id,
+    limits::{MINUTE, ask, counted, open, passes, shop},
+    poll_once, reason,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_request_waits_for_its_turn_and_no_more_wait_than_may() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: SECOND * 2,
+            queue: 5,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 4, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let start = admission.clock().now();
+    let mut asked: Vec<_> = (0..8)
+        .map(|_| {
+            let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+            let ready = poll_once(asked.as_mut());
+            (asked, ready)
+        })
+        .collect();
+    let refused = asked.split_off(6);
+    for (_, ready) in refused {
+        let std::task::Poll::Ready(Err(refusal)) = ready else {
+            panic!("the queue is full");
+        };
+        assert_eq!(refusal.reason, Reason::TenantQueueFull);
+        assert!(refusal.limit.is_some());
+    }
+    for (place, (asked, ready)) in asked.into_iter().enumerate() {
+        if ready.is_pending() {
+            assert_eq!(reason(asked.await), None);
+        }
+        let waited = admission.clock().now() - start;
+        let due = Duration::from_millis(250) * u32::try_from(place).unwrap();
+        assert!(
+            (due..due + Duration::from_millis(5)).contains(&waited),
+            "{place} {waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_leaves_the_line_and_whoever_is_late_keeps_the_distance() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: SECOND * 10,
+            queue: 100,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 10, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    let mut waiting: Vec<_> = (0..20)
+        .map(|_| Box::pin(ask(&admission, &acme, "/cart")))
+        .collect();
+    for asked in &mut waiting {
+        assert!(poll_once(asked.as_mut()).is_pending());
+    }
+    drop(waiting.split_off(10));
+    // Nobody is woken for a second; then all are, at once.
+    tokio::time::advance(SECOND * 3).await;
+    let mut passed = Vec::new();
+    for asked in waiting {
+        assert_eq!(reason(asked.await), None);
+        passed.push(admission.clock().now());
+    }
+    let apart = passed.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(
+        apart.min().unwrap() >= Duration::from_millis(100),
+        "{passed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_gives_its_turn_back() {
+    let limit = Limit {
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
+    };
+    let admission = open(shop(vec![limit]));
+    let acme = admission.who(&id("acme")).unwrap();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    for _ in 0..30 {
+        let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+        assert!(poll_once(asked.as_mut()).is_pending());
+    }
+    let start = admission.clock().now();
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), None);
+    assert_eq!(admission.clock().now() - start, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_concurrency_limit_refuses_or_lets_wait() {
+    let in_flight = |excess| Limit {
+        by: vec![By::Service],
+        excess,
+        ..Limit::new(id("in-flight"), Count::InFlight(2))
+    };
+    let admission = open(shop(vec![in_flight(Excess::Reject)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let held = [
+        ask(&admission, &acme, "/cart").await,
+        ask(&admission, &acme, "/cart").await,
+    ];
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::TenantConcurrency);
+    assert!(ask(&admission, &acme, "/reports").await.is_ok());
+    drop(held);
+    assert_eq!(passes(&admission, &acme, "/cart").await, 10);
+
+    let patient = Excess::Delay {
+        max_wait: SECOND,
+        queue: 1,
+    };
+    let admission = open(shop(vec![in_flight(patient)]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let held = [
+        ask(&admission, &acme, "/cart").await,
+        ask(&admission, &acme, "/cart").await,
+    ];
+    let mut waits = Box::pin(ask(&admission, &acme, "/cart"));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    assert!(
+        ask(&admission, &acme, "/cart").await.is_err(),
+        "one may wait"
+    );
+    drop(held);
+    assert_eq!(reason(waits.await), None);
+}
