@@ -39,6 +39,7 @@
 mod admission;
 pub mod client;
 mod clock;
+mod cohort;
 mod explain;
 mod health;
 mod limits;

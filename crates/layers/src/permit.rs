@@ -108,6 +108,16 @@ impl Permit {
         self.seated = self.seated + span;
     }
 
+    /// Waits until one of the request's seats is wanted back by the compartment that lent it, which
+    /// is said once: the request should then end, with [`Reason::Shed`](watertight_base::Reason::Shed).
+    /// Where nothing is lent it waits for ever.
+    pub async fn recalled(&mut self) {
+        match &mut self.seat {
+            Some(seat) => seat.recalled().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The compartment that the request sits in (of the first pool that its service uses).
     pub fn compartment(&self) -> Option<&CompartmentId> {
         self.compartment.as_ref()
