@@ -28,7 +28,7 @@ pub enum Reason {
     /// No source named a tenant.
     NoTenant,
     /// The tenant asks for more than it gets, and this request is of the part that goes unserved so
-    /// that the rest is served in time; or it was cut off on a borrowed seat.
+    /// that the rest is served in time; or it sat for too long on a borrowed seat.
     Shed,
     /// The tenant has as many requests in flight as its plan allows.
     TenantConcurrency,

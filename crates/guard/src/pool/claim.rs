@@ -25,7 +25,7 @@ impl Pools {
                 && demands.iter().any(|d| d.compartment == compartment)
                 && demands
                     .iter()
-                    .all(|d| self.slots[d.slot].in_use < self.layout.slots[d.slot].cap)
+                    .all(|d| self.slots[d.slot].in_use < self.layout.slots[d.slot].most)
         };
         u32::from(self.claim.is_some_and(claims))
     }

@@ -104,7 +104,7 @@ mod tests {
             let now = cohorts.window_end.max(Tick::ZERO + WINDOW) + WINDOW;
             let mut entered = 0;
             for user in 0..asked {
-                let cohort = Cohort::of((user * Cohort::NUMBER as u64 / asked) << 57);
+                let cohort = Cohort::of((user * u64::from(Cohort::NUMBER) / asked) << 57);
                 if cohorts.enter(now, WINDOW, Some(cohort)) {
                     entered += 1;
                     if entered > served {

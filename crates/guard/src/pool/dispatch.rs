@@ -34,7 +34,7 @@ impl Pools {
             false => (0, 0),
         };
         let is_pool_full = self.pools[pool].in_use >= self.layout.pools[pool].capacity.get();
-        if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.cap {
+        if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.most {
             return None;
         }
         let claimed = self.claimed_in(route, compartment);

@@ -55,7 +55,10 @@ pub(super) struct Walls {
 pub(super) struct Slot {
     pub(super) service: ServiceId,
     pub(super) compartment: usize,
+    /// What is shown as its cap: without one, the compartment's seats.
     pub(super) cap: u32,
+    /// The most it may hold: without a cap, whatever can be borrowed.
+    pub(super) most: u32,
     /// The compartment's head-room, in proportion to the cap.
     pub(super) head_room: u32,
 }
@@ -147,15 +150,32 @@ impl Layout {
         for spec in &pool.compartments {
             let compartment = self.compartments.len();
             self.compartments.push(Walls::new(spec, index));
-            if spec.lend != Lend::Nobody {
+            if spec.lend == Lend::Everybody || spec.lend == Lend::ByTier && spec.tier != Tier::One {
                 self.lenders[index].push(compartment);
             }
             for service in &spec.services {
                 let cap = spec.cap_of(service);
-                let head_room = head_room_of(spec, cap);
-                let ordinary = self.add_slot(service, index, compartment, (cap, head_room));
+                let ordinary = self.add_slot(
+                    index,
+                    Slot {
+                        service: service.clone(),
+                        compartment,
+                        cap: cap.unwrap_or(spec.seats.get()),
+                        most: cap.unwrap_or(pool.capacity.get()),
+                        head_room: cap.map_or(0, |cap| head_room_of(spec, cap)),
+                    },
+                );
                 let operations = if pool.reserve > 0 {
-                    self.add_slot(service, index, reserve, (pool.reserve, 0))
+                    self.add_slot(
+                        index,
+                        Slot {
+                            service: service.clone(),
+                            compartment: reserve,
+                            cap: pool.reserve,
+                            most: pool.reserve,
+                            head_room: 0,
+                        },
+                    )
                 } else {
                     ordinary
                 };
@@ -170,19 +190,9 @@ impl Layout {
         Ok(())
     }
 
-    fn add_slot(
-        &mut self,
-        service: &ServiceId,
-        pool: usize,
-        compartment: usize,
-        (cap, head_room): (u32, u32),
-    ) -> Demand {
-        self.slots.push(Slot {
-            service: service.clone(),
-            compartment,
-            cap,
-            head_room,
-        });
+    fn add_slot(&mut self, pool: usize, slot: Slot) -> Demand {
+        let compartment = slot.compartment;
+        self.slots.push(slot);
         Demand {
             pool,
             compartment,

@@ -62,7 +62,8 @@ impl Pools {
             let walls = &self.layout.compartments[lender];
             let kept = walls.head_room + self.claimed_in(route, lender);
             let spare = self.free_seats(lender).saturating_sub(kept);
-            (lender != borrower && walls.lend.to(tier) && spare > 0).then_some((spare, lender))
+            let allows = walls.lend.allows(walls.tier, tier);
+            (lender != borrower && allows && spare > 0).then_some((spare, lender))
         };
         let lenders = &self.layout.lenders[pool];
         let best = lenders.iter().filter_map(spare).max_by_key(|best| best.0);
@@ -150,7 +151,7 @@ impl Pools {
         demands.iter().all(|demand| {
             let slot = &self.layout.slots[demand.slot];
             if demand.compartment == compartment {
-                self.slots[demand.slot].in_use < slot.cap
+                self.slots[demand.slot].in_use < slot.most
             } else {
                 self.source(route, demand, true).is_some()
             }

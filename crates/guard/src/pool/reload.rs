@@ -172,6 +172,7 @@ impl Layout {
                     service: slot.service.clone(),
                     compartment,
                     cap: 0,
+                    most: 0,
                     head_room: 0,
                 });
                 self.slots.len() - 1

@@ -48,11 +48,12 @@ pub struct CompartmentSpec {
     pub id: CompartmentId,
     /// The services whose requests sit here.
     pub services: Vec<ServiceId>,
-    /// The most critical tier among those services. Default: tier 3.
+    /// The most critical tier among those services. Default: tier 1.
     pub tier: Tier,
     /// Hard seats.
     pub seats: Seats,
-    /// The most seats that one service may hold, borrowed ones included.
+    /// The most seats that one service may hold, borrowed ones included. One without a cap may hold
+    /// all, and whatever can be borrowed.
     pub caps: Vec<(ServiceId, Seats)>,
     /// The most requests that one tenant may have waiting for one service.
     pub queue: u32,
@@ -63,7 +64,7 @@ pub struct CompartmentSpec {
     /// How long a tenant's requests wait at most while it asks for more than it gets: see
     /// [`CompartmentSpec::WAIT_TARGET_DEFAULT`].
     pub wait_target: Duration,
-    /// Who may borrow seats that stand idle here. Default: nobody.
+    /// Who may borrow seats that stand idle here. Default: by tier.
     pub lend: Lend,
     /// Seats that are kept: never lent, and never given to a tenant that already sits here and
     /// whose requests are slow. Default: an eighth of the seats.
@@ -75,31 +76,31 @@ pub struct CompartmentSpec {
 /// Who may borrow a compartment's idle seats.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Lend {
-    /// Nobody.
+    /// Tiers 2 and 3 lend to each other; tier 1 lends nothing.
     #[default]
-    Nobody,
-    /// Compartments of tiers 2 and 3.
-    LowerTiers,
+    ByTier,
     /// Every compartment of the pool.
     Everybody,
+    /// Nobody.
+    Nobody,
 }
 
 impl Lend {
-    /// Whether a compartment of `tier` may borrow.
-    pub const fn to(self, tier: Tier) -> bool {
+    /// Whether a compartment of tier `own` lends to one of tier `other`.
+    pub const fn allows(self, own: Tier, other: Tier) -> bool {
         match self {
-            Self::Nobody => false,
-            Self::LowerTiers => !matches!(tier, Tier::One),
+            Self::ByTier => !matches!(own, Tier::One) && !matches!(other, Tier::One),
             Self::Everybody => true,
+            Self::Nobody => false,
         }
     }
 
-    /// The word in configuration and views.
+    /// The word in views.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Nobody => "nobody",
-            Self::LowerTiers => "lower-tiers",
+            Self::ByTier => "by-tier",
             Self::Everybody => "everybody",
+            Self::Nobody => "nobody",
         }
     }
 }
@@ -120,20 +121,20 @@ impl CompartmentSpec {
     /// Seats of the compartment that a service without `uses` has to itself.
     pub const OWN_SEATS: u32 = 256;
 
-    /// A compartment of `seats` for `services`, without caps, with the default queue, that lends
-    /// nothing.
+    /// A compartment of `seats` for `services`, without caps, with the default queue. Until
+    /// its tier is said it counts as tier 1, which lends nothing.
     pub fn new(id: CompartmentId, seats: Seats, services: Vec<ServiceId>) -> Self {
         Self {
             id,
             services,
-            tier: Tier::Three,
+            tier: Tier::One,
             seats,
             caps: Vec::new(),
             queue: Self::QUEUE_DEFAULT,
             queue_total: Self::QUEUE_TOTAL_DEFAULT,
             max_wait: Self::MAX_WAIT_DEFAULT,
             wait_target: Self::WAIT_TARGET_DEFAULT,
-            lend: Lend::Nobody,
+            lend: Lend::ByTier,
             head_room: Self::head_room_default(seats),
             borrow_max: Self::BORROW_MAX_DEFAULT,
         }
@@ -144,10 +145,9 @@ impl CompartmentSpec {
         seats.get() / 8
     }
 
-    pub(super) fn cap_of(&self, service: &ServiceId) -> u32 {
-        self.caps
-            .iter()
-            .find(|(capped, _)| capped == service)
-            .map_or(self.seats.get(), |(_, cap)| cap.get())
+    pub(super) fn cap_of(&self, service: &ServiceId) -> Option<u32> {
+        let mut caps = self.caps.iter();
+        let cap = caps.find(|(capped, _)| capped == service)?;
+        Some(cap.1.get())
     }
 }

@@ -1,6 +1,9 @@
 //! The laws of `pool.rs`, each under its name, and the planted bug that its checker catches.
 
+mod claims;
 mod fairness;
+mod lending;
 mod reloads;
+mod waiting;
 mod walls;
 mod world;

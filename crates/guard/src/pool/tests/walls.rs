@@ -18,18 +18,31 @@ fn broken_law(pools: &Pools, now: Tick, shrunk: bool) -> Option<String> {
                 pool.id, pool.in_use
             ));
         }
+        let mut lent = 0;
         if pool.in_use > pool.capacity && !shrunk {
             return Some(format!("pool {} is above its capacity", pool.id));
         }
         for compartment in pool.compartments {
-            if compartment.in_use > compartment.seats && !shrunk {
+            let own = compartment.in_use - compartment.borrowed;
+            if own + compartment.lent > compartment.seats && !shrunk {
                 return Some(format!("compartment {} is above its seats", compartment.id));
             }
+            let lends = ["rest", "batch"].contains(&compartment.id.as_str());
+            if compartment.lent + compartment.borrowed > 0 && !lends {
+                return Some(format!(
+                    "compartment {} takes part in lending",
+                    compartment.id
+                ));
+            }
+            lent += i64::from(compartment.lent) - i64::from(compartment.borrowed);
             for slot in compartment.slots {
-                if slot.in_use > slot.cap && !shrunk {
+                if slot.in_use > slot.cap + compartment.borrowed && !shrunk {
                     return Some(format!("service {} is above its cap", slot.service));
                 }
             }
+        }
+        if lent != 0 {
+            return Some(format!("{lent} more seats are lent than borrowed"));
         }
     }
     let fits = |waiter: &&Waiter| pools.fits(now, waiter.route, waiter.tenant);
@@ -88,7 +101,7 @@ fn play(world: &mut World, event: Event) -> bool {
             );
             world.settle();
         }
-        Event::Wait(wait_ms) => world.now = world.now + Duration::from_millis(wait_ms),
+        Event::Wait(wait_ms) => world.pass(wait_ms),
         Event::Reload(size) => {
             world
                 .pools
