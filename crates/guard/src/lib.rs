@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use watertight_base::{Tick, Weight};
-//! use watertight_guard::pool::{Answer, Arrival, Class, CompartmentSpec, Layout, PoolSpec, Pools, TenantKey};
+//! use watertight_guard::pool::{Answer, Arrival, Class, CompartmentSpec, Layout, Owner, PoolSpec, Pools, TenantKey};
 //!
 //! let checkout = "checkout".parse()?;
 //! let compartment = CompartmentSpec::new("critical".parse()?, 30_u64.try_into()?, vec![checkout]);
@@ -22,11 +22,12 @@
 //! let arrival = Arrival {
 //!     service: &"checkout".parse()?,
 //!     class: Class::Ordinary,
-//!     tenant: TenantKey(7),
+//!     owner: Owner::Named(TenantKey(7)),
 //!     weight: Weight::ONE,
+//!     cohort: None,
 //!     deadline: Tick::MAX,
 //! };
-//! let Answer::Seat(seat) = pools.arrive(Tick::ZERO, arrival) else { panic!("it is empty") };
+//! let Answer::Seat(seat) = pools.arrive(Tick::ZERO, arrival, &mut Vec::new()) else { panic!("it is empty") };
 //! assert!(pools.release(Tick::from_nanos(20_000_000), seat, &mut Vec::new()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

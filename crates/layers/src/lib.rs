@@ -40,6 +40,7 @@ mod admission;
 mod alerts;
 pub mod client;
 mod clock;
+mod cohort;
 mod explain;
 mod health;
 mod limits;

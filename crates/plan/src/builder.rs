@@ -177,6 +177,7 @@ impl Builder {
             return Err(first);
         }
         self.add_own_compartments()?;
+        self.say_tiers();
         let mut routes = Routes::default();
         for service in &self.services {
             for route in &service.routes {
@@ -452,6 +453,22 @@ impl Builder {
     fn has_own_pool(&self, service: &Service) -> bool {
         let ours = |used: &PoolId| self.pools.iter().any(|pool| pool.id == *used);
         !service.uses.iter().any(ours)
+    }
+
+    /// A compartment is as critical as the most critical of its services.
+    fn say_tiers(&mut self) {
+        let services = &self.services;
+        let compartments = self
+            .pools
+            .iter_mut()
+            .flat_map(|pool| &mut pool.compartments);
+        for compartment in compartments {
+            let sits = |service: &&Service| compartment.services.contains(&service.id);
+            let tiers = services.iter().filter(sits).map(|service| service.tier);
+            if let Some(tier) = tiers.min() {
+                compartment.tier = tier;
+            }
+        }
     }
 
     /// Gives each service that uses no pool of ours a pool of its own, called like the service.

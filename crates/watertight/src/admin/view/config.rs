@@ -182,6 +182,14 @@ pub struct Walled {
     pub queue_total: u32,
     /// The longest wait for a seat.
     pub max_wait_ms: u64,
+    /// How long requests of a tenant wait whose queue has not been empty for as long as that.
+    pub wait_target_ms: u64,
+    /// Who may borrow seats that stand idle: `by-tier`, `everybody` or `nobody`.
+    pub lend: String,
+    /// Seats that are kept from borrowers and from tenants that are slow.
+    pub head_room: u32,
+    /// For how long a lent seat may stay away when it is wanted back.
+    pub borrow_max_ms: u64,
 }
 
 impl Config {
@@ -325,6 +333,10 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
                 queue: part.queue,
                 queue_total: part.queue_total,
                 max_wait_ms: milliseconds(part.max_wait),
+                wait_target_ms: milliseconds(part.wait_target),
+                lend: part.lend.label().to_owned(),
+                head_room: part.head_room,
+                borrow_max_ms: milliseconds(part.borrow_max),
             };
             (part.id.to_string(), walled)
         });
