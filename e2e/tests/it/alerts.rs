@@ -44,6 +44,7 @@ seats = 30
 [pools.database.compartments.rest]
 services = ["recommendations"]
 seats = 50
+head_room = 0
 caps = {{ recommendations = 10 }}
 [alerts]
 every = "50ms"
