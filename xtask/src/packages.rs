@@ -92,10 +92,12 @@ fn is_file(dir: &str, program: &str) -> bool {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nginx", "nginx"),
+    // Its service is not needed: `policy-rc.d` or no service manager at all are both fine.
+    ("promtool", "prometheus"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
     ("valgrind", "valgrind"),

@@ -267,6 +267,11 @@ impl Inner {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What limits decided so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// Tells the breaker of a tenant and a service how a call went.
     pub(crate) fn record(
         &self,

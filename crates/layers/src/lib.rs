@@ -37,6 +37,7 @@
 //! ```
 
 mod admission;
+mod alerts;
 pub mod client;
 mod clock;
 mod cohort;
@@ -53,6 +54,7 @@ mod tower;
 mod view;
 
 pub use admission::{Admission, What};
+pub use alerts::{ALERT_LABELS, Alerts};
 pub use clock::Clock;
 pub use explain::{Explanation, LimitView};
 pub use limits::{Home, Pacer};

@@ -12,8 +12,8 @@ use watertight_guard::{
 };
 
 use crate::{
-    Across, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes, Service,
-    Tenant, TenantPlan, Throttling, Unknown,
+    Across, Alerting, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes,
+    Service, Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -28,6 +28,7 @@ pub struct Builder {
     pools: Vec<PoolSpec>,
     declared: Vec<PoolId>,
     alerts: BTreeMap<PoolId, Percent>,
+    alerting: Alerting,
     limits: Vec<Limit>,
     throttling: Throttling,
     health: Option<health::Settings>,
@@ -45,6 +46,7 @@ impl Default for Builder {
             pools: Vec::new(),
             declared: Vec::new(),
             alerts: BTreeMap::new(),
+            alerting: Alerting::default(),
             limits: Vec::new(),
             throttling: Throttling::default(),
             health: Some(health::Settings::default()),
@@ -145,6 +147,12 @@ impl Builder {
         self
     }
 
+    /// Says when somebody is told that something fills up, and where.
+    pub fn alerting(mut self, alerting: Alerting) -> Self {
+        self.alerting = alerting;
+        self
+    }
+
     /// Everything that keeps the plan from being built, as far as one thing does not hide another.
     pub fn problems(&self) -> Vec<Error> {
         let mut problems = Vec::new();
@@ -222,6 +230,7 @@ impl Builder {
             declared: self.declared,
             segments,
             alerts,
+            alerting: self.alerting,
             limits: self.limits,
             throttling: self.throttling,
             health: self.health,

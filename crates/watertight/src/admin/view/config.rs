@@ -59,6 +59,29 @@ pub struct EffectivePlan {
     pub pools: BTreeMap<String, Walls>,
     /// Pools that are mapped and audited only.
     pub declared_pools: Vec<String>,
+    /// When somebody is told that something fills up, and where.
+    pub alerts: Alerting,
+}
+
+/// When somebody is told that something fills up, and where.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Alerting {
+    /// How often everything is looked at.
+    pub every_ms: u64,
+    /// How long something must be at its mark before its alert fires.
+    pub after_ms: u64,
+    /// How long it must be well before its alert is over.
+    pub hold_ms: u64,
+    /// How long requests may wait for seats.
+    pub queue_wait_ms: u64,
+    /// How long a seat may be lent to another compartment.
+    pub borrowed_for_ms: u64,
+    /// Kinds of alerts that nobody wants to hear of.
+    pub off: Vec<String>,
+    /// Where the webhook is, without its path.
+    pub webhook: Option<String>,
+    /// How often it is told again of what still fires.
+    pub repeat_ms: Option<u64>,
 }
 
 /// What a listener takes.
@@ -205,6 +228,7 @@ impl From<&Plan> for EffectivePlan {
                 .map(|(id, service)| (id.to_string(), Calls::from(&**service)))
                 .collect(),
             pools: pools(plan),
+            alerts: Alerting::from(plan.alerting()),
             declared_pools: plan
                 .declared_pools()
                 .iter()
@@ -326,4 +350,24 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
         (pool.id.to_string(), walls)
     });
     pools.collect()
+}
+
+impl From<&watertight_plan::Alerting> for Alerting {
+    fn from(alerting: &watertight_plan::Alerting) -> Self {
+        let webhook = alerting.webhook.as_ref();
+        Self {
+            every_ms: milliseconds(alerting.every),
+            after_ms: milliseconds(alerting.board.after),
+            hold_ms: milliseconds(alerting.board.hold),
+            queue_wait_ms: milliseconds(alerting.queue_wait),
+            borrowed_for_ms: milliseconds(alerting.borrowed_for),
+            off: alerting
+                .off
+                .iter()
+                .map(|kind| kind.label().to_owned())
+                .collect(),
+            webhook: webhook.map(|webhook| format!("http://{}", webhook.authority())),
+            repeat_ms: webhook.map(|webhook| milliseconds(webhook.repeat)),
+        }
+    }
 }
