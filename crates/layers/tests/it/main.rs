@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breakers;
+mod bulkhead;
 mod client;
 mod degraded;
 mod delays;
@@ -16,6 +17,7 @@ mod metrics;
 mod quotas;
 mod reload;
 mod room;
+mod runtimes;
 mod tower_layer;
 mod waiting;
 
