@@ -9,6 +9,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use watertight_guard::{
+    alert::Wall,
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
@@ -16,6 +17,7 @@ use watertight_guard::{
 };
 
 use watertight_layers::KeyedView;
+use watertight_plan::Plan;
 
 use crate::{
     last_good::LastGoodView,
@@ -35,6 +37,7 @@ impl Collector for Collected {
         };
         let pools = shared.admission.pools();
         encode_compartments(&mut encoder, &pools)?;
+        encode_walls(&mut encoder, &pools, &shared.admission.plan())?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
         encode_health(&mut encoder, &shared.admission.health())?;
@@ -70,19 +73,6 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
             ("compartment", part.id.to_string()),
         ]
     };
-    let seats = compartments().flat_map(|(pool, part)| {
-        [("limit", part.seats), ("in_use", part.in_use)].map(|(state, number)| {
-            let mut labels = labels(pool, part);
-            labels.push(("state", state.to_owned()));
-            (labels, i64::from(number))
-        })
-    });
-    gauges(
-        encoder,
-        "watertight_compartment_seats",
-        "Seats of a compartment, by state: how many there are, and how many are held",
-        seats,
-    )?;
     gauges(
         encoder,
         "watertight_compartment_waiting",
@@ -99,6 +89,65 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
                 i64::from(pool.capacity),
             )
         }),
+    )
+}
+
+/// How many seats there are, how many are held, and from how many on somebody should look.
+fn encode_walls(
+    encoder: &mut DescriptorEncoder<'_>,
+    pools: &[PoolView],
+    plan: &Plan,
+) -> fmt::Result {
+    let rows = |labels: Labels, pool: &PoolView, seats: u32, in_use: u32| {
+        let marks = Wall::new(seats, plan.alert_of(&pool.id));
+        let alert = marks.map(|marks| ("alert", marks.fires));
+        let states = [("limit", seats), ("in_use", in_use)];
+        let states = states.into_iter().chain(alert);
+        states.map(move |(state, number)| {
+            let mut labels = labels.clone();
+            labels.push(("state", state.to_owned()));
+            (labels, i64::from(number))
+        })
+    };
+    let of_pool = |pool: &PoolView| vec![("pool", pool.id.to_string())];
+    gauges(
+        encoder,
+        "watertight_pool_seats",
+        "Seats of a pool, by state: how many there are, how many are held, and from how many on somebody should look",
+        pools
+            .iter()
+            .flat_map(|pool| rows(of_pool(pool), pool, pool.capacity, pool.in_use)),
+    )?;
+    let parts = pools
+        .iter()
+        .flat_map(|pool| pool.compartments.iter().map(move |part| (pool, part)));
+    let of_part = |pool: &PoolView, part: &CompartmentView| {
+        let mut labels = of_pool(pool);
+        labels.push(("compartment", part.id.to_string()));
+        labels
+    };
+    let of_parts = parts
+        .clone()
+        .flat_map(|(pool, part)| rows(of_part(pool, part), pool, part.seats, part.in_use));
+    gauges(
+        encoder,
+        "watertight_compartment_seats",
+        "Seats of a compartment, by state: how many there are, how many are held, and from how many on somebody should look",
+        of_parts,
+    )?;
+    let caps = parts.flat_map(|(pool, part)| {
+        let capped = part.slots.iter().filter(|slot| slot.cap < part.seats);
+        capped.flat_map(move |slot| {
+            let mut labels = of_part(pool, part);
+            labels.push(("service", slot.service.to_string()));
+            rows(labels, pool, slot.cap, slot.in_use)
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_cap_seats",
+        "Seats of a compartment that a service with a cap may hold, by state: how many, how many it holds, and from how many on somebody should look",
+        caps,
     )
 }
 

@@ -23,6 +23,7 @@ use watertight_plan::Plan;
 
 use crate::{
     Clock, Permit, Quotas, Refusal,
+    cohort::Dealer,
     health::Health,
     limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) keyed: Arc<Keyed>,
     pub(crate) health: Health,
     counts: Counts,
+    dealer: Dealer,
 }
 
 /// What a reload swaps whole.
@@ -112,6 +114,7 @@ impl Admission {
             reloading: Mutex::default(),
             metrics: Metrics::default(),
             counts,
+            dealer: Dealer::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -233,7 +236,7 @@ impl Admission {
             waited: Duration::ZERO,
             seated: now,
         };
-        match inner.seats.take(now, arrival(who, what)).await {
+        match inner.seats.take(now, inner.arrival(now, who, what)).await {
             Ok(seat) => {
                 permit.seat = Some(seat);
                 permit.seated = inner.clock.now();
@@ -262,6 +265,11 @@ impl Current {
 impl Inner {
     pub(crate) fn breakers(&self) -> MutexGuard<'_, Table> {
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What limits decided so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Tells the breaker of a tenant and a service how a call went.
@@ -304,6 +312,17 @@ impl Inner {
         }
     }
 
+    pub(crate) fn arrival<'a>(&self, now: Tick, who: &Who, what: What<'a>) -> Arrival<'a> {
+        Arrival {
+            service: what.service,
+            class: who.class,
+            owner: who.owner,
+            weight: who.lane.terms.plan.weight,
+            cohort: self.dealer.cohort(&self.clock, now, who),
+            deadline: what.deadline,
+        }
+    }
+
     fn acquire(
         &self,
         plan: &Plan,
@@ -325,16 +344,6 @@ impl Inner {
 
 pub(crate) fn settings_of(plan: &Plan, service: &ServiceId) -> Option<Settings> {
     plan.services().get(service).map(|service| service.breaker)
-}
-
-pub(crate) fn arrival<'a>(who: &Who, what: What<'a>) -> Arrival<'a> {
-    Arrival {
-        service: what.service,
-        class: who.class,
-        tenant: who.lane.key,
-        weight: who.lane.terms.plan.weight,
-        deadline: what.deadline,
-    }
 }
 
 /// Which header fields tell what is left.

@@ -39,9 +39,11 @@
 //! ```
 
 mod admission;
+mod alerts;
 mod bulkhead;
 pub mod client;
 mod clock;
+mod cohort;
 mod explain;
 mod health;
 mod limits;
@@ -56,6 +58,7 @@ mod tower;
 mod view;
 
 pub use admission::{Admission, What};
+pub use alerts::{ALERT_LABELS, Alerts};
 pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
 pub use explain::{Explanation, LimitView};

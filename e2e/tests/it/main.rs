@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and prints what it measured"
 )]
 
+mod alerts;
 mod cli;
 mod cluster;
 mod degrade;

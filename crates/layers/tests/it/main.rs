@@ -3,6 +3,7 @@
 //! Time is paused: it passes when everybody waits, so that waits cost nothing and end exactly.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alerts;
 mod breakers;
 mod bulkhead;
 mod client;

@@ -4,6 +4,7 @@
 //! cannot disagree. Their names are a promise to users: fields are added, and never renamed. Units
 //! come last in names; points in time are RFC 3339 in UTC.
 
+mod alerts;
 mod config;
 mod explanation;
 mod health;
@@ -15,6 +16,7 @@ mod tenants;
 use std::time::Duration;
 
 pub use self::{
+    alerts::{Alert, Alerts, Webhook},
     config::{Config, EffectivePlan},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
