@@ -94,8 +94,8 @@ impl From<watertight_base::Error> for BulkheadError {
 impl Bulkhead {
     /// A pool of `seats` under one name, without walls inside.
     ///
-    /// Whoever finds no seat waits for up to a second in a fair queue; one tenant may have 128
-    /// waiting ([`Divided::max_wait`] and [`Divided::queue`] say otherwise).
+    /// Whoever finds no seat waits for up to a second in a fair queue ([`Divided::max_wait`] and
+    /// [`Divided::queue`] say otherwise).
     ///
     /// # Errors
     /// [`BulkheadError::Plan`], when `name` is not a pool's name or `seats` is not 1 to a million.

@@ -147,7 +147,9 @@ impl Runtimes {
         let bulkhead = Divided::new(name, seats)
             .compartment(name, seats, [name])
             .queue(limit.queue)
+            .queue_total(limit.queue)
             .max_wait(JobLimit::MAX_WAIT)
+            .patient()
             .build()?
             .bulkhead(name)?;
         Background::new(bulkhead, self.background.handle(), Arc::clone(&self.live))

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{Percent, PoolId, ServiceId, Tier};
-use watertight_guard::pool::{Class, CompartmentSpec, PoolSpec};
+use watertight_base::{Percent, PoolId, Seats, ServiceId, Tier};
+use watertight_guard::pool::{Class, CompartmentSpec, Lend, PoolSpec};
 use watertight_plan::{Plan, Service, TenantPlan};
 
 use super::{Bulkhead, BulkheadError};
@@ -18,7 +18,10 @@ pub struct Divided {
     compartments: Vec<Part>,
     caps: Vec<(String, u64)>,
     queue: u32,
+    queue_total: u32,
     max_wait: Duration,
+    wait_target: Duration,
+    head_room: Option<Percent>,
     alert: Option<Percent>,
 }
 
@@ -46,7 +49,10 @@ impl Divided {
             compartments: Vec::new(),
             caps: Vec::new(),
             queue: CompartmentSpec::QUEUE_DEFAULT,
+            queue_total: CompartmentSpec::QUEUE_TOTAL_DEFAULT,
             max_wait: CompartmentSpec::MAX_WAIT_DEFAULT,
+            wait_target: CompartmentSpec::WAIT_TARGET_DEFAULT,
+            head_room: None,
             alert: None,
         }
     }
@@ -84,9 +90,30 @@ impl Divided {
         self
     }
 
-    /// The most requests that one tenant has waiting for one service. Default 128.
+    /// The most requests that wait in each queue of a service. Default 128. A tenant uses a few of
+    /// the queues that all share.
     pub fn queue(mut self, requests: u32) -> Self {
         self.queue = requests;
+        self
+    }
+
+    /// The most requests that wait for a compartment, of everybody together. Default 16,384.
+    pub fn queue_total(mut self, requests: u32) -> Self {
+        self.queue_total = requests;
+        self
+    }
+
+    /// The share of each compartment that is kept for tenants who sit nowhere in it yet, or whose work
+    /// is quick: one whose work is slow then never holds all. Rounded down to seats. Default 0 %, so
+    /// that a tenant by itself may have every seat; an eighth is a good share where there are many.
+    pub fn head_room(mut self, share: Percent) -> Self {
+        self.head_room = Some(share);
+        self
+    }
+
+    /// However long its queue has stood, whoever waits there waits for `max_wait`.
+    pub(crate) fn patient(mut self) -> Self {
+        self.wait_target = self.max_wait;
         self
     }
 
@@ -144,17 +171,18 @@ impl Divided {
     fn spec(&self, part: &Part) -> Result<CompartmentSpec, BulkheadError> {
         let services: Result<Vec<ServiceId>, _> =
             part.services.iter().map(|name| name.parse()).collect();
-        let seats = part.seats.try_into()?;
+        let seats: Seats = part.seats.try_into()?;
         let mut spec = CompartmentSpec::new(part.name.parse()?, seats, services?);
         spec.queue = self.queue;
+        spec.queue_total = self.queue_total;
         spec.max_wait = self.max_wait;
+        spec.lend = Lend::Nobody;
+        spec.wait_target = self.wait_target;
+        spec.head_room = self.head_room.map_or(0, |share| share_of(share, seats));
         Ok(spec)
     }
 
-    fn caps_of(
-        &self,
-        spec: &CompartmentSpec,
-    ) -> Result<Vec<(ServiceId, watertight_base::Seats)>, BulkheadError> {
+    fn caps_of(&self, spec: &CompartmentSpec) -> Result<Vec<(ServiceId, Seats)>, BulkheadError> {
         let mut caps = Vec::new();
         for (name, seats) in &self.caps {
             let mut seated = spec.services.iter();
@@ -192,6 +220,17 @@ impl Bulkheads {
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
+}
+
+/// A share of some seats, rounded down; never all of them.
+fn share_of(share: Percent, seats: Seats) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a number is no more"
+    )]
+    let share = (f64::from(seats.get()) * share.ratio()) as u32;
+    share.min(seats.get() - 1)
 }
 
 /// The plan that all tenants are on.

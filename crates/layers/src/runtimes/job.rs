@@ -22,7 +22,7 @@ use crate::{Bulkhead, BulkheadError, Refusal};
 pub struct JobLimit {
     /// Jobs that run at once, 1 to a million.
     pub at_once: u32,
-    /// Jobs that wait for one tenant. Default 128; over all tenants, 16,384.
+    /// Jobs that wait, of all tenants together. Default 128.
     pub queue: u32,
 }
 
@@ -115,8 +115,7 @@ impl Background {
         self.spawn_for(&self.own, job)
     }
 
-    /// As [`Background::spawn`], for one of several tenants: each has a queue of its own, and they
-    /// take turns.
+    /// As [`Background::spawn`], for one of several tenants, who take turns.
     ///
     /// # Errors
     /// As [`Background::spawn`].

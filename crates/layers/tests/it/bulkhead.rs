@@ -138,6 +138,32 @@ async fn tenants_take_turns() {
     panic!("globex waits behind acme's flood");
 }
 
+#[tokio::test(start_paused = true)]
+async fn head_room_is_kept_from_a_tenant_whose_work_is_slow() {
+    let room = |share: f64| share.try_into().unwrap();
+    let licence = |share| {
+        Divided::new("licence", 8)
+            .compartment("licence", 8, ["licence"])
+            .head_room(room(share))
+            .build()
+            .unwrap()
+            .bulkhead("licence")
+            .unwrap()
+            .within(Duration::ZERO)
+    };
+    let (kept, all) = (licence(25.0), licence(0.0));
+    let globex: TenantId = id("globex");
+    let mut held = Vec::new();
+    for seats in [&kept, &all] {
+        while let Ok(seat) = seats.acquire(&acme()).await {
+            held.push(seat);
+            tokio::time::advance(SECOND).await;
+        }
+    }
+    assert_eq!((kept.view().in_use, all.view().in_use), (6, 8));
+    kept.acquire(&globex).await.unwrap();
+}
+
 #[test]
 fn walls_that_cannot_stand_are_refused_by_name() {
     let database = || Divided::new("database", 10).compartment("critical", 6, ["checkout"]);

@@ -88,7 +88,9 @@ fn only_so_many_jobs_run_at_once_and_what_the_queue_does_not_take_is_refused_unb
     let JobError::Refused(refused) = spawn().unwrap_err() else {
         panic!("the queue is full");
     };
-    assert_eq!(refused.reason, Reason::TenantQueueFull);
+    // Full is the queue of its only tenant, or that of all.
+    let full = [Reason::TenantQueueFull, Reason::CompartmentFull];
+    assert!(full.contains(&refused.reason), "{refused:?}");
     let view = jobs.view();
     assert_eq!((view.in_use, view.compartments[0].waiting), (2, 3));
     assert!(begun.load(Ordering::SeqCst) <= 2);
@@ -194,7 +196,9 @@ fn a_shutdown_waits_for_jobs_and_takes_no_new_ones() {
     job.unwrap();
     begin.send(()).unwrap();
     assert!(runtimes.shutdown(LONG).is_clean());
-    assert_eq!(receiver.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let mut done: Vec<_> = receiver.iter().collect();
+    done.sort_unstable();
+    assert_eq!(done, [0, 1, 2, 3]);
     let JobError::Refused(refused) = closed.spawn(|_| async {}).unwrap_err() else {
         panic!("it is shut down");
     };
