@@ -3,11 +3,12 @@
 //! **Decides** whether a request may pass: its tenant's rate and concurrency ([`throttle`]),
 //! whether its target is well ([`breaker`]), and a seat in each pool that it uses, with a fair
 //! queue in front ([`pool`]). How much of those limits is in force when a node or a resource is
-//! unhappy is [`health`]'s to say, and what of all this somebody should look at, [`alert`]'s.
+//! unhappy is [`health`]'s to say, how many requests a resource of unknown size can take at once
+//! [`adaptive`]'s, and what of all this somebody should look at, [`alert`]'s.
 //!
 //! **Does not care** about clocks (`now` is an argument), threads, sockets, HTTP, or how a waiting
-//! request is woken. Two shapes: `throttle` is atomics, to be shared; `pool`, `breaker`,
-//! `health` and `alert` are state machines, to be put behind one short lock.
+//! request is woken. Two shapes: `throttle` is atomics, to be shared; the others are state machines,
+//! to be put behind one short lock.
 //!
 //! **Laws** are listed in each module and tested under their names.
 //!
@@ -32,7 +33,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod adaptive;
 pub mod alert;
+mod bounds;
 pub mod breaker;
 mod error;
 pub mod health;

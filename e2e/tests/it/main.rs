@@ -20,6 +20,7 @@ mod identity;
 mod limits;
 mod metrics;
 mod outage;
+mod postgres;
 mod proxy;
 mod reload;
 mod settings;

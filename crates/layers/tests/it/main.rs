@@ -5,6 +5,7 @@
 
 mod alerts;
 mod breakers;
+mod bulkhead;
 mod client;
 mod degraded;
 mod delays;
@@ -17,6 +18,7 @@ mod metrics;
 mod quotas;
 mod reload;
 mod room;
+mod runtimes;
 mod tower_layer;
 mod waiting;
 
