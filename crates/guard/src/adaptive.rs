@@ -199,6 +199,11 @@ impl Gradient {
         limit
     }
 
+    /// Between which bounds it lies, and how it is looked for.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// What it sees and does.
     pub fn view(&self) -> View {
         View {

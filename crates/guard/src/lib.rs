@@ -18,7 +18,7 @@
 //!
 //! let checkout = "checkout".parse()?;
 //! let compartment = CompartmentSpec::new("critical".parse()?, 30_u64.try_into()?, vec![checkout]);
-//! let pool = PoolSpec { id: "database".parse()?, capacity: 100_u64.try_into()?, reserve: 20, compartments: vec![compartment] };
+//! let pool = PoolSpec { id: "database".parse()?, capacity: 100_u64.try_into()?, adaptive: None, reserve: 20, compartments: vec![compartment] };
 //! let mut pools = Pools::new(Layout::new(vec![pool], &["checkout".parse()?])?);
 //! let arrival = Arrival {
 //!     service: &"checkout".parse()?,

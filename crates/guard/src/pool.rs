@@ -20,6 +20,8 @@
 //!   longer than `max_wait`, its requests wait no longer than `wait_target` each, as by controlled
 //!   delay (CoDel, RFC 8289, in the form for servers of Maurer, *Fail at Scale*, ACM Queue 2015);
 //!   the same part of its users is served throughout (`pool/cohort.rs`).
+//! - Where a pool's capacity adapts, the least critical compartments shrink first
+//!   (`pool/capacity.rs`).
 //! - Tenants that are more than there are queues share them by shuffle sharding (`pool/owner.rs`).
 //! - A request for several pools ages ahead of requests for one (`pool/claim.rs`).
 //!
@@ -40,6 +42,7 @@
 //! may seat others reports them as [`Effect`]s. Where seats are lent, [`Pools::tick`] is due at
 //! [`Pools::next_wakeup`].
 
+mod capacity;
 mod claim;
 mod cohort;
 mod dispatch;
@@ -58,7 +61,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
-use self::{flow::Flows, key::KeyHash, lending::Loans, occupancy::Occupancy, seated::Seated};
+use self::{
+    capacity::Capacity, flow::Flows, key::KeyHash, lending::Loans, occupancy::Occupancy,
+    seated::Seated,
+};
 
 pub use self::{
     cohort::Cohort,
@@ -139,6 +145,7 @@ pub enum Effect {
 pub struct Pools {
     layout: Layout,
     pools: Vec<Occupancy>,
+    capacities: Vec<Capacity>,
     compartments: Vec<Compartment>,
     slots: Vec<Occupancy>,
     routes: Vec<RouteState>,
@@ -153,6 +160,8 @@ pub struct Pools {
 #[derive(Clone, Debug, Default)]
 struct Compartment {
     occupancy: Occupancy,
+    /// Seats in force.
+    seats: u32,
     loans: Loans,
     /// Requests whose routes wait here.
     waiting: u32,
@@ -185,7 +194,17 @@ struct Waiter {
 impl Pools {
     /// Empty pools.
     pub fn new(layout: Layout) -> Self {
-        Self {
+        Self::with_seed(layout, 0)
+    }
+
+    /// Empty pools whose times of probing, where capacity adapts, follow from `seed`: nodes in front
+    /// of one resource should not probe it together.
+    pub fn with_seed(layout: Layout, seed: u64) -> Self {
+        let capacities = layout.pools.iter().zip(seed..);
+        let mut pools = Self {
+            capacities: capacities
+                .map(|(spec, seed)| Capacity::new(spec, seed))
+                .collect(),
             pools: vec![Occupancy::default(); layout.pools.len()],
             compartments: vec![Compartment::default(); layout.compartments.len()],
             slots: vec![Occupancy::default(); layout.slots.len()],
@@ -199,7 +218,11 @@ impl Pools {
             seats: Seated::default(),
             claim: None,
             last_ticket: 0,
+        };
+        for pool in 0..pools.pools.len() {
+            pools.share_out(pool);
         }
+        pools
     }
 
     /// A request asks for its seats. If it has to wait where seats are lent, others may be told to
@@ -251,7 +274,7 @@ impl Pools {
             let route = seat.route?;
             Some(Arc::clone(&self.layout.routes[route].demands))
         });
-        self.give_back(now, key, &holds.unwrap_or_default(), effects);
+        self.give_back(now, key, seat.since, &holds.unwrap_or_default(), effects);
         true
     }
 

@@ -165,6 +165,8 @@ impl Bulkhead {
         found.unwrap_or(PoolView {
             id: self.pool.clone(),
             capacity: 0,
+            capacity_max: 0,
+            adaptive: None,
             in_use: 0,
             compartments: Vec::new(),
         })

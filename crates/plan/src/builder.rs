@@ -482,6 +482,7 @@ impl Builder {
             own.push(PoolSpec {
                 id: service.id.as_str().parse()?,
                 capacity: seats,
+                adaptive: None,
                 reserve: 0,
                 compartments: vec![CompartmentSpec::new(
                     service.id.as_str().parse()?,
@@ -559,6 +560,7 @@ mod tests {
         let pool = |services: Vec<ServiceId>| PoolSpec {
             id: "database".parse().unwrap(),
             capacity: 10_u64.try_into().unwrap(),
+            adaptive: None,
             reserve: 0,
             compartments: vec![CompartmentSpec::new(
                 "c".parse().unwrap(),

@@ -33,7 +33,7 @@ impl Pools {
             true => (cap.head_room, walls.head_room),
             false => (0, 0),
         };
-        let is_pool_full = self.pools[pool].in_use >= self.layout.pools[pool].capacity.get();
+        let is_pool_full = self.pools[pool].in_use >= self.capacities[pool].limit;
         if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.most {
             return None;
         }
@@ -50,9 +50,7 @@ impl Pools {
         let state = &self.compartments[compartment];
         let own = state.occupancy.in_use - state.loans.borrowed();
         let taken = own + state.loans.lent();
-        self.layout.compartments[compartment]
-            .seats
-            .saturating_sub(taken)
+        state.seats.saturating_sub(taken)
     }
 
     /// Whether a request of `tenant` could sit now.
@@ -114,12 +112,17 @@ impl Pools {
         &mut self,
         now: Tick,
         key: SeatKey,
+        since: Tick,
         holds: &[Demand],
         effects: &mut Vec<Effect>,
     ) {
         // Nearly always empty, and then without memory.
         let mut lenders = Vec::new();
+        let mut grown = Vec::new();
         for hold in holds {
+            if self.sample(now, hold.pool, now - since) {
+                grown.push(hold.pool);
+            }
             self.pools[hold.pool].give_back(now);
             self.slots[hold.slot].give_back(now);
             self.compartments[hold.compartment].occupancy.give_back(now);
@@ -131,6 +134,9 @@ impl Pools {
         }
         for hold in holds {
             self.dispatch_pool(now, hold, effects);
+        }
+        for pool in grown {
+            self.dispatch_grown(now, pool, effects);
         }
         self.settle_claims(now, effects);
     }
@@ -146,7 +152,7 @@ impl Pools {
     /// seats are lent or the pool itself was the bound, everybody else in the pool.
     fn dispatch_pool(&mut self, now: Tick, hold: &Demand, effects: &mut Vec<Effect>) {
         self.dispatch(now, hold.compartment, effects);
-        let capacity = self.layout.pools[hold.pool].capacity.get();
+        let capacity = self.capacities[hold.pool].limit;
         let was_full = self.pools[hold.pool].in_use + 1 >= capacity;
         if was_full || !self.layout.lenders[hold.pool].is_empty() {
             let all = self.compartments.len();
@@ -159,7 +165,7 @@ impl Pools {
     }
 
     /// Lets the routes that sit in `compartment` take turns until none of them fits.
-    fn dispatch(&mut self, now: Tick, compartment: usize, effects: &mut Vec<Effect>) {
+    pub(super) fn dispatch(&mut self, now: Tick, compartment: usize, effects: &mut Vec<Effect>) {
         let routes = self.layout.compartments[compartment].routes.len();
         let mut passed = 0;
         while passed < routes {

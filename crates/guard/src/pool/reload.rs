@@ -20,10 +20,16 @@ use super::{
 impl Pools {
     /// Swaps the layout, and seats whoever fits into the new one.
     pub fn reload(&mut self, now: Tick, layout: Layout, effects: &mut Vec<Effect>) {
-        let old = std::mem::replace(self, Self::new(layout));
+        let mut old = std::mem::replace(self, Self::new(layout));
         self.last_ticket = old.last_ticket;
         let places = Places::find(&old, &mut self.layout);
         self.take_over_occupancy(&old, &places);
+        for (from, capacity) in old.capacities.drain(..).enumerate() {
+            if let Some(to) = places.pools[from] {
+                self.capacities[to].reloaded(now, capacity);
+                self.share_out(to);
+            }
+        }
         for (from, state) in old.routes.into_iter().enumerate() {
             if let Some(to) = places.routes[from] {
                 self.compartments[self.layout.routes[to].demands[0].compartment].waiting +=

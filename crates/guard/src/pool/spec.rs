@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use watertight_base::{CompartmentId, PoolId, Seats, ServiceId, Tier};
 
+use crate::adaptive;
+
 /// What kind of request asks for a seat.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Class {
@@ -33,12 +35,28 @@ impl Class {
 pub struct PoolSpec {
     /// Its name.
     pub id: PoolId,
-    /// Seats in all.
+    /// Seats in all; where capacity adapts, the most.
     pub capacity: Seats,
+    /// How capacity adapts to how long seats are held. None, the default: it does not. Its `max` is
+    /// at most `capacity`.
+    pub adaptive: Option<adaptive::Settings>,
     /// Seats that only [`Class::Operations`] may take; 0 for none.
     pub reserve: u32,
     /// Its walled parts.
     pub compartments: Vec<CompartmentSpec>,
+}
+
+impl PoolSpec {
+    /// A pool of a fixed capacity, without a reserve.
+    pub fn new(id: PoolId, capacity: Seats, compartments: Vec<CompartmentSpec>) -> Self {
+        Self {
+            id,
+            capacity,
+            adaptive: None,
+            reserve: 0,
+            compartments,
+        }
+    }
 }
 
 /// A walled part of a pool.

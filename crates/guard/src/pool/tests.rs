@@ -1,5 +1,6 @@
 //! The laws of `pool.rs`, each under its name, and the planted bug that its checker catches.
 
+mod capacity;
 mod claims;
 mod fairness;
 mod lending;

@@ -5,14 +5,19 @@ use std::time::Duration;
 use watertight_base::{CompartmentId, PoolId, ServiceId, Tick};
 
 use super::{Class, Compartment, Pools};
+use crate::adaptive;
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolView {
     /// Its name.
     pub id: PoolId,
-    /// Seats in all.
+    /// Seats in all, now.
     pub capacity: u32,
+    /// The most seats that there can be: another number only where capacity adapts.
+    pub capacity_max: u32,
+    /// How it adapts, where it does.
+    pub adaptive: Option<adaptive::View>,
     /// Seats that are held.
     pub in_use: u32,
     /// Its compartments; the reserve, where there is one, comes last.
@@ -24,7 +29,7 @@ pub struct PoolView {
 pub struct CompartmentView {
     /// Its name.
     pub id: CompartmentId,
-    /// Its seats; 0 when it went with a reload and is still sat on.
+    /// Its seats now; 0 when it went with a reload and is still sat on.
     pub seats: u32,
     /// Seats that are held.
     pub in_use: u32,
@@ -76,7 +81,9 @@ impl Pools {
         pools
             .map(|(index, spec)| PoolView {
                 id: spec.id.clone(),
-                capacity: spec.capacity.get(),
+                capacity: self.capacities[index].limit,
+                capacity_max: spec.capacity.get(),
+                adaptive: self.capacities[index].view(),
                 in_use: self.pools[index].in_use,
                 compartments: self.compartments_of(index, now),
             })
@@ -100,7 +107,7 @@ impl Pools {
             let slots = self.slots_of(index, now);
             CompartmentView {
                 id: walls.id.clone(),
-                seats: walls.seats,
+                seats: self.compartments[index].seats,
                 in_use: occupancy.in_use,
                 borrowed: loans.borrowed(),
                 lent: loans.lent(),

@@ -153,6 +153,7 @@ impl Divided {
             .pool(PoolSpec {
                 id: pool.clone(),
                 capacity: self.seats.try_into()?,
+                adaptive: None,
                 reserve: self.reserve,
                 compartments,
             });

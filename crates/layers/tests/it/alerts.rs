@@ -39,6 +39,7 @@ fn database() -> Builder {
     let pool = PoolSpec {
         id: id("database"),
         capacity: seats(100),
+        adaptive: None,
         reserve: 20,
         compartments: vec![compartment("checkout", 30, &names[..1]), rest],
     };

@@ -117,6 +117,7 @@ pub(super) fn run(
     let pool = PoolSpec {
         id: "pool".parse().ok()?,
         capacity: spec.seats,
+        adaptive: None,
         reserve: 0,
         compartments: vec![spec.clone()],
     };

@@ -96,6 +96,7 @@ impl Pool {
         let spec = PoolSpec {
             id: id?,
             capacity: capacity?,
+            adaptive: None,
             reserve: self.reserve.as_ref().map_or(0, |reserve| **reserve),
             compartments,
         };

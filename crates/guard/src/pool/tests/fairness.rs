@@ -10,6 +10,7 @@ fn share(tenants: &[(u64, u64, u64)], events: usize) -> HashMap<u64, u64> {
     let pool = PoolSpec {
         id: "database".parse().unwrap(),
         capacity: seats(4),
+        adaptive: None,
         reserve: 0,
         compartments: vec![spec],
     };

@@ -30,6 +30,7 @@ fn a_compartment_that_went_counts_until_its_last_seat_is_back() {
         let pool = PoolSpec {
             id: "database".parse().unwrap(),
             capacity: seats(4),
+            adaptive: None,
             reserve: 0,
             compartments: vec![compartment(name, 4, &["checkout"], &[])],
         };

@@ -87,6 +87,7 @@ pub(super) fn pool(
     PoolSpec {
         id: name.parse().unwrap(),
         capacity: seats(capacity),
+        adaptive: None,
         reserve,
         compartments,
     }
@@ -156,6 +157,15 @@ impl World {
             "given back twice"
         );
         self.settle();
+    }
+
+    /// The seat that has been held longest comes back.
+    pub(super) fn release_first(&mut self) {
+        if !self.seats.is_empty() {
+            let seat = self.seats.remove(0);
+            assert!(self.pools.release(self.now, seat, &mut self.effects));
+            self.settle();
+        }
     }
 
     /// Lets `wait_ms` pass.

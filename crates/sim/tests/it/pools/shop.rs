@@ -118,6 +118,7 @@ fn layout(index_seats: u64) -> Layout {
     let database = PoolSpec {
         id: "database".parse().unwrap(),
         capacity: u64::from(CAPACITY).try_into().unwrap(),
+        adaptive: None,
         reserve: 1,
         compartments: WALLS.iter().map(part).collect(),
     };
@@ -127,6 +128,7 @@ fn layout(index_seats: u64) -> Layout {
     let index = PoolSpec {
         id: "index".parse().unwrap(),
         capacity: seats,
+        adaptive: None,
         reserve: 0,
         compartments: vec![index],
     };
