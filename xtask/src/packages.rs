@@ -100,12 +100,14 @@ fn versions(dir: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nginx", "nginx"),
     // The package starts a cluster on port 5432, which no test touches.
     ("postgres", "postgresql"),
+    // Its service is not needed: `policy-rc.d` or no service manager at all are both fine.
+    ("promtool", "prometheus"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
     ("valgrind", "valgrind"),

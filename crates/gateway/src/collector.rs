@@ -1,7 +1,7 @@
 //! Metrics that are read from the views at the moment of a scrape, so that they cannot disagree with
 //! what status shows.
 
-use std::{fmt, sync::Weak};
+use std::{fmt, sync::Weak, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use watertight_guard::{
-    alert::Wall,
+    alert::{Kind, Wall},
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
@@ -17,7 +17,7 @@ use watertight_guard::{
 };
 
 use watertight_layers::KeyedView;
-use watertight_plan::Plan;
+use watertight_plan::{Alerting, Plan};
 
 use crate::{
     last_good::LastGoodView,
@@ -37,7 +37,9 @@ impl Collector for Collected {
         };
         let pools = shared.admission.pools();
         encode_compartments(&mut encoder, &pools)?;
-        encode_walls(&mut encoder, &pools, &shared.admission.plan())?;
+        let plan = shared.admission.plan();
+        encode_walls(&mut encoder, &pools, &plan)?;
+        encode_spans(&mut encoder, &pools, plan.alerting())?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
         encode_health(&mut encoder, &shared.admission.health())?;
@@ -148,6 +150,54 @@ fn encode_walls(
         "watertight_cap_seats",
         "Seats of a compartment that a service with a cap may hold, by state: how many, how many it holds, and from how many on somebody should look",
         caps,
+    )
+}
+
+/// How long requests wait now, and seats have been lent, and how long they may.
+fn encode_spans(
+    encoder: &mut DescriptorEncoder<'_>,
+    pools: &[PoolView],
+    alerting: &Alerting,
+) -> fmt::Result {
+    let parts = || {
+        pools.iter().flat_map(|pool| {
+            pool.compartments.iter().map(move |part| {
+                let labels: Labels = vec![
+                    ("pool", pool.id.to_string()),
+                    ("compartment", part.id.to_string()),
+                ];
+                (labels, part)
+            })
+        })
+    };
+    let waits = parts().flat_map(|(labels, part)| {
+        part.slots.iter().map(move |slot| {
+            let mut labels = labels.clone();
+            labels.push(("service", slot.service.to_string()));
+            (labels, slot.longest_wait.unwrap_or_default())
+        })
+    });
+    spans(
+        encoder,
+        "watertight_seat_longest_wait_seconds",
+        "How long the first of the requests of a service that wait for a seat has waited",
+        waits,
+    )?;
+    spans(
+        encoder,
+        "watertight_compartment_longest_loan_seconds",
+        "How long others have sat on a seat of a compartment, at the longest",
+        parts().map(|(labels, part)| (labels, part.longest_loan.unwrap_or_default())),
+    )?;
+    let targets = [
+        (Kind::QueueWait, alerting.queue_wait),
+        (Kind::SeatsBorrowed, alerting.borrowed_for),
+    ];
+    spans(
+        encoder,
+        "watertight_alert_target_seconds",
+        "From how long on an alert fires, by kind",
+        targets.map(|(kind, span)| (vec![("alert", kind.label().to_owned())], span)),
     )
 }
 
@@ -379,6 +429,23 @@ fn gauges(
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn spans(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = (Labels, Duration)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, span) in rows {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        ConstGauge::new(span.as_secs_f64()).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

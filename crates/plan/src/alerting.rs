@@ -16,7 +16,7 @@ pub struct Alerting {
     pub board: alert::Settings,
     /// How long requests may wait for seats. Default 100 ms.
     pub queue_wait: Duration,
-    /// How long a compartment may sit on a borrowed seat. Default 1 min.
+    /// How long a seat may be lent to another compartment. Default 1 min.
     pub borrowed_for: Duration,
     /// Kinds that nobody wants to hear of. Default: none.
     pub off: BTreeSet<Kind>,

@@ -238,20 +238,33 @@ impl Hook {
     /// Takes what happened to the webhook of `plan`. Returns whether there is something to tell.
     fn learn(&mut self, plan: &Plan, board: &BoardView, effects: &[Effect]) -> bool {
         let Some(webhook) = &plan.alerting().webhook else {
-            self.webhook = None;
-            self.outbox = Outbox::default();
-            self.error = None;
+            self.leave("a reload took the webhook away");
             return false;
         };
         if self.is_same(webhook) {
             effects.iter().for_each(|effect| self.outbox.tell(effect));
             self.outbox.refresh(board.firing());
         } else {
+            self.leave("a reload put another webhook in its place, which is told of what fires");
             self.outbox = Outbox::begun(board.firing());
-            self.error = None;
         }
         self.webhook = Some(webhook.clone());
         self.outbox.waiting() > 0
+    }
+
+    /// Tells the webhook nothing any more.
+    fn leave(&mut self, why: &str) {
+        let (webhook, waiting) = (self.webhook.take(), self.outbox.waiting());
+        if let Some(webhook) = webhook.filter(|_| waiting > 0) {
+            let to = webhook.authority();
+            tracing::warn!(
+                webhook = to,
+                waiting,
+                "the webhook of alerts was not told of all: {why}"
+            );
+        }
+        self.outbox = Outbox::default();
+        self.error = None;
     }
 
     fn is_same(&self, other: &Webhook) -> bool {
@@ -265,6 +278,7 @@ impl Hook {
 /// Looks and tells, until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
+    node: Arc<Node>,
     _tasks: JoinSet<()>,
 }
 
@@ -280,7 +294,16 @@ impl Watch {
         let (looking, sending) = (Arc::clone(node), Arc::clone(node));
         tasks.spawn(async move { looking.alarm().look_for_ever(&looking).await });
         tasks.spawn(async move { sending.alarm().send_for_ever(&sending).await });
-        Self { _tasks: tasks }
+        Self {
+            node: Arc::clone(node),
+            _tasks: tasks,
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.node.alarm().hook().leave("the node stops");
     }
 }
 

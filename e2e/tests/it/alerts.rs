@@ -27,6 +27,10 @@ fn config(upstream: &Upstream, webhook: &str, keys: &str) -> String {
         )
     };
     let services = service("checkout", 1, "/") + &service("recommendations", 3, "/slow");
+    // The last seats are for tenants that have none yet, so each request has one of its own.
+    let tenants: String = (0..10)
+        .map(|number| format!("[tenants.t{number}]\nplan = \"standard\"\n"))
+        .collect();
     format!(
         r#"
 [identity]
@@ -34,7 +38,7 @@ unknown = "standard"
 [plans.standard]
 [tenants.acme]
 plan = "standard"
-{services}
+{tenants}{services}
 [pools.database]
 capacity = 100
 reserve = 20
@@ -81,9 +85,9 @@ impl<'a> Held<'a> {
     /// Holds so many seats in all.
     fn grow_to(&mut self, seats: usize) {
         while self.tasks.len() < seats {
-            let to = self.to;
+            let (to, tenant) = (self.to, format!("t{}", self.tasks.len()));
             let hold = async move {
-                let _ = client::ask(to, "/slow?ms=600000", "acme").await;
+                let _ = client::ask(to, "/slow?ms=600000", &tenant).await;
             };
             self.tasks.spawn_on(hold, self.runtime.handle());
             let held = self.tasks.len() as u64;

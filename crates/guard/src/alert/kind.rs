@@ -17,7 +17,7 @@ pub enum Kind {
     BreakerOpen,
     /// Callers near a limit, or are beyond it. Value: such requests since the last look.
     LimitNear,
-    /// A compartment sits on borrowed seats for too long. Value: seconds.
+    /// Others have sat on seats of a compartment for too long. Value: seconds.
     SeatsBorrowed,
 }
 

@@ -45,13 +45,17 @@ const IDLE_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: HashMap<TenantKey, Flow, KeyHash>,
-    /// Flows that wait, by the time on their clocks.
-    order: BTreeSet<(u64, TenantKey)>,
+    /// Flows that wait, by the time on their clocks; of those that stand alike, the one whose first
+    /// request has waited longest.
+    order: BTreeSet<Place>,
     clock: u64,
     service_nanos: u64,
     waiting: u32,
     sweep_at: usize,
 }
+
+/// Where a flow stands in the order: its clock, its first request, and whose it is.
+type Place = (u64, Ticket, TenantKey);
 
 /// What a flow gets beside the others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -131,7 +135,7 @@ impl Flows {
     /// The first requests of all tenants that wait.
     pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
         let waiting = self.order.iter();
-        waiting.filter_map(|(_, tenant)| self.flows.get(tenant)?.queue.front().copied())
+        waiting.map(|(_, head, _)| *head)
     }
 
     /// The running average of service time.
@@ -159,13 +163,14 @@ impl Flows {
             return 0;
         };
         let start = flow.clock;
+        let before = flow.place(tenant);
         let charge = flow.service_nanos;
         flow.advance(charge);
         flow.charged = flow.charged.saturating_add(charge);
         flow.in_service += 1;
         flow.since_nanos += u128::from(now.as_nanos());
         self.clock = self.clock.max(start);
-        self.reorder(tenant, start);
+        self.reorder(tenant, before);
         charge
     }
 
@@ -193,7 +198,7 @@ impl Flows {
             charge.max(held).min(flow.charged)
         };
         flow.charged -= paid;
-        let before = flow.clock;
+        let before = flow.place(tenant);
         flow.advance(held);
         flow.clock = flow.clock.saturating_sub(flow.share.of(paid));
         self.reorder(tenant, before);
@@ -227,10 +232,10 @@ impl Flows {
         if flow.queue.is_empty() {
             flow.standing_since = now;
         }
+        let before = flow.place(tenant);
         flow.queue.push_back(ticket);
-        let place = (flow.clock, tenant);
-        self.order.insert(place);
         self.waiting += 1;
+        self.reorder(tenant, before);
     }
 
     /// The tenant that goes next: the one whose clock stands lowest among those that `may` go.
@@ -243,19 +248,20 @@ impl Flows {
     ) -> Option<(TenantKey, Ticket)> {
         loop {
             let mut debtor = None;
-            for &(clock, tenant) in &self.order {
+            for &(_, head, tenant) in &self.order {
                 let flow = self.flows.get(&tenant)?;
                 let owed = flow.owed(now);
                 if owed > self.service_nanos / 8 {
-                    debtor = Some((clock, tenant, owed));
+                    debtor = Some((tenant, owed));
                     break;
                 }
                 if may(flow) {
-                    return Some((tenant, *flow.queue.front()?));
+                    return Some((tenant, head));
                 }
             }
-            let (before, tenant, owed) = debtor?;
+            let (tenant, owed) = debtor?;
             let flow = self.flows.get_mut(&tenant)?;
+            let before = flow.place(tenant);
             flow.charged = flow.charged.saturating_add(owed);
             flow.advance(owed);
             self.reorder(tenant, before);
@@ -270,11 +276,10 @@ impl Flows {
         let Ok(at) = flow.queue.binary_search(&ticket) else {
             return false;
         };
+        let before = flow.place(tenant);
         flow.queue.remove(at);
         self.waiting -= 1;
-        if flow.queue.is_empty() {
-            self.order.remove(&(flow.clock, tenant));
-        }
+        self.reorder(tenant, before);
         true
     }
 
@@ -301,15 +306,12 @@ impl Flows {
         flow
     }
 
-    /// Puts a waiting flow whose clock stood at `before` where its clock stands now.
-    fn reorder(&mut self, tenant: TenantKey, before: u64) {
-        let Some(flow) = self.flows.get(&tenant) else {
-            return;
-        };
-        if !flow.queue.is_empty() && flow.clock != before {
-            let place = (flow.clock, tenant);
-            self.order.remove(&(before, tenant));
-            self.order.insert(place);
+    /// Puts a flow that stood at `before` where it stands now.
+    fn reorder(&mut self, tenant: TenantKey, before: Option<Place>) {
+        let after = self.flows.get(&tenant).and_then(|flow| flow.place(tenant));
+        if before != after {
+            before.map(|place| self.order.remove(&place));
+            self.order.extend(after);
         }
     }
 
@@ -357,6 +359,12 @@ impl Flow {
         let mean_age = self.age_nanos(now) / u128::from(self.in_service);
         let hold = u128::from(self.service_nanos).max(mean_age);
         self.is_known && hold <= GAP_MAX.as_nanos() * u128::from(seats)
+    }
+
+    /// Where it stands in the order, if it waits.
+    fn place(&self, tenant: TenantKey) -> Option<Place> {
+        let head = self.queue.front()?;
+        Some((self.clock, *head, tenant))
     }
 
     /// For how long its seats have been held, added up.

@@ -1,15 +1,16 @@
 //! What is measured: seats held against seats there are, waits, breakers, limits.
 //!
-//! How full a wall is, is counted when it is looked at. How long requests wait is the mean of those
-//! that were seated since the last look; if some wait and none was seated, it is how long that has been
-//! so. Labels are names from the configuration; tenants are named in the sentence, one each.
+//! How full a wall is, is counted when it is looked at: seats that a compartment's own requests hold,
+//! borrowed ones among them. How long requests wait is the mean of those that were seated since the last
+//! look, or how long the first of those that wait now has waited, whichever is more. Labels are names
+//! from the configuration; tenants are named in the sentence, one each.
 
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
-use watertight_base::{CompartmentId, PoolId, ServiceId, Tick};
+use watertight_base::{CompartmentId, PoolId, ServiceId};
 use watertight_guard::{
     alert::{Key, Kind, Sample, Wall},
     breaker::State,
@@ -49,8 +50,6 @@ type Place = (PoolId, CompartmentId, ServiceId);
 struct Seen {
     granted: u64,
     wait_time: Duration,
-    /// When somebody was seated last, or nobody waited.
-    moved: Tick,
 }
 
 impl Sampler {
@@ -59,19 +58,19 @@ impl Sampler {
         let now = admission.clock().now();
         let (pools, alerting) = (admission.pools(), plan.alerting());
         let mut samples: Vec<_> = pools.iter().flat_map(|pool| walls(pool, plan)).collect();
-        samples.extend(self.waits(now, &pools, alerting));
+        samples.extend(self.waits(&pools, alerting));
         samples.extend(loans(&pools, alerting));
         samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
         samples.extend(self.pressure.samples(admission, now));
         samples
     }
 
-    fn waits(&mut self, now: Tick, pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
+    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
         let (mut seen, mut samples) = (HashMap::new(), Vec::new());
         let target = alerting.queue_wait.as_secs_f64();
         for (pool, part, slot) in slots(pools) {
             let place = (pool.id.clone(), part.id.clone(), slot.service.clone());
-            let (state, wait) = Seen::looked(self.waits.get(&place), now, slot);
+            let (state, wait) = Seen::looked(self.waits.get(&place), slot);
             seen.insert(place, state);
             let seconds = wait.as_secs_f64();
             if seconds < target * WELL {
@@ -102,25 +101,17 @@ impl Sampler {
 
 impl Seen {
     /// What is seen of `slot` after `before`, and how long its requests wait.
-    fn looked(before: Option<&Self>, now: Tick, slot: &SlotView) -> (Self, Duration) {
-        let mut seen = Self {
+    fn looked(before: Option<&Self>, slot: &SlotView) -> (Self, Duration) {
+        let seen = Self {
             granted: slot.granted,
             wait_time: slot.wait_time,
-            moved: now,
         };
-        let Some(before) = before else {
-            return (seen, Duration::ZERO);
-        };
-        let seated = slot.granted.saturating_sub(before.granted);
-        if seated > 0 {
+        let mean = before.map_or(Duration::ZERO, |before| {
+            let seated = slot.granted.saturating_sub(before.granted);
             let waited = slot.wait_time.saturating_sub(before.wait_time);
-            return (seen, waited.div_f64(seated as f64));
-        }
-        if slot.waiting == 0 {
-            return (seen, Duration::ZERO);
-        }
-        seen.moved = before.moved;
-        (seen, now - before.moved)
+            waited.div_f64(seated.max(1) as f64)
+        });
+        (seen, mean.max(slot.longest_wait.unwrap_or_default()))
     }
 }
 
@@ -165,28 +156,26 @@ fn walls(pool: &PoolView, plan: &Plan) -> Vec<Sample> {
     samples
 }
 
-/// How long compartments have sat on seats of others. Nothing is lent yet, so nothing is measured.
+/// How long seats of compartments have been lent to others.
 fn loans(pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
-    let longest = |_: &CompartmentView| -> Option<Duration> { None };
+    let target = alerting.borrowed_for.as_secs_f64();
     let parts = pools
         .iter()
         .flat_map(|pool| pool.compartments.iter().map(move |part| (pool, part)));
-    let loans = parts.filter_map(|(pool, part)| Some((pool, part, longest(part)?)));
-    let target = alerting.borrowed_for.as_secs_f64();
-    loans
-        .map(|(pool, part, loan)| Sample {
+    let loan = |(pool, part): (&PoolView, &CompartmentView)| {
+        let seconds = part.longest_loan?.as_secs_f64();
+        Some(Sample {
             key: key(Kind::SeatsBorrowed, pool, part),
-            value: loan.as_secs_f64(),
+            value: seconds,
             fires: target,
             clears: target * WELL,
             says: format!(
-                "compartment {} of {} has sat on a borrowed seat for {:.0} s",
-                part.id,
-                pool.id,
-                loan.as_secs_f64(),
+                "others sit on {} seats of compartment {} of {}, on one of them for {seconds:.0} s",
+                part.lent, part.id, pool.id,
             ),
         })
-        .collect()
+    };
+    parts.filter_map(loan).collect()
 }
 
 /// Breakers that are not closed, by service: tenants are many.

@@ -9,7 +9,7 @@ use watertight_base::Tick;
 use watertight_guard::{
     alert::{Alert, Effect, Kind, State},
     breaker::Outcome,
-    pool::{CompartmentSpec, PoolSpec},
+    pool::{CompartmentSpec, Lend, PoolSpec},
 };
 use watertight_layers::{Admission, Alerts, Clock, Permit, What};
 use watertight_plan::{Alerting, Builder, Plan};
@@ -26,7 +26,12 @@ fn database() -> Builder {
     let names = ["checkout", "recommendations", "reporting"];
     let compartment = |name, seats: u64, services: &[&str]| {
         let services = services.iter().map(|service| id(service)).collect();
-        CompartmentSpec::new(id(name), seats.try_into().unwrap(), services)
+        // One tenant may take the last seats too.
+        CompartmentSpec {
+            head_room: 0,
+            lend: Lend::Everybody,
+            ..CompartmentSpec::new(id(name), seats.try_into().unwrap(), services)
+        }
     };
     let seats = |seats: u64| seats.try_into().unwrap();
     let mut rest = compartment("rest", 50, &names[1..]);
@@ -154,6 +159,22 @@ async fn waiting_for_seats_alerts_when_it_takes_longer_than_it_should() {
         tokio::time::advance(MINUTE).await;
     }
     assert!(names(&alerts).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_was_lent_for_too_long_is_told_of_with_its_lender() {
+    let (admission, alerts) = (open(database()), Alerts::new());
+    let mut held = Vec::new();
+    for _ in 0..31 {
+        held.push(take(&admission, "acme", "checkout").await);
+    }
+    tokio::time::advance(SECOND * 59).await;
+    alerts.evaluate(&admission);
+    let full = "compartment-filling checkout database";
+    assert_eq!(names(&alerts), [full]);
+    tokio::time::advance(SECOND).await;
+    alerts.evaluate(&admission);
+    assert_eq!(names(&alerts), [full, "seats-borrowed rest database"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ pub enum KindName {
     BreakerOpen,
     /// Callers near a limit, or are beyond it.
     LimitNear,
-    /// A compartment sits on borrowed seats for too long.
+    /// Others have sat on seats of a compartment for too long.
     SeatsBorrowed,
 }
 

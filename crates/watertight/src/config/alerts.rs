@@ -30,7 +30,7 @@ pub(super) struct Alerts {
     hold: Option<Located<DurationText>>,
     /// How long requests may wait for seats, 1ms to 1h. Default: 100ms.
     queue_wait: Option<Located<DurationText>>,
-    /// How long a compartment may sit on a borrowed seat, 1ms to 1d. Default: 1m.
+    /// How long a seat may be lent to another compartment, 1ms to 1d. Default: 1m.
     borrowed_for: Option<Located<DurationText>>,
     /// Kinds of alerts that nobody wants to hear of. Default: none.
     #[serde(default)]

@@ -74,7 +74,7 @@ pub struct Alerting {
     pub hold_ms: u64,
     /// How long requests may wait for seats.
     pub queue_wait_ms: u64,
-    /// How long a compartment may sit on a borrowed seat.
+    /// How long a seat may be lent to another compartment.
     pub borrowed_for_ms: u64,
     /// Kinds of alerts that nobody wants to hear of.
     pub off: Vec<String>,
