@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use watertight_base::{CompartmentId, PoolId, ServiceId, Tick};
 
-use super::{Class, Compartment, Pools};
+use super::{
+    Class, Compartment, Pools,
+    layout::{Slot, Walls},
+};
 use crate::adaptive;
 
 /// A pool.
@@ -75,51 +78,60 @@ pub struct SlotView {
 }
 
 impl Pools {
-    /// All pools, in layout order.
+    /// All pools, in layout order. Looks at each pool, compartment and slot once.
     pub fn view(&self, now: Tick) -> Vec<PoolView> {
         let pools = self.layout.pools.iter().enumerate();
-        pools
+        let mut views: Vec<_> = pools
             .map(|(index, spec)| PoolView {
                 id: spec.id.clone(),
                 capacity: self.capacities[index].limit,
                 capacity_max: spec.capacity.get(),
                 adaptive: self.capacities[index].view(),
                 in_use: self.pools[index].in_use,
-                compartments: self.compartments_of(index, now),
+                compartments: Vec::new(),
             })
-            .collect()
+            .collect();
+        let mut slots: Vec<Vec<SlotView>> = vec![Vec::new(); self.layout.compartments.len()];
+        for (index, slot) in self.layout.slots.iter().enumerate() {
+            slots[slot.compartment].push(self.slot(index, slot, now));
+        }
+        for ((index, walls), slots) in self.layout.compartments.iter().enumerate().zip(slots) {
+            let state = &self.compartments[index];
+            let gone = walls.seats == 0 && state.occupancy.in_use + state.loans.lent() == 0;
+            if !gone {
+                let compartment = self.compartment(index, walls, slots, now);
+                views[walls.pool].compartments.push(compartment);
+            }
+        }
+        views
     }
 
-    fn compartments_of(&self, pool: usize, now: Tick) -> Vec<CompartmentView> {
-        let all = self.layout.compartments.iter().enumerate();
-        all.filter(|(index, walls)| {
-            let state = &self.compartments[*index];
-            let gone = walls.seats == 0 && state.occupancy.in_use + state.loans.lent() == 0;
-            walls.pool == pool && !gone
-        })
-        .map(|(index, walls)| {
-            let Compartment {
-                occupancy,
-                loans,
-                waiting,
-                ..
-            } = &self.compartments[index];
-            let slots = self.slots_of(index, now);
-            CompartmentView {
-                id: walls.id.clone(),
-                seats: self.compartments[index].seats,
-                in_use: occupancy.in_use,
-                borrowed: loans.borrowed(),
-                lent: loans.lent(),
-                longest_loan: loans.lent.front().map(|loan| now - loan.since),
-                waiting: *waiting,
-                longest_wait: slots.iter().filter_map(|slot| slot.longest_wait).max(),
-                is_reserve: walls.is_reserve,
-                seat_time: Duration::from_nanos(occupancy.seat_nanos(now)),
-                slots,
-            }
-        })
-        .collect()
+    fn compartment(
+        &self,
+        index: usize,
+        walls: &Walls,
+        slots: Vec<SlotView>,
+        now: Tick,
+    ) -> CompartmentView {
+        let Compartment {
+            occupancy,
+            loans,
+            waiting,
+            ..
+        } = &self.compartments[index];
+        CompartmentView {
+            id: walls.id.clone(),
+            seats: self.compartments[index].seats,
+            in_use: occupancy.in_use,
+            borrowed: loans.borrowed(),
+            lent: loans.lent(),
+            longest_loan: loans.lent.front().map(|loan| now - loan.since),
+            waiting: *waiting,
+            longest_wait: slots.iter().filter_map(|slot| slot.longest_wait).max(),
+            is_reserve: walls.is_reserve,
+            seat_time: Duration::from_nanos(occupancy.seat_nanos(now)),
+            slots,
+        }
     }
 
     fn longest_wait(&self, route: usize, now: Tick) -> Option<Duration> {
@@ -128,38 +140,33 @@ impl Pools {
         since.min().map(|since| now - since)
     }
 
-    fn slots_of(&self, compartment: usize, now: Tick) -> Vec<SlotView> {
-        let all = self.layout.slots.iter().enumerate();
-        all.filter(|(_, slot)| slot.compartment == compartment)
-            .map(|(index, slot)| {
-                let mut view = SlotView {
-                    service: slot.service.clone(),
-                    cap: slot.cap,
-                    in_use: self.slots[index].in_use,
-                    waiting: 0,
-                    longest_wait: None,
-                    seat_time: Duration::from_nanos(self.slots[index].seat_nanos(now)),
-                    granted: 0,
-                    wait_time: Duration::ZERO,
-                    shed: 0,
-                };
-                for route in Class::ALL.map(|class| self.layout.route(&slot.service, class)) {
-                    let Some(route) = route else { continue };
-                    let demands = &self.layout.routes[route].demands;
-                    if demands.iter().any(|demand| demand.slot == index) {
-                        let state = &self.routes[route];
-                        view.granted += state.counts.granted;
-                        view.wait_time += Duration::from_nanos(state.counts.wait_nanos);
-                        view.shed += state.counts.shed;
-                        if demands[0].slot == index {
-                            view.waiting += state.flows.waiting();
-                            let longest = self.longest_wait(route, now);
-                            view.longest_wait = view.longest_wait.max(longest);
-                        }
-                    }
+    fn slot(&self, index: usize, slot: &Slot, now: Tick) -> SlotView {
+        let mut view = SlotView {
+            service: slot.service.clone(),
+            cap: slot.cap,
+            in_use: self.slots[index].in_use,
+            waiting: 0,
+            longest_wait: None,
+            seat_time: Duration::from_nanos(self.slots[index].seat_nanos(now)),
+            granted: 0,
+            wait_time: Duration::ZERO,
+            shed: 0,
+        };
+        for route in Class::ALL.map(|class| self.layout.route(&slot.service, class)) {
+            let Some(route) = route else { continue };
+            let demands = &self.layout.routes[route].demands;
+            if demands.iter().any(|demand| demand.slot == index) {
+                let state = &self.routes[route];
+                view.granted += state.counts.granted;
+                view.wait_time += Duration::from_nanos(state.counts.wait_nanos);
+                view.shed += state.counts.shed;
+                if demands[0].slot == index {
+                    view.waiting += state.flows.waiting();
+                    let longest = self.longest_wait(route, now);
+                    view.longest_wait = view.longest_wait.max(longest);
                 }
-                view
-            })
-            .collect()
+            }
+        }
+        view
     }
 }
