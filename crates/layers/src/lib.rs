@@ -37,6 +37,8 @@
 //! ```
 
 mod admission;
+mod answer;
+mod breakers;
 pub mod client;
 mod clock;
 mod explain;
@@ -52,6 +54,7 @@ mod tower;
 mod view;
 
 pub use admission::{Admission, What};
+pub use breakers::{BreakerView, Modes, Order, ServiceBreakerView};
 pub use clock::Clock;
 pub use explain::{Explanation, LimitView};
 pub use limits::{Home, Pacer};
@@ -60,4 +63,4 @@ pub use quotas::{QuotaState, Quotas};
 pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{BreakerView, KeyedView, TenantCounts, TenantView};
+pub use view::{KeyedView, TenantCounts, TenantView};

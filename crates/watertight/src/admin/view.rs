@@ -4,6 +4,7 @@
 //! cannot disagree. Their names are a promise to users: fields are added, and never renamed. Units
 //! come last in names; points in time are RFC 3339 in UTC.
 
+mod breakers;
 mod config;
 mod explanation;
 mod health;
@@ -15,13 +16,14 @@ mod tenants;
 use std::time::Duration;
 
 pub use self::{
+    breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
     config::{Config, EffectivePlan},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
     status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
-    tenants::{Breaker, Breakers, Tenant, Tenants},
+    tenants::{Tenant, Tenants},
 };
 
 /// Whole milliseconds, rounded up: a caller that waits so long has waited enough.
