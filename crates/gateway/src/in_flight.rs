@@ -127,6 +127,7 @@ impl InFlight {
                 biased;
                 frame = timeout(silence_max, body.frame()) => frame,
                 () = relay.closed() => return self.record.cut_short(Fault::ClientGone),
+                _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
             let frame = match frame {
                 Ok(None) => break,
@@ -138,7 +139,12 @@ impl InFlight {
             if body.is_end_stream() {
                 return self.pass_last(frame, relay, silence_max).await;
             }
-            if !pass(self.pace.as_ref(), frame, &relay, silence_max).await {
+            let is_passed = tokio::select! {
+                biased;
+                is_passed = pass(self.pace.as_ref(), frame, &relay, silence_max) => is_passed,
+                _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
+            };
+            if !is_passed {
                 return self.record.cut_short(Fault::ClientGone);
             }
         }

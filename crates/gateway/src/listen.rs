@@ -24,10 +24,11 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
+use watertight_layers::runtimes::Crew;
 use watertight_plan::{ListenLimits, Listener, ListenerKind};
 
 use self::activity::{Activity, BusyBody, Watched};
-use crate::{Error, metrics::Metrics, runtimes::Threads, socket};
+use crate::{Error, metrics::Metrics, runtimes, socket};
 
 pub(crate) use self::stop::Stop;
 
@@ -55,7 +56,7 @@ pub struct Listening {
     address: SocketAddr,
     socket: std::net::TcpListener,
     go: watch::Sender<Phase>,
-    _threads: Option<Threads>,
+    _threads: Option<Crew>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,10 +111,12 @@ impl Listening {
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let threads = match listener.kind {
-            ListenerKind::Traffic { tier: Some(_), .. } => Some(Threads::start(&listener.name, 1)?),
+            ListenerKind::Traffic { tier: Some(_), .. } => {
+                Some(runtimes::start(&listener.name, 1)?)
+            }
             _ => None,
         };
-        let handle = threads.as_ref().map_or(front, Threads::handle);
+        let handle = threads.as_ref().map_or(front, Crew::handle);
         let (go, phase) = watch::channel(Phase::Bound);
         let shared = Arc::new(Shared {
             name: listener.name.clone(),

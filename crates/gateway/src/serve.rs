@@ -303,7 +303,12 @@ impl InFlight {
 
         let watch = &self.record.watch;
         let sent = upstreams.forward(request, path, now, self.deadline, watch);
-        let result = sent.instrument(self.span.clone()).await;
+        let sent = sent.instrument(self.span.clone());
+        let result = tokio::select! {
+            biased;
+            result = sent => result,
+            _ = self.permit.recalled() => Err(Fault::SeatRecalled),
+        };
         let result = result.map_err(|fault| match watch.error() {
             Some(BodyError::TooLarge) => Fault::TooLarge,
             Some(BodyError::Stalled) => Fault::RequestTimeout,
@@ -365,7 +370,10 @@ async fn answer(
         if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
             // Either end may break off; the tunnel is then over, which is no error of ours.
             let pace = in_flight.pace.as_ref();
-            let _ = tunnel(client, upstream, silence_max, pace).await;
+            tokio::select! {
+                _ = tunnel(client, upstream, silence_max, pace) => {}
+                _ = in_flight.permit.recalled() => in_flight.record.cut_short(Fault::SeatRecalled),
+            }
         }
         return;
     }

@@ -57,6 +57,18 @@ pub enum Error {
         /// The largest.
         most: u64,
     },
+    /// A compartment that keeps all its seats back.
+    #[error(
+        "compartment {compartment} keeps {head_room} of its {seats} seats as head-room: at least one must be left"
+    )]
+    NothingButHeadRoom {
+        /// The compartment.
+        compartment: CompartmentId,
+        /// Seats kept back.
+        head_room: u32,
+        /// The compartment's seats.
+        seats: u32,
+    },
     /// A period too short to be told apart from now.
     #[error("the period of a limit is 1ms or longer")]
     PeriodTooShort,

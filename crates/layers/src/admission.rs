@@ -24,6 +24,7 @@ use watertight_plan::Plan;
 use crate::{
     Clock, Permit, Quotas, Refusal,
     breakers::Breakers,
+    cohort::Dealer,
     health::Health,
     limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) keyed: Arc<Keyed>,
     pub(crate) health: Health,
     counts: Counts,
+    dealer: Dealer,
 }
 
 /// What a reload swaps whole.
@@ -113,6 +115,7 @@ impl Admission {
             reloading: Mutex::default(),
             metrics: Metrics::default(),
             counts,
+            dealer: Dealer::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -237,7 +240,7 @@ impl Admission {
             waited: Duration::ZERO,
             seated: now,
         };
-        match inner.seats.take(now, arrival(who, what)).await {
+        match inner.seats.take(now, inner.arrival(now, who, what)).await {
             Ok(seat) => {
                 permit.seat = Some(seat);
                 permit.seated = inner.clock.now();
@@ -264,6 +267,11 @@ impl Current {
 }
 
 impl Inner {
+    /// What limits decided so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// A request, as limits see it.
     pub(crate) fn asked<'a>(&self, plan: &'a Plan, who: &'a Who, what: What<'a>) -> Asked<'a> {
         let service = plan.services().get(what.service);
@@ -281,15 +289,16 @@ impl Inner {
             share: self.health.share(what.service),
         }
     }
-}
 
-pub(crate) fn arrival<'a>(who: &Who, what: What<'a>) -> Arrival<'a> {
-    Arrival {
-        service: what.service,
-        class: who.class,
-        tenant: who.lane.key,
-        weight: who.lane.terms.plan.weight,
-        deadline: what.deadline,
+    pub(crate) fn arrival<'a>(&self, now: Tick, who: &Who, what: What<'a>) -> Arrival<'a> {
+        Arrival {
+            service: what.service,
+            class: who.class,
+            owner: who.owner,
+            weight: who.lane.terms.plan.weight,
+            cohort: self.dealer.cohort(&self.clock, now, who),
+            deadline: what.deadline,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
     Admission, Home, QuotaState, Quotas, What, Who,
-    admission::{arrival, fields_of},
+    admission::fields_of,
     limits::{Applied, Asked},
 };
 
@@ -146,7 +146,10 @@ impl Admission {
                 .layout()
                 .compartment_of(what.service, who.class)
                 .cloned(),
-            seat: self.inner.seats.foresee(now, arrival(who, what)),
+            seat: self
+                .inner
+                .seats
+                .foresee(now, self.inner.arrival(now, who, what)),
         }
     }
 

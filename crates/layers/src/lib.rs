@@ -3,7 +3,9 @@
 //! **Decides** with [`Admission::admit`] whether a request may run: the tenant's own limits, the
 //! breakers, a seat in each pool. The [`Permit`] that it returns owns everything the request holds
 //! and gives it back when it is dropped. [`AdmissionLayer`] puts that in front of a tower service.
-//! What a well-behaved caller does is in [`client`].
+//! A [`Bulkhead`] is the same for what a program uses itself: a named pool with a size, in one line.
+//! [`runtimes`] keep background work off the threads of requests. What a well-behaved caller does is
+//! in [`client`].
 //!
 //! **Does not care** about proxying, configuration files or where tenants come from.
 //!
@@ -37,10 +39,13 @@
 //! ```
 
 mod admission;
+mod alerts;
 mod answer;
 mod breakers;
+mod bulkhead;
 pub mod client;
 mod clock;
+mod cohort;
 mod explain;
 mod health;
 mod limits;
@@ -48,13 +53,16 @@ mod metrics;
 mod permit;
 mod quotas;
 mod refusal;
+pub mod runtimes;
 mod seats;
 mod tenants;
 mod tower;
 mod view;
 
 pub use admission::{Admission, What};
+pub use alerts::{ALERT_LABELS, Alerts};
 pub use breakers::{BreakerView, Modes, Order, ServiceBreakerView};
+pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
 pub use explain::{Explanation, LimitView};
 pub use limits::{Home, Pacer};

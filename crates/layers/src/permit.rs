@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, LimitId, ServiceId, Tick};
+use watertight_base::{CompartmentId, LimitId, Reason, ServiceId, Tick};
 use watertight_guard::{
     breaker::{Leave, Outcome},
     throttle::InFlightCount,
@@ -10,7 +10,7 @@ use watertight_guard::{
 use watertight_plan::{Excess, Fallback};
 
 use crate::{
-    Pacer, Quotas,
+    Pacer, Quotas, Refusal,
     admission::Inner,
     limits::Charged,
     seats::SeatGuard,
@@ -113,6 +113,21 @@ impl Permit {
     /// nothing about how its service is doing.
     pub fn was_paced(&mut self, span: Duration) {
         self.seated = self.seated + span;
+    }
+
+    /// Waits until one of the request's seats is wanted back by the compartment that lent it, which
+    /// is said once: the request should then end, with the refusal that this returns. Where nothing
+    /// is lent it waits for ever.
+    pub async fn recalled(&mut self) -> Refusal {
+        match &mut self.seat {
+            Some(seat) => seat.recalled().await,
+            None => std::future::pending().await,
+        }
+        Refusal {
+            tenant: Some(self.who.tenant.clone()),
+            compartment: self.compartment.clone(),
+            ..Refusal::early(Reason::Shed)
+        }
     }
 
     /// The compartment that the request sits in (of the first pool that its service uses).

@@ -139,9 +139,19 @@ where
                     return Ok(answer.map(refused_body));
                 }
             };
-            let answer = match poll_fn(|context| inner.poll_ready(context)).await {
-                Ok(()) => inner.call(Request::from_parts(head, body)).await,
-                Err(error) => Err(error),
+            let method = head.method.clone();
+            let call = async {
+                match poll_fn(|context| inner.poll_ready(context)).await {
+                    Ok(()) => inner.call(Request::from_parts(head, body)).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let answer = tokio::select! {
+                biased;
+                answer = call => answer,
+                refusal = permit.recalled() => {
+                    return Ok(refusal.into_response::<Vec<u8>>(&method).map(refused_body));
+                }
             };
             match answer {
                 Ok(response) => {

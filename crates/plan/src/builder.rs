@@ -12,8 +12,8 @@ use watertight_guard::{
 };
 
 use crate::{
-    Across, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes, Service,
-    Tenant, TenantPlan, Throttling, Unknown,
+    Across, Alerting, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes,
+    Service, Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -28,6 +28,7 @@ pub struct Builder {
     pools: Vec<PoolSpec>,
     declared: Vec<PoolId>,
     alerts: BTreeMap<PoolId, Percent>,
+    alerting: Alerting,
     limits: Vec<Limit>,
     throttling: Throttling,
     health: Option<health::Settings>,
@@ -45,6 +46,7 @@ impl Default for Builder {
             pools: Vec::new(),
             declared: Vec::new(),
             alerts: BTreeMap::new(),
+            alerting: Alerting::default(),
             limits: Vec::new(),
             throttling: Throttling::default(),
             health: Some(health::Settings::default()),
@@ -145,6 +147,12 @@ impl Builder {
         self
     }
 
+    /// Says when somebody is told that something fills up, and where.
+    pub fn alerting(mut self, alerting: Alerting) -> Self {
+        self.alerting = alerting;
+        self
+    }
+
     /// Everything that keeps the plan from being built, as far as one thing does not hide another.
     pub fn problems(&self) -> Vec<Error> {
         let mut problems = Vec::new();
@@ -169,6 +177,7 @@ impl Builder {
             return Err(first);
         }
         self.add_own_compartments()?;
+        self.say_tiers();
         let mut routes = Routes::default();
         for service in &self.services {
             for route in &service.routes {
@@ -221,6 +230,7 @@ impl Builder {
             declared: self.declared,
             segments,
             alerts,
+            alerting: self.alerting,
             limits: self.limits,
             throttling: self.throttling,
             health: self.health,
@@ -443,6 +453,22 @@ impl Builder {
     fn has_own_pool(&self, service: &Service) -> bool {
         let ours = |used: &PoolId| self.pools.iter().any(|pool| pool.id == *used);
         !service.uses.iter().any(ours)
+    }
+
+    /// A compartment is as critical as the most critical of its services.
+    fn say_tiers(&mut self) {
+        let services = &self.services;
+        let compartments = self
+            .pools
+            .iter_mut()
+            .flat_map(|pool| &mut pool.compartments);
+        for compartment in compartments {
+            let sits = |service: &&Service| compartment.services.contains(&service.id);
+            let tiers = services.iter().filter(sits).map(|service| service.tier);
+            if let Some(tier) = tiers.min() {
+                compartment.tier = tier;
+            }
+        }
     }
 
     /// Gives each service that uses no pool of ours a pool of its own, called like the service.

@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod alerting;
 mod builder;
 mod error;
 mod identity;
@@ -38,6 +39,7 @@ use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
 use watertight_guard::{health, pool::Layout};
 
+pub use alerting::{Alerting, Webhook};
 pub use builder::Builder;
 pub use error::Error;
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
@@ -64,6 +66,7 @@ pub struct Plan {
     pub(crate) declared: Vec<PoolId>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) alerts: BTreeMap<PoolId, Percent>,
+    pub(crate) alerting: Alerting,
     pub(crate) limits: Vec<Limit>,
     pub(crate) throttling: Throttling,
     pub(crate) health: Option<health::Settings>,
@@ -148,5 +151,16 @@ impl Plan {
     /// should look.
     pub fn alerts(&self) -> &BTreeMap<PoolId, Percent> {
         &self.alerts
+    }
+
+    /// The share of `pool` from which on somebody should look.
+    pub fn alert_of(&self, pool: &PoolId) -> Percent {
+        // The builder gives every pool one.
+        self.alerts.get(pool).copied().unwrap_or(Percent::WHOLE)
+    }
+
+    /// When somebody is told that something fills up, and where.
+    pub fn alerting(&self) -> &Alerting {
+        &self.alerting
     }
 }

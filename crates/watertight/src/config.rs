@@ -10,6 +10,7 @@
 //!
 //! A configuration is used whole or not at all. Nothing of the text is kept once it is read.
 
+mod alerts;
 mod api_keys;
 mod breaker;
 mod class;
@@ -268,6 +269,9 @@ fn read_tables(
     }
     if let Some(health) = document.health.read(findings) {
         builder = builder.health(health);
+    }
+    if let Some(alerting) = document.alerts.read(files, findings) {
+        builder = builder.alerting(alerting);
     }
     for listener in listen::read(&document.listen, files, findings) {
         builder = builder.listener(listener);

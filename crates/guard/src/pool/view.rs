@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watertight_base::{CompartmentId, PoolId, ServiceId, Tick};
 
-use super::{Class, Pools};
+use super::{Class, Compartment, Pools};
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +28,16 @@ pub struct CompartmentView {
     pub seats: u32,
     /// Seats that are held.
     pub in_use: u32,
+    /// Seats of others that are among those held.
+    pub borrowed: u32,
+    /// Own seats that others sit on, beside those held.
+    pub lent: u32,
+    /// For how long the longest of those has been lent.
+    pub longest_loan: Option<Duration>,
     /// Requests that wait here.
     pub waiting: u32,
+    /// How long the longest of them has waited.
+    pub longest_wait: Option<Duration>,
     /// Whether it is the pool's reserve.
     pub is_reserve: bool,
     /// Seats held × time, so far.
@@ -49,12 +57,16 @@ pub struct SlotView {
     pub in_use: u32,
     /// Its requests that wait here.
     pub waiting: u32,
+    /// How long the longest of them has waited.
+    pub longest_wait: Option<Duration>,
     /// Seats held × time, so far.
     pub seat_time: Duration,
     /// Requests seated so far.
     pub granted: u64,
     /// Time that they waited for that, added up.
     pub wait_time: Duration,
+    /// Requests so far that were left out because their tenants asked for more than they got.
+    pub shed: u64,
 }
 
 impl Pools {
@@ -74,19 +86,39 @@ impl Pools {
     fn compartments_of(&self, pool: usize, now: Tick) -> Vec<CompartmentView> {
         let all = self.layout.compartments.iter().enumerate();
         all.filter(|(index, walls)| {
-            let gone = walls.seats == 0 && self.compartments[*index].occupancy.in_use == 0;
+            let state = &self.compartments[*index];
+            let gone = walls.seats == 0 && state.occupancy.in_use + state.loans.lent() == 0;
             walls.pool == pool && !gone
         })
-        .map(|(index, walls)| CompartmentView {
-            id: walls.id.clone(),
-            seats: walls.seats,
-            in_use: self.compartments[index].occupancy.in_use,
-            waiting: self.compartments[index].waiting,
-            is_reserve: walls.is_reserve,
-            seat_time: Duration::from_nanos(self.compartments[index].occupancy.seat_nanos(now)),
-            slots: self.slots_of(index, now),
+        .map(|(index, walls)| {
+            let Compartment {
+                occupancy,
+                loans,
+                waiting,
+                ..
+            } = &self.compartments[index];
+            let slots = self.slots_of(index, now);
+            CompartmentView {
+                id: walls.id.clone(),
+                seats: walls.seats,
+                in_use: occupancy.in_use,
+                borrowed: loans.borrowed(),
+                lent: loans.lent(),
+                longest_loan: loans.lent.front().map(|loan| now - loan.since),
+                waiting: *waiting,
+                longest_wait: slots.iter().filter_map(|slot| slot.longest_wait).max(),
+                is_reserve: walls.is_reserve,
+                seat_time: Duration::from_nanos(occupancy.seat_nanos(now)),
+                slots,
+            }
         })
         .collect()
+    }
+
+    fn longest_wait(&self, route: usize, now: Tick) -> Option<Duration> {
+        let heads = self.routes[route].flows.heads();
+        let since = heads.filter_map(|ticket| Some(self.waiters.get(&ticket)?.since));
+        since.min().map(|since| now - since)
     }
 
     fn slots_of(&self, compartment: usize, now: Tick) -> Vec<SlotView> {
@@ -98,9 +130,11 @@ impl Pools {
                     cap: slot.cap,
                     in_use: self.slots[index].in_use,
                     waiting: 0,
+                    longest_wait: None,
                     seat_time: Duration::from_nanos(self.slots[index].seat_nanos(now)),
                     granted: 0,
                     wait_time: Duration::ZERO,
+                    shed: 0,
                 };
                 for route in Class::ALL.map(|class| self.layout.route(&slot.service, class)) {
                     let Some(route) = route else { continue };
@@ -109,8 +143,11 @@ impl Pools {
                         let state = &self.routes[route];
                         view.granted += state.counts.granted;
                         view.wait_time += Duration::from_nanos(state.counts.wait_nanos);
+                        view.shed += state.counts.shed;
                         if demands[0].slot == index {
                             view.waiting += state.flows.waiting();
+                            let longest = self.longest_wait(route, now);
+                            view.longest_wait = view.longest_wait.max(longest);
                         }
                     }
                 }

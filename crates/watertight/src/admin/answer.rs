@@ -20,16 +20,19 @@ use super::{
     Room, health as readiness, openapi,
     problem::Problem,
     view::{
-        BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded, ServiceBreaker,
-        Services, Status, Tenants,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
     },
 };
+use crate::alerts::{KindName, runbook};
 
 type TheRoom = State<Arc<Room>>;
 
 /// The media type of metrics.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// The media type of pages.
+pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
 /// The longest page, in rows.
 const LIMIT_MAX: usize = 1_000;
 
@@ -102,6 +105,13 @@ pub(super) struct Asker {
     key: Option<String>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// The kind of the alert.
+    alert: KindName,
+}
+
 fn limit_default() -> usize {
     100
 }
@@ -137,6 +147,15 @@ pub(super) async fn status(State(room): TheRoom, _: Asked<Nothing>) -> Json<Stat
 pub(super) async fn health(State(room): TheRoom, _: Asked<Nothing>) -> Json<Healths> {
     let health = room.node.gateway().admission().health();
     Json(Healths::from(&*health))
+}
+
+pub(super) async fn alerts(State(room): TheRoom, _: Asked<Nothing>) -> Json<Alerts> {
+    Json(Alerts::of(&room.node))
+}
+
+pub(super) async fn runbook(Asked(which): Asked<Which>) -> impl IntoResponse {
+    let page = runbook::page(which.alert.into());
+    ([(header::CONTENT_TYPE, MARKDOWN)], page)
 }
 
 pub(super) async fn services(State(room): TheRoom, _: Asked<Nothing>) -> Json<Services> {

@@ -10,10 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     Room,
-    answer::{self, Asker, First, Health, Nothing, OPEN_METRICS, Page, TEXT},
+    answer::{self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which},
     view::{
-        BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded, ServiceBreaker,
-        Services, Status, Tenants,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
     },
 };
 
@@ -58,7 +58,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 15] = [
+pub(super) const ROUTES: [Route; 17] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -99,6 +99,21 @@ pub(super) const ROUTES: [Route; 15] = [
             "How the node and its services are doing, and how much of the limits is in force",
             || get(answer::health),
         )
+    },
+    Route {
+        answer: Answer::Json(shape::<Alerts>),
+        ..read(
+            "/v1/alerts",
+            "The alerts that fire, those that are over of late, and how telling of them goes",
+            || get(answer::alerts),
+        )
+    },
+    Route {
+        query: shape::<Which>,
+        answer: Answer::Text(MARKDOWN),
+        ..read("/v1/runbook", "What to do about an alert", || {
+            get(answer::runbook)
+        })
     },
     Route {
         answer: Answer::Json(shape::<Services>),

@@ -4,6 +4,7 @@
 //! cannot disagree. Their names are a promise to users: fields are added, and never renamed. Units
 //! come last in names; points in time are RFC 3339 in UTC.
 
+mod alerts;
 mod breakers;
 mod config;
 mod explanation;
@@ -16,6 +17,7 @@ mod tenants;
 use std::time::Duration;
 
 pub use self::{
+    alerts::{Alert, Alerts, Webhook},
     breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
     config::{Config, EffectivePlan},
     explanation::{Check, Explanation, Outcome, Place},

@@ -61,10 +61,11 @@ breaker = { minimum_number_of_calls = 1, slow_call_duration_threshold = "1ms" }
 cost_header = "x-cost"
 throttle = [{ name = "less", routes = ["/less"], limit = 1, per = "365d", excess = "degrade", fallback = { body = "[]" } }]
 [pools.database]
-capacity = 1
+capacity = 2
 [pools.database.compartments.shop]
 services = ["shop"]
-seats = 1
+seats = 2
+caps = { shop = 1 }
 "#;
 /// The second one is beyond a limit, and is served less.
 const REQUESTS: [&[u8]; 2] = [REQUEST, REQUEST];
@@ -99,6 +100,7 @@ async fn exercised() -> anyhow::Result<String> {
         stream.read_to_end(&mut Vec::new()).await?;
     }
     trip_a_breaker(&node).await?;
+    node.alarm().look(node.gateway());
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {
         let text = node.metrics();

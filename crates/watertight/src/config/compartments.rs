@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watertight_base::{Seats, ServiceId};
-use watertight_guard::pool::CompartmentSpec;
+use watertight_guard::pool::{CompartmentSpec, Lend};
 
 use super::{
     duration::{self, DurationText, HOUR},
@@ -34,6 +34,18 @@ pub(super) struct Compartment {
     queue_total: Option<u32>,
     /// The longest time a request waits for a seat, 0s to 1h. Default: 1s.
     max_wait: Option<Located<DurationText>>,
+    /// How long requests of a tenant wait at most once its queue has not been empty for `max_wait`,
+    /// so that those which are served are fresh, 1ms to 1h. Default: 50ms.
+    wait_target: Option<Located<DurationText>>,
+    /// Whether seats that stand idle here may be lent to every other compartment of the pool (true)
+    /// or to none (false). Default: tiers 2 and 3 lend to each other, tier 1 lends nothing.
+    lend: Option<bool>,
+    /// Seats that are kept: never lent, and never given to a tenant that already sits here and whose
+    /// requests are slow. Fewer than `seats`. Default: an eighth of the seats.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    head_room: Option<u32>,
+    /// For how long a lent seat may stay away when it is wanted back, 0s to 1h. Default: 1s.
+    borrow_max: Option<Located<DurationText>>,
 }
 
 /// The most seats that a service may hold.
@@ -76,16 +88,38 @@ impl Compartment {
             Duration::ZERO..=HOUR,
             findings,
         );
+        let wait_target = duration::or_default(
+            self.wait_target.as_ref(),
+            CompartmentSpec::WAIT_TARGET_DEFAULT,
+            Duration::from_millis(1)..=HOUR,
+            findings,
+        );
+        let borrow_max = duration::or_default(
+            self.borrow_max.as_ref(),
+            CompartmentSpec::BORROW_MAX_DEFAULT,
+            Duration::ZERO..=HOUR,
+            findings,
+        );
+        let seats = seats?;
+        let lend = match self.lend {
+            None => Lend::ByTier,
+            Some(true) => Lend::Everybody,
+            Some(false) => Lend::Nobody,
+        };
         Some(CompartmentSpec {
-            id: id?,
-            services,
-            seats: seats?,
             caps,
             queue: self.queue.unwrap_or(CompartmentSpec::QUEUE_DEFAULT),
             queue_total: self
                 .queue_total
                 .unwrap_or(CompartmentSpec::QUEUE_TOTAL_DEFAULT),
             max_wait: max_wait?,
+            wait_target: wait_target?,
+            lend,
+            head_room: self
+                .head_room
+                .unwrap_or(CompartmentSpec::head_room_default(seats)),
+            borrow_max: borrow_max?,
+            ..CompartmentSpec::new(id?, seats, services)
         })
     }
 }

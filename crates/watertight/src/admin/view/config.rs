@@ -59,6 +59,29 @@ pub struct EffectivePlan {
     pub pools: BTreeMap<String, Walls>,
     /// Pools that are mapped and audited only.
     pub declared_pools: Vec<String>,
+    /// When somebody is told that something fills up, and where.
+    pub alerts: Alerting,
+}
+
+/// When somebody is told that something fills up, and where.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Alerting {
+    /// How often everything is looked at.
+    pub every_ms: u64,
+    /// How long something must be at its mark before its alert fires.
+    pub after_ms: u64,
+    /// How long it must be well before its alert is over.
+    pub hold_ms: u64,
+    /// How long requests may wait for seats.
+    pub queue_wait_ms: u64,
+    /// How long a seat may be lent to another compartment.
+    pub borrowed_for_ms: u64,
+    /// Kinds of alerts that nobody wants to hear of.
+    pub off: Vec<String>,
+    /// Where the webhook is, without its path.
+    pub webhook: Option<String>,
+    /// How often it is told again of what still fires.
+    pub repeat_ms: Option<u64>,
 }
 
 /// What a listener takes.
@@ -159,6 +182,14 @@ pub struct Walled {
     pub queue_total: u32,
     /// The longest wait for a seat.
     pub max_wait_ms: u64,
+    /// How long requests of a tenant wait whose queue has not been empty for as long as that.
+    pub wait_target_ms: u64,
+    /// Who may borrow seats that stand idle: `by-tier`, `everybody` or `nobody`.
+    pub lend: String,
+    /// Seats that are kept from borrowers and from tenants that are slow.
+    pub head_room: u32,
+    /// For how long a lent seat may stay away when it is wanted back.
+    pub borrow_max_ms: u64,
 }
 
 impl Config {
@@ -197,6 +228,7 @@ impl From<&Plan> for EffectivePlan {
                 .map(|(id, service)| (id.to_string(), Calls::from(&**service)))
                 .collect(),
             pools: pools(plan),
+            alerts: Alerting::from(plan.alerting()),
             declared_pools: plan
                 .declared_pools()
                 .iter()
@@ -301,6 +333,10 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
                 queue: part.queue,
                 queue_total: part.queue_total,
                 max_wait_ms: milliseconds(part.max_wait),
+                wait_target_ms: milliseconds(part.wait_target),
+                lend: part.lend.label().to_owned(),
+                head_room: part.head_room,
+                borrow_max_ms: milliseconds(part.borrow_max),
             };
             (part.id.to_string(), walled)
         });
@@ -314,4 +350,24 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
         (pool.id.to_string(), walls)
     });
     pools.collect()
+}
+
+impl From<&watertight_plan::Alerting> for Alerting {
+    fn from(alerting: &watertight_plan::Alerting) -> Self {
+        let webhook = alerting.webhook.as_ref();
+        Self {
+            every_ms: milliseconds(alerting.every),
+            after_ms: milliseconds(alerting.board.after),
+            hold_ms: milliseconds(alerting.board.hold),
+            queue_wait_ms: milliseconds(alerting.queue_wait),
+            borrowed_for_ms: milliseconds(alerting.borrowed_for),
+            off: alerting
+                .off
+                .iter()
+                .map(|kind| kind.label().to_owned())
+                .collect(),
+            webhook: webhook.map(|webhook| format!("http://{}", webhook.authority())),
+            repeat_ms: webhook.map(|webhook| milliseconds(webhook.repeat)),
+        }
+    }
 }

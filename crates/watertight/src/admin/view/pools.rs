@@ -1,5 +1,7 @@
 //! The pools: how many seats there are, who holds them, and who waits.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_guard::pool::{CompartmentView, PoolView, SlotView};
@@ -40,8 +42,16 @@ pub struct Compartment {
     pub seats: u32,
     /// Seats that are held.
     pub in_use: u32,
+    /// Seats of other compartments that are among those held.
+    pub borrowed: u32,
+    /// Own seats that other compartments sit on.
+    pub lent: u32,
+    /// For how long the longest of those has been lent.
+    pub longest_loan_ms: Option<f64>,
     /// Requests that wait here.
     pub waiting: u32,
+    /// How long the longest of them has waited.
+    pub longest_wait_ms: Option<f64>,
     /// Whether only requests of class `operations` sit here.
     pub reserve: bool,
     /// The share of its seats that is held.
@@ -71,6 +81,8 @@ pub struct Slot {
     pub granted: u64,
     /// How long they waited for that, on average.
     pub mean_wait_ms: f64,
+    /// Requests left out so far because their tenants asked for more than they got.
+    pub shed: u64,
 }
 
 impl Pools {
@@ -99,7 +111,11 @@ impl From<&CompartmentView> for Compartment {
             compartment: view.id.to_string(),
             seats: view.seats,
             in_use: view.in_use,
+            borrowed: view.borrowed,
+            lent: view.lent,
+            longest_loan_ms: view.longest_loan.map(milliseconds),
             waiting: view.waiting,
+            longest_wait_ms: view.longest_wait.map(milliseconds),
             reserve: view.is_reserve,
             utilisation_percent: percent(view.in_use, view.seats),
             seat_seconds: seconds(view.seat_time),
@@ -121,6 +137,11 @@ impl From<&SlotView> for Slot {
             seat_seconds: seconds(view.seat_time),
             granted: view.granted,
             mean_wait_ms: (mean_ms * 1_000.0).round() / 1_000.0,
+            shed: view.shed,
         }
     }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }
