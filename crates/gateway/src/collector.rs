@@ -1,6 +1,8 @@
 //! Metrics that are read from the views at the moment of a scrape, so that they cannot disagree with
 //! what status shows.
 
+mod breakers;
+
 use std::{fmt, sync::Weak, time::Duration};
 
 use prometheus_client::{
@@ -42,6 +44,7 @@ impl Collector for Collected {
         encode_spans(&mut encoder, &pools, plan.alerting())?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
+        breakers::encode(&mut encoder, &shared.admission.service_breakers())?;
         encode_health(&mut encoder, &shared.admission.health())?;
         let cluster = shared.admission.cluster().unwrap_or_default();
         encode_cluster(&mut encoder, &cluster)?;
@@ -346,16 +349,11 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
             })
         })
     };
-    let state = |state| match state {
-        State::Closed => 0,
-        State::HalfOpen => 1,
-        State::Open => 2,
-    };
     gauges(
         encoder,
         "watertight_upstream_breaker_state",
         "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
-        upstreams().map(|(labels, upstream)| (labels, state(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, number_of(upstream.breaker))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
@@ -414,6 +412,15 @@ fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) ->
         "Answers that could be kept, by result: kept, or full when there was no room",
         by("result", [("kept", view.kept), ("full", view.not_kept)]),
     )
+}
+
+/// The state of a breaker as a number.
+const fn number_of(state: State) -> i64 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    }
 }
 
 fn gauges(

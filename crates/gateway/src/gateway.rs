@@ -94,7 +94,7 @@ impl Gateway {
             log: log.map_err(Error::Threads)?,
             metrics: Metrics::new(node.metrics.tenant_label_max),
         };
-        let current = Current::new(&plan, None, clock)?;
+        let current = Current::new(&plan, None, clock, &admission.breaker_modes())?;
         let shared = Arc::new(Shared {
             clock,
             admission,
@@ -124,7 +124,10 @@ impl Gateway {
     /// [`Error`] as for [`Gateway::start`].
     pub fn reload(&self, plan: Arc<Plan>) -> Result<(), Error> {
         let shared = &self.shared;
-        let current = Current::new(&plan, Some(&shared.current.load()), shared.clock)?;
+        let current = {
+            let (before, modes) = (shared.current.load(), shared.admission.breaker_modes());
+            Current::new(&plan, Some(&before), shared.clock, &modes)?
+        };
         let opened = self.open_new(&plan)?;
         let log_open = plan.node().log.access == AccessLogPlan::Stdout;
         shared

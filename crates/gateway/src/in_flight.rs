@@ -7,11 +7,12 @@
 //! free, so that the database behind never sees more than the seats allow.
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
-use watertight_guard::breaker::Outcome;
+use watertight_guard::breaker::CallError;
 use watertight_layers::{Clock, Permit};
 
 use crate::{
@@ -57,23 +58,19 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     /// Says how the service answered, or that it did not.
-    pub(crate) fn answered(&mut self, result: &Result<u16, Fault>) {
+    pub(crate) fn answered(&mut self, result: Result<&Response<Incoming>, Fault>) {
         match result {
-            Ok(status) => {
-                self.record.answered(*status);
-                let failed = *status >= 500;
-                let outcome = if failed {
-                    Outcome::Failure
-                } else {
-                    Outcome::Success
-                };
-                self.permit.set_outcome(outcome);
+            Ok(response) => {
+                self.record.answered(response.status().as_u16());
+                self.permit.answered(response.status(), response.headers());
             }
             Err(fault) => {
-                self.record.failed(*fault);
-                // What ails the upstream is its own breaker's affair.
-                if *fault == Fault::UpstreamTimeout {
-                    self.permit.set_outcome(Outcome::Failure);
+                self.record.failed(fault);
+                match fault {
+                    Fault::UpstreamConnect => self.permit.failed(CallError::Connect),
+                    Fault::UpstreamReset => self.permit.failed(CallError::Reset),
+                    Fault::UpstreamTimeout => self.permit.failed(CallError::Timeout),
+                    _ => {}
                 }
             }
         }
@@ -135,8 +132,8 @@ impl InFlight {
             let frame = match frame {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => return self.record.cut_short(Fault::UpstreamReset),
-                Err(_) => return self.record.cut_short(Fault::UpstreamTimeout),
+                Ok(Some(Err(_))) => return self.broke_off(Fault::UpstreamReset),
+                Err(_) => return self.broke_off(Fault::UpstreamTimeout),
             };
             self.came(&frame);
             if body.is_end_stream() {
@@ -183,8 +180,18 @@ impl InFlight {
         keep(upstream).await;
     }
 
+    /// The service did not finish its answer. For breakers that is a reset, silence too: the answer
+    /// itself came in time.
+    fn broke_off(&mut self, fault: Fault) {
+        self.record.cut_short(fault);
+        self.permit.failed(CallError::Reset);
+    }
+
     /// Notes what came of the answer's body.
     fn came(&mut self, frame: &Frame<Bytes>) {
+        if frame.is_trailers() {
+            self.permit.ended(frame.trailers_ref());
+        }
         self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.capture.as_mut().is_some_and(|copy| !copy.take(frame)) {
             self.capture = None;
@@ -193,6 +200,7 @@ impl InFlight {
 
     /// All of the answer came.
     pub(crate) fn is_whole(&mut self) {
+        self.permit.ended(None);
         if let Some(copy) = self.capture.take() {
             copy.finish(self.clock.now());
         }

@@ -317,9 +317,8 @@ impl InFlight {
             None => fault,
         });
         self.permit.was_paced(watch.paced());
-        let status = result.as_ref();
-        let status = status.map(|(response, _)| response.status().as_u16());
-        self.answered(&status.map_err(|fault| *fault));
+        let answer = result.as_ref().map(|(response, _)| response);
+        self.answered(answer.map_err(|fault| *fault));
         result
     }
 }
@@ -380,7 +379,7 @@ async fn answer(
     }
     if switching {
         // Nobody asked for it.
-        in_flight.answered(&Err(Fault::UpstreamReset));
+        in_flight.answered(Err(Fault::UpstreamReset));
         let _ = reply.send(Fault::UpstreamReset.into_response());
         return;
     }
@@ -393,7 +392,7 @@ async fn answer(
             return keep(upstream).await;
         }
         Gathered::Broken => {
-            in_flight.answered(&Err(Fault::UpstreamReset));
+            in_flight.answered(Err(Fault::UpstreamReset));
             let _ = reply.send(Fault::UpstreamReset.into_response());
             return;
         }

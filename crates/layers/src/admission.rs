@@ -6,7 +6,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use http::HeaderName;
 use prometheus_client::registry::Registry;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
-    breaker::{Outcome, Pass, Settings, Table},
+    breaker::Outcome,
     pool::{Arrival, PoolView},
     throttle::lease::Cluster,
 };
@@ -23,6 +23,7 @@ use watertight_plan::Plan;
 
 use crate::{
     Clock, Permit, Quotas, Refusal,
+    breakers::Breakers,
     cohort::Dealer,
     health::Health,
     limits::{Asked, Counts, Keyed, LessFields},
@@ -69,7 +70,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) current: ArcSwap<Current>,
     pub(crate) seats: Arc<Seats>,
-    breakers: Mutex<Table>,
+    pub(crate) breakers: Breakers,
     /// Held during a reload: of two at once, one wins with plan and layout.
     reloading: Mutex<()>,
     metrics: Metrics,
@@ -110,7 +111,7 @@ impl Admission {
             health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
             current: ArcSwap::from_pointee(Current::new(plan, tenants)),
-            breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
+            breakers: Breakers::new(secret()),
             reloading: Mutex::default(),
             metrics: Metrics::default(),
             counts,
@@ -180,6 +181,7 @@ impl Admission {
     /// Adds the metrics of admission to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         self.inner.metrics.register(registry);
+        self.inner.breakers.metrics.register(registry);
         self.inner.counts.register(registry);
     }
 
@@ -215,8 +217,8 @@ impl Admission {
         } else {
             now
         };
-        let pass = match inner.acquire(&plan, who, what, now) {
-            Ok(pass) => pass,
+        let leave = match inner.acquire(&plan, who, what, now) {
+            Ok(leave) => leave,
             Err(retry_after) => {
                 charged.refund(now);
                 return Err(refuse(Reason::BreakerOpen, retry_after, charged.quotas()));
@@ -227,8 +229,10 @@ impl Admission {
             inner: Arc::clone(inner),
             who: who.clone(),
             service: what.service.clone(),
-            pass,
+            leave,
             outcome: Outcome::Ignored,
+            took: None,
+            awaits_trailers: false,
             seat: None,
             charged,
             _in_flight: in_flight,
@@ -263,35 +267,9 @@ impl Current {
 }
 
 impl Inner {
-    pub(crate) fn breakers(&self) -> MutexGuard<'_, Table> {
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What limits decided so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
-    }
-
-    /// Tells the breaker of a tenant and a service how a call went.
-    pub(crate) fn record(
-        &self,
-        who: &Who,
-        service: &ServiceId,
-        pass: Option<Pass>,
-        outcome: Outcome,
-    ) {
-        let current = self.current.load();
-        let Some(settings) = settings_of(&current.plan, service) else {
-            return;
-        };
-        let key = who.lane.key;
-        let changed =
-            self.breakers()
-                .record(self.clock.now(), service, key, &settings, pass, outcome);
-        if let Some(state) = changed {
-            self.metrics.breaker_changed(service, state);
-            tracing::warn!(tenant = %who.tenant, %service, state = state.label(), "breaker");
-        }
     }
 
     /// A request, as limits see it.
@@ -322,28 +300,6 @@ impl Inner {
             deadline: what.deadline,
         }
     }
-
-    fn acquire(
-        &self,
-        plan: &Plan,
-        who: &Who,
-        what: What<'_>,
-        now: Tick,
-    ) -> Result<Option<Pass>, Duration> {
-        if let Some(wait) = what.held_back {
-            return Err(wait);
-        }
-        match settings_of(plan, what.service) {
-            Some(settings) => self
-                .breakers()
-                .acquire(now, what.service, who.lane.key, &settings),
-            None => Ok(None),
-        }
-    }
-}
-
-pub(crate) fn settings_of(plan: &Plan, service: &ServiceId) -> Option<Settings> {
-    plan.services().get(service).map(|service| service.breaker)
 }
 
 /// Which header fields tell what is left.

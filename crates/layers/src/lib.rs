@@ -40,6 +40,8 @@
 
 mod admission;
 mod alerts;
+mod answer;
+mod breakers;
 mod bulkhead;
 pub mod client;
 mod clock;
@@ -59,6 +61,7 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use alerts::{ALERT_LABELS, Alerts};
+pub use breakers::{BreakerView, Modes, Order, ServiceBreakerView};
 pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
 pub use explain::{Explanation, LimitView};
@@ -68,4 +71,4 @@ pub use quotas::{QuotaState, Quotas};
 pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{BreakerView, KeyedView, TenantCounts, TenantView};
+pub use view::{KeyedView, TenantCounts, TenantView};

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use watertight_base::{PoolId, ServiceId, Tier};
-use watertight_guard::breaker::Settings;
+use watertight_guard::breaker::{Classifier, Settings};
 
 use crate::Limit;
 
@@ -28,6 +28,8 @@ pub struct Service {
     pub response_buffer_bytes: usize,
     /// When calls are held back.
     pub breaker: Settings,
+    /// Which answers are failures, for breakers.
+    pub classifier: Classifier,
     /// The shared resources that it uses; empty: a compartment of its own.
     pub uses: Vec<PoolId>,
     /// Limits on requests for it.
@@ -102,6 +104,7 @@ impl Service {
             upstream_connections: Self::UPSTREAM_CONNECTIONS_DEFAULT,
             response_buffer_bytes: Self::RESPONSE_BUFFER_DEFAULT,
             breaker: Settings::default(),
+            classifier: Classifier::default(),
             uses: Vec::new(),
             throttle: Vec::new(),
             cost: Cost::default(),

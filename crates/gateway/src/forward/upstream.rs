@@ -3,7 +3,7 @@
 //! A semaphore counts requests that hold a connection (HTTP/1.1) or a stream (HTTP/2); a new
 //! connection is made only by who holds a permit and finds no idle one, so connections never exceed
 //! the cap, not even for a moment. The breaker counts what says that the upstream itself is unwell:
-//! no connection, or a connection that breaks before the answer. What an answer says is counted
+//! no connection, or a connection that breaks before the answer. No connection counts as slow. What an answer says is counted
 //! for the tenant and the service, in admission.
 
 use std::{
@@ -81,7 +81,7 @@ impl Turn {
         let now = upstream.clock.now();
         let changed = upstream
             .breaker()
-            .record(now, &self.settings, pass, outcome);
+            .record(now, &self.settings, pass, outcome, Duration::ZERO);
         if let Some(state) = changed {
             tracing::warn!(upstream = %upstream.address, state = state.label(), "breaker");
         }
@@ -98,7 +98,7 @@ impl Upstream {
             places: Arc::new(Semaphore::new(cap as usize)),
             idle: Mutex::default(),
             shared: tokio::sync::Mutex::default(),
-            breaker: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(fastrand::u64(..))),
             pending: AtomicUsize::new(0),
             connects: AtomicU64::new(0),
             failures: AtomicU64::new(0),

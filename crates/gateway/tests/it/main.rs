@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod breakers;
 mod bytes;
 mod degraded;
 mod listeners;

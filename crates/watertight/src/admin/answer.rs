@@ -4,20 +4,24 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Query, State},
+    extract::{
+        FromRequestParts, Path as UrlPath, Query, State,
+        rejection::{JsonRejection, PathRejection},
+    },
     response::IntoResponse,
 };
 use http::{StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
-use watertight_base::TenantId;
+use watertight_base::{ServiceId, TenantId};
 use watertight_gateway::Question;
 
 use super::{
     Room, health as readiness, openapi,
     problem::Problem,
     view::{
-        Alerts, Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
     },
 };
 use crate::alerts::{KindName, runbook};
@@ -186,8 +190,31 @@ pub(super) async fn breakers(
     Asked(first): Asked<First>,
 ) -> Result<Json<Breakers>, Problem> {
     let most = checked(first.limit)?;
-    let views = room.node.gateway().admission().breakers(most);
-    Ok(Json(Breakers::from(&*views)))
+    let admission = room.node.gateway().admission();
+    let (tenants, services) = (admission.breakers(most), admission.service_breakers());
+    Ok(Json(Breakers::new(&tenants, &services)))
+}
+
+pub(super) async fn order_breaker(
+    State(room): TheRoom,
+    service: Result<UrlPath<String>, PathRejection>,
+    _: Asked<Nothing>,
+    order: Result<Json<BreakerOrder>, JsonRejection>,
+) -> Result<Json<ServiceBreaker>, Problem> {
+    let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
+    let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong.body_text()))?;
+    let admission = room.node.gateway().admission();
+    let ordered = service.parse::<ServiceId>().ok().filter(|service| {
+        let order = order.state.into();
+        admission.order_breaker(service, order)
+    });
+    let views = admission.service_breakers();
+    let view = ordered.and_then(|id| views.into_iter().find(|view| view.service == id));
+    view.map(|view| Json(ServiceBreaker::from(&view)))
+        .ok_or_else(|| {
+            let detail = "there is no such service; /v1/services lists those there are";
+            Problem::new(StatusCode::NOT_FOUND, detail)
+        })
 }
 
 pub(super) async fn config(State(room): TheRoom, _: Asked<Nothing>) -> Json<Config> {

@@ -12,7 +12,8 @@ use super::{
     Room,
     answer::{self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which},
     view::{
-        Alerts, Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
     },
 };
 
@@ -24,6 +25,8 @@ pub(super) struct Route {
     /// Whether it is answered without a token.
     pub(super) is_open: bool,
     pub(super) query: Shape,
+    /// What is sent, if anything is.
+    pub(super) body: Option<Shape>,
     pub(super) answer: Answer,
     /// Statuses with a problem document, beyond those that everything has.
     pub(super) problems: &'static [(u16, &'static str)],
@@ -55,7 +58,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 16] = [
+pub(super) const ROUTES: [Route; 17] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -143,6 +146,21 @@ pub(super) const ROUTES: [Route; 16] = [
         )
     },
     Route {
+        method: Method::Post,
+        body: Some(shape::<BreakerOrder>),
+        answer: Answer::Json(shape::<ServiceBreaker>),
+        problems: &[
+            BAD_QUERY,
+            (404, "There is no such service."),
+            (422, "There is no such state."),
+        ],
+        ..read(
+            "/v1/breakers/{service}",
+            "Says what the breakers of a service are to do, through reloads too, until it is `auto` again",
+            || post(answer::order_breaker),
+        )
+    },
+    Route {
         answer: Answer::Json(shape::<Config>),
         ..read(
             "/v1/config",
@@ -189,6 +207,7 @@ const fn read(
         summary,
         is_open: false,
         query: shape::<Nothing>,
+        body: None,
         answer: Answer::Text(TEXT),
         problems: &[BAD_QUERY],
         handler,

@@ -5,6 +5,7 @@
 //! come last in names; points in time are RFC 3339 in UTC.
 
 mod alerts;
+mod breakers;
 mod config;
 mod explanation;
 mod health;
@@ -17,13 +18,14 @@ use std::time::Duration;
 
 pub use self::{
     alerts::{Alert, Alerts, Webhook},
+    breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
     config::{Config, EffectivePlan},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
     status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
-    tenants::{Breaker, Breakers, Tenant, Tenants},
+    tenants::{Tenant, Tenants},
 };
 
 /// Whole milliseconds, rounded up: a caller that waits so long has waited enough.

@@ -57,7 +57,7 @@ tier = 1
 routes = ["/"]
 upstreams = ["http://127.0.0.1:9"]
 uses = ["database"]
-breaker = { minimum_number_of_calls = 1 }
+breaker = { minimum_number_of_calls = 1, slow_call_duration_threshold = "1ms" }
 cost_header = "x-cost"
 throttle = [{ name = "less", routes = ["/less"], limit = 1, per = "365d", excess = "degrade", fallback = { body = "[]" } }]
 [pools.database]
@@ -121,7 +121,15 @@ async fn trip_a_breaker(node: &Arc<Node>) -> anyhow::Result<()> {
     let what = What::new(&service, Tick::MAX);
     let permit = admission.admit(&who, what, admission.clock().now()).await;
     let mut permit = permit.map_err(|refusal| refused(refusal.reason))?;
+    // sleep: the call is a slow one.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     permit.set_outcome(Outcome::Failure);
+    drop(permit);
+    let again = admission.admit(&who, what, admission.clock().now()).await;
+    anyhow::ensure!(
+        again.is_err(),
+        "the breaker of the node that is to show its metrics is closed"
+    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
     columns, print,
 };
 use crate::{
-    admin::view::{Alerts, Breakers, Healths, Pools, Services, Status},
+    admin::view::{Alerts, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
     client::{Client, ClientError},
 };
 
@@ -107,6 +107,9 @@ impl Screen {
                 breaker.calls,
                 open_for(breaker.open_for_ms),
             );
+        }
+        for breaker in &self.breakers.services {
+            text.push_str(&of_all_tenants(breaker));
         }
         add_alerts(&mut text, &self.alerts);
         if let Some(rejected) = &self.status.config.rejected {
@@ -245,6 +248,38 @@ fn upstreams(services: &Services) -> Table {
         }
     }
     table
+}
+
+/// What is to be said of the breaker of all tenants of a service; nothing when all is as usual.
+fn of_all_tenants(breaker: &ServiceBreaker) -> String {
+    let mut text = String::new();
+    let service = &breaker.service;
+    if breaker.state != "closed" {
+        let _ = writeln!(
+            text,
+            "breaker {}: all tenants for {service} ({} of {} tenants fail){}",
+            breaker.state,
+            breaker.failing_tenants,
+            breaker.tenants,
+            open_for(breaker.open_for_ms),
+        );
+    }
+    if breaker.admits_percent < 100.0 {
+        let share = breaker.admits_percent;
+        let _ = writeln!(
+            text,
+            "breakers of {service} let {share} % of the calls through, and more soon"
+        );
+    }
+    if breaker.ordered || breaker.mode != "auto" {
+        let whence = if breaker.ordered {
+            "as ordered"
+        } else {
+            "as configured"
+        };
+        let _ = writeln!(text, "breakers of {service} are {}, {whence}", breaker.mode);
+    }
+    text
 }
 
 fn add_alerts(text: &mut String, alerts: &Alerts) {

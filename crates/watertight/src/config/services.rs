@@ -98,6 +98,7 @@ impl Service {
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             None => Some(watertight_plan::Service::RESPONSE_BUFFER_DEFAULT),
         };
+        let (breaker, classifier) = breaker?;
         Some(watertight_plan::Service {
             id: id?,
             tier: tier?,
@@ -109,7 +110,8 @@ impl Service {
                 .upstream_connections
                 .unwrap_or(watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT),
             response_buffer_bytes: response_buffer_bytes?,
-            breaker: breaker?,
+            breaker,
+            classifier,
             uses: uses?,
             throttle,
             cost: cost?,
