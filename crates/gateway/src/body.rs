@@ -28,6 +28,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, Sleep},
 };
+use watertight_layers::{Buffer, HeldBytes};
 
 use crate::pace::Pace;
 
@@ -281,7 +282,7 @@ fn is_malformed(error: &hyper::Error) -> bool {
 /// What travels through a relay.
 #[derive(Debug)]
 enum Item {
-    Frame(Frame<Bytes>),
+    Frame(Frame<Bytes>, HeldBytes),
     End,
 }
 
@@ -291,6 +292,7 @@ pub(crate) struct RelaySender {
     items: mpsc::UnboundedSender<Item>,
     room: Arc<Semaphore>,
     capacity: usize,
+    buffer: Buffer,
 }
 
 /// An answer's body, on its way down.
@@ -299,7 +301,7 @@ pub(crate) struct ResponseBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Whole(VecDeque<Frame<Bytes>>),
+    Whole(VecDeque<Frame<Bytes>>, Option<HeldBytes>),
     Relay {
         items: mpsc::UnboundedReceiver<Item>,
         room: Arc<Semaphore>,
@@ -309,8 +311,13 @@ enum Kind {
     },
 }
 
-/// A relay that holds at most `capacity` bytes. `size` is what is known of the length.
-pub(crate) fn relay(capacity: usize, size: SizeHint) -> (RelaySender, ResponseBody) {
+/// A relay that holds at most `capacity` bytes, which count in the tenant's `buffer`. `size` is what
+/// is known of the length.
+pub(crate) fn relay(
+    capacity: usize,
+    size: SizeHint,
+    buffer: Buffer,
+) -> (RelaySender, ResponseBody) {
     let (sender, items) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(capacity));
     let body = Kind::Relay {
@@ -325,6 +332,7 @@ pub(crate) fn relay(capacity: usize, size: SizeHint) -> (RelaySender, ResponseBo
             items: sender,
             room,
             capacity,
+            buffer,
         },
         ResponseBody(body),
     )
@@ -340,8 +348,47 @@ impl RelaySender {
             () = self.items.closed() => return false,
         };
         let Ok(room) = room else { return false };
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let held = tokio::select! {
+            biased;
+            held = self.hold(bytes, weight) => held,
+            () = self.items.closed() => return false,
+        };
         room.forget();
-        self.items.send(Item::Frame(frame)).is_ok()
+        self.items.send(Item::Frame(frame, held)).is_ok()
+    }
+
+    /// Counts a frame's bytes. Where the tenant has buffered all it may, a frame waits until the one
+    /// before it was read: nothing is read ahead, and every reader still gets on.
+    async fn hold(&self, bytes: u64, weight: u32) -> HeldBytes {
+        if let Some(held) = self.buffer.try_hold(bytes) {
+            return held;
+        }
+        loop {
+            let freed = self.buffer.freed();
+            if let Some(held) = self.buffer.try_hold(bytes) {
+                return held;
+            }
+            if self.room.available_permits() + weight as usize >= self.capacity {
+                return self.buffer.hold(bytes);
+            }
+            freed.await;
+        }
+    }
+
+    /// Whether the tenant may have no more bytes buffered.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.buffer.has_room(1)
+    }
+
+    /// Until the reader has taken everything. False: it is gone.
+    pub(crate) async fn drained(&self) -> bool {
+        let all = u32::try_from(self.capacity).unwrap_or(u32::MAX);
+        tokio::select! {
+            biased;
+            room = self.room.acquire_many(all) => room.is_ok(),
+            () = self.items.closed() => false,
+        }
     }
 
     /// Says that the answer is complete.
@@ -365,7 +412,7 @@ fn weight(frame: &Frame<Bytes>, capacity: usize) -> u32 {
 impl ResponseBody {
     /// A body of no bytes.
     pub(crate) fn empty() -> Self {
-        Self(Kind::Whole(VecDeque::new()))
+        Self(Kind::Whole(VecDeque::new(), None))
     }
 }
 
@@ -387,7 +434,18 @@ impl From<Bytes> for ResponseBody {
 /// Frames that are all there is.
 impl From<Vec<Frame<Bytes>>> for ResponseBody {
     fn from(frames: Vec<Frame<Bytes>>) -> Self {
-        Self(Kind::Whole(frames.into()))
+        Self(Kind::Whole(frames.into(), None))
+    }
+}
+
+impl ResponseBody {
+    /// Frames that are all there is, and that count for their tenant until they are read.
+    pub(crate) fn held(frames: Vec<Frame<Bytes>>, buffer: &Buffer) -> Self {
+        let lengths = frames
+            .iter()
+            .filter_map(|frame| Some(frame.data_ref()?.len()));
+        let held = buffer.hold(lengths.sum::<usize>() as u64);
+        Self(Kind::Whole(frames.into(), Some(held)))
     }
 }
 
@@ -400,7 +458,13 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
-            Kind::Whole(frames) => Poll::Ready(frames.pop_front().map(Ok)),
+            Kind::Whole(frames, held) => {
+                let frame = frames.pop_front();
+                if frames.is_empty() {
+                    *held = None;
+                }
+                Poll::Ready(frame.map(Ok))
+            }
             Kind::Relay { ended: true, .. } => Poll::Ready(None),
             Kind::Relay {
                 items,
@@ -409,8 +473,9 @@ impl Body for ResponseBody {
                 ended,
                 ..
             } => Poll::Ready(match ready!(items.poll_recv(context)) {
-                Some(Item::Frame(frame)) => {
+                Some(Item::Frame(frame, held)) => {
                     room.add_permits(weight(&frame, *capacity) as usize);
+                    drop(held);
                     Some(Ok(frame))
                 }
                 Some(Item::End) => {
@@ -427,14 +492,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(frames) => frames.is_empty(),
+            Kind::Whole(frames, _) => frames.is_empty(),
             Kind::Relay { ended, .. } => *ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(frames) => {
+            Kind::Whole(frames, _) => {
                 let lengths = frames
                     .iter()
                     .filter_map(|frame| Some(frame.data_ref()?.len()));
@@ -457,7 +522,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_relay_holds_no_more_than_its_capacity() {
-        let (sender, mut body) = relay(10, SizeHint::default());
+        let (sender, mut body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         assert!(sender.send(frame(10)).await);
         let mut blocked = Box::pin(sender.send(frame(1)));
         assert!(futures_poll(blocked.as_mut()).await.is_pending());
@@ -476,7 +541,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_larger_than_the_relay_passes_alone() {
-        let (sender, mut body) = relay(10, SizeHint::default());
+        let (sender, mut body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         assert!(sender.send(frame(100)).await);
         assert_eq!(
             body.frame()
@@ -493,12 +558,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_cut_short_is_an_error() {
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         sender.send(frame(3)).await;
         drop(sender);
         assert_eq!(body.collect().await.unwrap_err(), BodyError::Upstream);
 
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         sender.send(frame(3)).await;
         sender.end();
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3);
@@ -506,7 +571,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_leaves_ends_the_relay() {
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         drop(body);
         sender.closed().await;
         assert!(!sender.send(frame(3)).await);

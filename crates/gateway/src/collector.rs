@@ -1,6 +1,8 @@
 //! Metrics that are read from the views at the moment of a scrape, so that they cannot disagree with
 //! what status shows.
 
+mod tcp;
+
 use std::{fmt, sync::Weak};
 
 use prometheus_client::{
@@ -37,6 +39,7 @@ impl Collector for Collected {
         encode_compartments(&mut encoder, &pools)?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
+        tcp::encode(&mut encoder, &shared.tcp.view(shared.clock.now()))?;
         encode_health(&mut encoder, &shared.admission.health())?;
         let cluster = shared.admission.cluster().unwrap_or_default();
         encode_cluster(&mut encoder, &cluster)?;
@@ -247,16 +250,11 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
             })
         })
     };
-    let state = |state| match state {
-        State::Closed => 0,
-        State::HalfOpen => 1,
-        State::Open => 2,
-    };
     gauges(
         encoder,
         "watertight_upstream_breaker_state",
         "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
-        upstreams().map(|(labels, upstream)| (labels, state(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
@@ -284,6 +282,15 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "Connections to an upstream that were not made, or broke before an answer",
         upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
     )
+}
+
+/// A breaker's state as a gauge tells it.
+fn state_number(state: State) -> i64 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    }
 }
 
 fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) -> fmt::Result {

@@ -8,7 +8,7 @@ pub(crate) mod less;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
+use http::{HeaderMap, Request, Response, Version, header, uri::PathAndQuery};
 use hyper::{
     body::{Body, Incoming},
     upgrade::OnUpgrade,
@@ -28,7 +28,7 @@ use crate::{
         upstream::Lease,
     },
     in_flight::{Gathered, InFlight, keep},
-    listen::Peer,
+    listen::{Peer, UnderWay},
     pace::Pace,
     path,
     record::Record,
@@ -64,6 +64,7 @@ struct Stages {
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
     silence_max: std::time::Duration,
     record: Record,
 }
@@ -73,9 +74,15 @@ type Answer = Response<ResponseBody>;
 impl Door {
     /// Answers a request.
     pub(crate) async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+        let version = request.version();
         let mut record = Record::begin(&self.shared.recorder, peer.address, request.method());
-        match self.prepare(request, peer, &mut record) {
-            Ok(prepared) => self.hand_over(prepared, record).await,
+        match self.prepare(request, &peer, &mut record) {
+            Ok(prepared) => {
+                let under_way = Arc::clone(&prepared.under_way);
+                let mut answer = self.hand_over(prepared, record).await;
+                answer.extensions_mut().insert(under_way);
+                answer
+            }
             Err(NotServed::Fault(fault)) => {
                 record.failed(fault);
                 fault.into_response()
@@ -83,11 +90,17 @@ impl Door {
             Err(NotServed::Refused(reason)) => {
                 record.refused_early(reason);
                 let tenant = record.tenant.clone();
-                Refusal {
+                let refusal = Refusal {
                     tenant,
                     ..Refusal::early(reason)
+                };
+                let mut answer: Answer = refusal.into_response(&record.method);
+                // HTTP/2 has other words for it.
+                if peer.tenancy.is_closing() && version < Version::HTTP_2 {
+                    let close = header::HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
                 }
-                .into_response(&record.method)
+                answer
             }
         }
     }
@@ -99,6 +112,7 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
         } = prepared;
         let tier = upstreams.service.tier;
         let stages = Stages {
@@ -108,6 +122,7 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
             silence_max: self.limits.idle_timeout,
             record,
         };
@@ -124,7 +139,7 @@ impl Door {
     fn prepare(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Prepared, NotServed> {
         let current = self.shared.current.load_full();
@@ -148,6 +163,8 @@ impl Door {
             .route(&current, &identified.path)
             .ok_or(Fault::NotFound)?;
         record.service = Some(Arc::clone(&upstreams.service));
+        let is_trusted = current.identifier.is_trusted(peer.address);
+        let under_way = Arc::new(peer.tenancy.begin(&who, is_trusted)?);
         let path = with_query(&identified.path, head.uri.query()).ok_or(Fault::BadRequest)?;
         if content_length(&head.headers).is_some_and(|length| length > self.limits.max_body_bytes) {
             return Err(Fault::TooLarge.into());
@@ -182,6 +199,7 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
         })
     }
 
@@ -218,6 +236,7 @@ struct Prepared {
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
 }
 
 impl Stages {
@@ -230,6 +249,7 @@ impl Stages {
             path,
             who,
             upstreams,
+            under_way,
             silence_max,
             mut record,
         } = self;
@@ -265,6 +285,8 @@ impl Stages {
             clock: shared.clock,
             pace,
             capture: None,
+            buffer: who.buffer(),
+            _under_way: under_way,
             span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
             record,
         };
@@ -347,7 +369,7 @@ async fn answer(
         .map(|lease| lease.address().to_string());
     let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
-    *response.version_mut() = http::Version::HTTP_11;
+    *response.version_mut() = Version::HTTP_11;
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     let protocol = wanted_upgrade(response.headers());
     headers::strip_hop_by_hop(response.headers_mut());
@@ -378,10 +400,12 @@ async fn answer(
     }
     let (head, mut body) = response.into_parts();
     let size = body.size_hint();
+    let buffer = in_flight.buffer.clone();
     let begun = match in_flight.gather(&mut body).await {
         Gathered::Whole(frames) => {
             let upstream = in_flight.give_back();
-            let _ = reply.send(Response::from_parts(head, frames.into()));
+            let body = ResponseBody::held(frames, &buffer);
+            let _ = reply.send(Response::from_parts(head, body));
             return keep(upstream).await;
         }
         Gathered::Broken => {
@@ -391,7 +415,7 @@ async fn answer(
         }
         Gathered::Begun(frames) => frames,
     };
-    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size);
+    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         in_flight.stream(begun, body, sender, silence_max).await;
     }

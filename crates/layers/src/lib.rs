@@ -39,8 +39,10 @@
 mod admission;
 pub mod client;
 mod clock;
+mod connections;
 mod explain;
 mod health;
+mod holdings;
 mod limits;
 mod metrics;
 mod permit;
@@ -53,7 +55,9 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use clock::Clock;
+pub use connections::{Connecting, ConnectionSeat};
 pub use explain::{Explanation, LimitView};
+pub use holdings::{Buffer, HeldBytes, HeldConnection};
 pub use limits::{Home, Pacer};
 pub use permit::Permit;
 pub use quotas::{QuotaState, Quotas};

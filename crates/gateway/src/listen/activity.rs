@@ -31,6 +31,7 @@ use tokio::{
 };
 use watertight_plan::ListenLimits;
 
+use super::UnderWay;
 use crate::pace::HeldUp;
 
 /// Looks within the shorter of the two times.
@@ -61,6 +62,8 @@ pub(super) struct Busy {
     activity: Arc<Activity>,
     is_answered: bool,
     paced: Option<HeldUp>,
+    /// For whom the connection counts meanwhile.
+    under_way: Option<Arc<UnderWay>>,
 }
 
 impl Busy {
@@ -68,6 +71,11 @@ impl Busy {
     pub(super) fn paced(&mut self, by: HeldUp) {
         self.activity.paced().push(by.clone());
         self.paced = Some(by);
+    }
+
+    /// It is under way until its answer was read.
+    pub(super) fn until_read(&mut self, under_way: Option<Arc<UnderWay>>) {
+        self.under_way = under_way;
     }
 
     /// The head of its answer is known.
@@ -100,6 +108,7 @@ impl Activity {
             activity: Arc::clone(self),
             is_answered: false,
             paced: None,
+            under_way: None,
         }
     }
 

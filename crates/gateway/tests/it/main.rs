@@ -8,5 +8,7 @@
 mod bytes;
 mod degraded;
 mod listeners;
+mod quotas;
 mod serving;
+mod tcp;
 mod world;

@@ -5,6 +5,7 @@
 //! come last in names; points in time are RFC 3339 in UTC.
 
 mod config;
+mod connections;
 mod explanation;
 mod health;
 mod pools;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use self::{
     config::{Config, EffectivePlan},
+    connections::{Backend, Connections, Door},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},

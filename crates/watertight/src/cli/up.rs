@@ -70,6 +70,12 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
     let node = Node::start(plan, notes, Some(path))?;
     let admin = Admin::open(&node)?;
     let plan = node.plan();
+    for pool in node.gateway().tcp() {
+        for door in &pool.doors {
+            let listener = format!("{}/{}", pool.pool, door.caller.name());
+            tracing::info!(listener, address = %door.address, "open");
+        }
+    }
     for listener in plan.listeners() {
         let address = node
             .gateway()

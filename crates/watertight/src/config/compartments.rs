@@ -26,7 +26,12 @@ pub(super) struct Compartment {
     /// The most seats that one service may hold of these. Default: all.
     #[serde(default)]
     pub(super) caps: BTreeMap<Located<Name>, Cap>,
-    /// Requests of one tenant that may wait for one service. Default: 128.
+    /// The address of each service: whoever connects to it is that service. For a pool of kind
+    /// "tcp", which needs one for each. Default: none.
+    #[serde(default)]
+    pub(super) binds: BTreeMap<Located<Name>, Located<String>>,
+    /// Requests of one tenant (connections of one client address, in a pool of kind "tcp") that may
+    /// wait for one service. Default: 128.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue: Option<u32>,
     /// Requests that may wait here in all. Default: 16384.

@@ -52,7 +52,7 @@ pub(super) struct Listen {
 /// What cleartext beyond loopback is for.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Plaintext {
+pub(super) enum Plaintext {
     /// A balancer in front ends TLS.
     BehindBalancer,
 }

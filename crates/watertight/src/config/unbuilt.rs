@@ -25,7 +25,7 @@ const KEYS: &[&str] = &[
 const WORDS: &[(&str, &[&str])] = &[
     ("identity.tenant.*", &["certificate:san"]),
     ("pools.*.capacity", &["adaptive"]),
-    ("pools.*.kind", &["postgres", "tcp"]),
+    ("pools.*.kind", &["postgres"]),
 ];
 
 /// Whether the key at `path` is one.
