@@ -92,6 +92,62 @@ impl BodyWatch {
     }
 }
 
+/// How patient the front door is with a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pickiness {
+    /// The longest silence.
+    pub(crate) silence_max: Duration,
+    /// Bytes a second, at least, while they are waited for; 0: any.
+    pub(crate) min_rate: u64,
+}
+
+/// How fast a body comes while it is waited for. Time in which nobody wants more of it, because the
+/// service or a limit holds it up, does not count.
+#[derive(Debug)]
+struct Rate {
+    min: u64,
+    since: Option<Instant>,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Rate {
+    /// What is waited for is judged over windows of so long; the first of them is the grace that
+    /// every body has.
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn at_least(min: u64) -> Self {
+        Self {
+            min,
+            since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// More is waited for.
+    fn waits(&mut self) {
+        if self.min > 0 && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+    }
+
+    /// More came. False: too little in too long a time.
+    fn came(&mut self, bytes: u64) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let Some(since) = self.since.take() else {
+            return true;
+        };
+        self.waited += since.elapsed();
+        if self.waited < Self::WINDOW {
+            return true;
+        }
+        let is_enough = self.bytes >= self.min.saturating_mul(self.waited.as_secs());
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        is_enough
+    }
+}
+
 /// A request's body, on its way up.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
@@ -99,6 +155,7 @@ pub(crate) struct RequestBody {
     left: u64,
     silence_max: Duration,
     silence: Option<Pin<Box<Sleep>>>,
+    rate: Rate,
     watch: Arc<BodyWatch>,
     /// Fields that are said before the body or not at all.
     not_in_trailers: Vec<HeaderName>,
@@ -120,15 +177,16 @@ impl RequestBody {
     pub(crate) fn new(
         inner: Incoming,
         bytes_max: u64,
-        silence_max: Duration,
+        pickiness: Pickiness,
         watch: Arc<BodyWatch>,
         not_in_trailers: Vec<HeaderName>,
     ) -> Self {
         Self {
             inner,
             left: bytes_max,
-            silence_max,
+            silence_max: pickiness.silence_max,
             silence: None,
+            rate: Rate::at_least(pickiness.min_rate),
             watch,
             not_in_trailers,
             paced: None,
@@ -172,11 +230,16 @@ impl RequestBody {
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
+                self.rate.waits();
                 ready!(self.poll_silence(context));
                 return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
             }
         };
         self.end_silence();
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if frame.is_data() && !self.rate.came(length) {
+            return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
+        }
         if let Some(trailers) = frame.trailers_mut() {
             for name in &self.not_in_trailers {
                 trailers.remove(name);
@@ -518,6 +581,28 @@ mod tests {
 
     fn frame(length: usize) -> Frame<Bytes> {
         Frame::data(Bytes::from(vec![7; length]))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_too_slow_and_one_that_is_held_up_is_not() {
+        let mut trickle = Rate::at_least(240);
+        let mut seconds = 0;
+        loop {
+            trickle.waits();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            if !trickle.came(100) {
+                break;
+            }
+        }
+        assert_eq!(seconds, 10);
+        let (mut steady, mut held_up) = (Rate::at_least(240), Rate::at_least(240));
+        let mut any = Rate::at_least(0);
+        for _ in 0..100 {
+            (steady.waits(), any.waits());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(steady.came(240) && held_up.came(1) && any.came(1));
+        }
     }
 
     #[tokio::test]

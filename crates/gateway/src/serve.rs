@@ -19,7 +19,7 @@ use watertight_layers::{Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{BodyError, RequestBody, ResponseBody, relay},
+    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{
         Upstreams,
@@ -28,7 +28,7 @@ use crate::{
         upstream::Lease,
     },
     in_flight::{Gathered, InFlight, keep},
-    listen::{Peer, UnderWay},
+    listen::{Peer, Stop, UnderWay},
     pace::Pace,
     path,
     record::Record,
@@ -188,7 +188,14 @@ impl Door {
         let body = RequestBody::new(
             body,
             limits.max_body_bytes,
-            limits.idle_timeout,
+            Pickiness {
+                silence_max: limits.idle_timeout,
+                min_rate: if is_grpc(&head.headers) {
+                    0
+                } else {
+                    limits.min_rate
+                },
+            },
             watch,
             [current.identifier.tenant_headers(), &less].concat(),
         );
@@ -306,6 +313,7 @@ impl Stages {
                     silence_max,
                     upstreams: &upstreams,
                     after,
+                    stop: &shared.stop,
                 };
                 answer(in_flight, response, on_its_way).await;
             }
@@ -348,6 +356,7 @@ struct OnItsWay<'a> {
     silence_max: std::time::Duration,
     upstreams: &'a Upstreams,
     after: After,
+    stop: &'a Stop,
 }
 
 /// Hands the answer's head back and sees its body off.
@@ -362,6 +371,7 @@ async fn answer(
         silence_max,
         upstreams,
         after,
+        stop,
     } = on_its_way;
     in_flight.record.upstream = in_flight
         .upstream
@@ -384,11 +394,18 @@ async fn answer(
             header::HeaderValue::from_static("upgrade"),
         );
         headers.insert(header::UPGRADE, protocol);
+        let live = stop.live();
         let _ = reply.send(response.map(|_| ResponseBody::empty()));
+        // From before HTTP lets go of it: a drain waits for it, and cuts it when time is up.
         if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
-            // Either end may break off; the tunnel is then over, which is no error of ours.
             let pace = in_flight.pace.as_ref();
-            let _ = tunnel(client, upstream, silence_max, pace).await;
+            let silence = (silence_max, upstreams.service.upgrade_idle);
+            tokio::select! {
+                biased;
+                () = stop.cut() => live.was_cut(),
+                // Either end may break off; the tunnel is then over, which is no error of ours.
+                _ = tunnel(client, upstream, silence, pace) => {}
+            }
         }
         return;
     }
@@ -426,6 +443,12 @@ fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
         None => path.parse().ok(),
         Some(query) => format!("{path}?{query}").parse().ok(),
     }
+}
+
+/// Whether a call may be a conversation, in which silence is no sign of anything.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -148,3 +148,19 @@ fn without_stand_ins(mut pool: PoolView) -> PoolView {
     }
     pool
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_numbers_its_own_network_in_vain() {
+        let seats = TcpSeats::default();
+        let flow = |address: &str| seats.flow(address.parse().unwrap());
+        assert_eq!(flow("2001:db8::1"), flow("2001:db8::ffff:1"));
+        assert_ne!(flow("2001:db8::1"), flow("2001:db8:0:1::1"));
+        assert_eq!(flow("::ffff:10.0.0.1"), flow("10.0.0.1"));
+        assert_ne!(flow("10.0.0.1"), flow("10.0.0.2"));
+        assert_ne!(flow("::1"), flow("0.0.0.0"));
+    }
+}

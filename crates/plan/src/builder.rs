@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use watertight_base::{Percent, PlanId, PoolId, Seats, ServiceId, TenantId};
+use watertight_base::{Percent, PlanId, PoolId, Seats, SegmentId, ServiceId, TenantId};
 use watertight_guard::{
     health,
     pool::{CompartmentSpec, Layout, PoolSpec},
@@ -178,6 +178,7 @@ impl Builder {
             return Err(first);
         }
         self.add_own_compartments()?;
+        let segments = self.segments();
         let mut routes = Routes::default();
         for service in &self.services {
             for route in &service.routes {
@@ -209,13 +210,6 @@ impl Builder {
                 alerts.insert(pool.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
             }
         }
-        let mut segments: Vec<_> = self
-            .tenants
-            .values()
-            .filter_map(|tenant| tenant.segment.clone())
-            .collect();
-        segments.sort_unstable();
-        segments.dedup();
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,
@@ -247,6 +241,18 @@ impl Builder {
             throttling: self.throttling,
             health: self.health,
         })
+    }
+
+    /// The segments that tenants name, sorted.
+    fn segments(&self) -> Vec<SegmentId> {
+        let mut segments: Vec<_> = self
+            .tenants
+            .values()
+            .filter_map(|tenant| tenant.segment.clone())
+            .collect();
+        segments.sort_unstable();
+        segments.dedup();
+        segments
     }
 
     fn check_limits(&self, problems: &mut Vec<Error>) {

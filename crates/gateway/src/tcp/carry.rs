@@ -16,6 +16,7 @@ use tokio::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
+    sync::Notify,
 };
 
 /// The most that is under way each way, in bytes, besides what the system's sockets hold.
@@ -23,6 +24,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// The longest silence once one end is done: an end that never closes must not keep the seat of one
 /// that did.
 const SILENCE_AFTER_END: Duration = Duration::from_secs(60);
+/// The same when the end that is done is the upstream's: nobody answers any more, and a client that
+/// does not notice must not keep a seat of an upstream that it no longer uses.
+const SILENCE_AFTER_UPSTREAM: Duration = Duration::from_secs(1);
 /// The longest silence while the node stops, once the last word was the upstream's: there most
 /// likely is nothing to wait for.
 const SILENCE_IN_DRAIN: Duration = Duration::from_secs(1);
@@ -39,7 +43,7 @@ pub(super) enum End {
     Broken(std::io::Error),
     /// Nothing moved for too long, or it was too old. Whether the last word was the upstream's.
     Expired(bool),
-    /// It was silent and the node is stopping.
+    /// It was silent, and nothing could come of it: its upstream was done, or the node is stopping.
     Left,
 }
 
@@ -56,6 +60,8 @@ struct Moved {
     has: AtomicBool,
     is_answered: AtomicBool,
     has_ended: AtomicBool,
+    has_lately: AtomicBool,
+    upstream_ended: Notify,
 }
 
 /// Carries both ways. `draining` ends when the node is stopping. `up` and `down` count bytes.
@@ -92,6 +98,7 @@ pub(super) async fn carry(
             Err(error) => End::Broken(error),
         },
         end = silence(&moved, limits.idle_timeout, draining) => end,
+        () = moved.nothing_after_upstream() => End::Left,
         () = too_old => End::Expired(moved.is_answered.load(Ordering::Relaxed)),
     }
 }
@@ -114,6 +121,9 @@ async fn one_way(
                 Ok(0) => {
                     moved.note(is_down);
                     moved.has_ended.store(true, Ordering::Relaxed);
+                    if is_down {
+                        moved.upstream_ended.notify_one();
+                    }
                     return to.shutdown().await;
                 }
                 Ok(count) => {
@@ -139,8 +149,17 @@ async fn one_way(
 }
 
 impl Moved {
+    /// Until the upstream was done and the client had nothing more to say.
+    async fn nothing_after_upstream(&self) {
+        self.upstream_ended.notified().await;
+        while self.has_lately.swap(false, Ordering::Relaxed) {
+            tokio::time::sleep(SILENCE_AFTER_UPSTREAM).await;
+        }
+    }
+
     fn note(&self, is_down: bool) {
         self.has.store(true, Ordering::Relaxed);
+        self.has_lately.store(true, Ordering::Relaxed);
         self.is_answered.store(is_down, Ordering::Relaxed);
     }
 }

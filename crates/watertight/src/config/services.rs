@@ -10,7 +10,7 @@ use watertight_plan::{Cost, Upstream};
 use super::{
     breaker::Breaker,
     cost::{self, Costs},
-    duration::{self, DurationText, HOUR, MILLISECOND, MINUTE},
+    duration::{self, DAY, DurationText, HOUR, MILLISECOND, MINUTE, SECOND},
     findings::{Finding, Findings},
     located::{Located, Name},
     size::{KIB, MIB, Size},
@@ -46,6 +46,8 @@ pub(super) struct Service {
     /// Bytes of an answer that are taken from the upstream ahead of a slow reader, 1KiB to 64MiB.
     /// Default: 64KiB.
     response_buffer: Option<Located<Size>>,
+    /// The longest silence on an upgraded connection (a WebSocket), both ways, 1s to 30d. Default: 1h.
+    upgrade_idle: Option<Located<DurationText>>,
     /// The pools that it uses. Default: none; the service has a compartment of its own with 256
     /// seats.
     #[serde(default)]
@@ -97,6 +99,12 @@ impl Service {
             MILLISECOND..=MINUTE,
             findings,
         );
+        let upgrade_idle = duration::or_default(
+            self.upgrade_idle.as_ref(),
+            watertight_plan::Service::UPGRADE_IDLE_DEFAULT,
+            SECOND..=30 * DAY,
+            findings,
+        );
         let response_buffer_bytes = match &self.response_buffer {
             Some(size) => size
                 .read(KIB..=64 * MIB, findings)
@@ -114,6 +122,7 @@ impl Service {
                 .upstream_connections
                 .unwrap_or(watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT),
             response_buffer_bytes: response_buffer_bytes?,
+            upgrade_idle: upgrade_idle?,
             breaker: breaker?,
             uses: uses?,
             throttle,

@@ -57,6 +57,21 @@ async fn what_is_cut_short_never_looks_whole() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_notice_the_upstreams_end_keeps_no_seat() {
+    let ending = upstream(async |mut stream: TcpStream| {
+        stream.write_all(b"bye").await.unwrap();
+    })
+    .await;
+    let gateway = start(cache(&[ending]));
+    let mut stream = connect(&gateway, "checkout").await;
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said, b"bye");
+    until("the seat is back", || held(&gateway) == 0).await;
+    drop(stream);
+}
+
+#[tokio::test]
 async fn a_client_gone_in_the_middle_gives_its_seat_back_even_if_the_upstream_hangs() {
     let hanging = upstream(async |stream: TcpStream| {
         let _stream = stream;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use watertight_base::Reason;
+use watertight_layers::Connecting;
 use watertight_plan::Caller;
 
 use super::{cache, connect, door, echo, echoes, held, held_by, is_refused, refused, start, until};
@@ -118,4 +119,23 @@ async fn a_thousand_invented_connections_leave_nothing_behind() {
     .await;
     let mut stream = connect(&gateway, "reporting").await;
     echoes(&mut stream, b"served").await;
+}
+
+/// The plant: a seat that nothing gives back shows where the other tests look.
+#[tokio::test]
+async fn a_seat_that_is_kept_is_seen() {
+    let gateway = start(cache(&[echo().await]));
+    let caller = Caller::Service("checkout".parse().unwrap());
+    let pool = "cache".parse().unwrap();
+    let who = Connecting {
+        pool: &pool,
+        caller: &caller,
+        address: [127, 0, 0, 1].into(),
+    };
+    let admission = gateway.admission();
+    let kept = admission.connect(admission.clock().now(), who).await;
+    let kept = kept.expect("a seat");
+    assert_eq!((held(&gateway), held_by(&gateway, "checkout")), (1, 1));
+    drop(kept);
+    assert_eq!(held(&gateway), 0);
 }

@@ -72,6 +72,8 @@ pub struct Limits {
     pub max_header_bytes: usize,
     /// A request's body.
     pub max_body_bytes: u64,
+    /// Bytes a second that a body brings at least; 0: any.
+    pub min_rate_bytes: u64,
     /// The time for a request's head to arrive.
     pub header_timeout_ms: u64,
     /// The longest silence.
@@ -304,6 +306,7 @@ fn listen_limits(listener: &watertight_plan::Listener) -> (String, Limits) {
         max_connections: listener.limits.max_connections,
         max_header_bytes: listener.limits.max_header_bytes,
         max_body_bytes: listener.limits.max_body_bytes,
+        min_rate_bytes: listener.limits.min_rate,
         header_timeout_ms: milliseconds(listener.limits.header_timeout),
         idle_timeout_ms: milliseconds(listener.limits.idle_timeout),
     };
