@@ -599,7 +599,8 @@ mod tests {
         let (mut steady, mut held_up) = (Rate::at_least(240), Rate::at_least(240));
         let mut any = Rate::at_least(0);
         for _ in 0..100 {
-            (steady.waits(), any.waits());
+            steady.waits();
+            any.waits();
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(steady.came(240) && held_up.came(1) && any.came(1));
         }

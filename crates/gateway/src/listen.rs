@@ -31,7 +31,7 @@ use self::activity::{Activity, BusyBody, Watched};
 use crate::{Error, metrics::Metrics, runtimes::Threads, socket};
 
 pub(crate) use self::{
-    stop::Stop,
+    stop::{Live, Stop},
     tenancy::{Tenancy, UnderWay},
 };
 

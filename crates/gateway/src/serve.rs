@@ -28,7 +28,7 @@ use crate::{
         upstream::Lease,
     },
     in_flight::{Gathered, InFlight, keep},
-    listen::{Peer, Stop, UnderWay},
+    listen::{Live, Peer, Stop, UnderWay},
     pace::Pace,
     path,
     record::Record,
@@ -188,14 +188,7 @@ impl Door {
         let body = RequestBody::new(
             body,
             limits.max_body_bytes,
-            Pickiness {
-                silence_max: limits.idle_timeout,
-                min_rate: if is_grpc(&head.headers) {
-                    0
-                } else {
-                    limits.min_rate
-                },
-            },
+            self.pickiness(&head.headers),
             watch,
             [current.identifier.tenant_headers(), &less].concat(),
         );
@@ -208,6 +201,18 @@ impl Door {
             upstreams,
             under_way,
         })
+    }
+
+    /// How patient it is with the body of a request with these headers.
+    fn pickiness(&self, headers: &HeaderMap) -> Pickiness {
+        Pickiness {
+            silence_max: self.limits.idle_timeout,
+            min_rate: if is_grpc(headers) {
+                0
+            } else {
+                self.limits.min_rate
+            },
+        }
     }
 
     fn route(&self, current: &Current, path: &str) -> Option<Arc<Upstreams>> {
@@ -297,10 +302,8 @@ impl Stages {
             span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
             record,
         };
-        let result = in_flight
-            .forward(&upstreams, request, path, shared.clock.now())
-            .await;
-        match result {
+        let now = shared.clock.now();
+        match in_flight.forward(&upstreams, request, path, now).await {
             Err(fault) => {
                 drop(in_flight);
                 let _ = reply.send(fault.into_response());
@@ -394,19 +397,11 @@ async fn answer(
             header::HeaderValue::from_static("upgrade"),
         );
         headers.insert(header::UPGRADE, protocol);
+        // From before HTTP lets go of the connection.
         let live = stop.live();
+        let silence = (silence_max, upstreams.service.upgrade_idle);
         let _ = reply.send(response.map(|_| ResponseBody::empty()));
-        // From before HTTP lets go of it: a drain waits for it, and cuts it when time is up.
-        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
-            let pace = in_flight.pace.as_ref();
-            let silence = (silence_max, upstreams.service.upgrade_idle);
-            tokio::select! {
-                biased;
-                () = stop.cut() => live.was_cut(),
-                // Either end may break off; the tunnel is then over, which is no error of ours.
-                _ = tunnel(client, upstream, silence, pace) => {}
-            }
-        }
+        carry_upgraded(in_flight, (client, upstream), silence, (stop, live)).await;
         return;
     }
     if switching {
@@ -435,6 +430,24 @@ async fn answer(
     let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         in_flight.stream(begun, body, sender, silence_max).await;
+    }
+}
+
+/// Carries an upgraded connection to its end. A drain waits for it, and cuts it when time is up.
+async fn carry_upgraded(
+    in_flight: InFlight,
+    (client, upstream): (OnUpgrade, OnUpgrade),
+    silence: (std::time::Duration, std::time::Duration),
+    (stop, live): (&Stop, Live),
+) {
+    if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+        let pace = in_flight.pace.as_ref();
+        tokio::select! {
+            biased;
+            () = stop.cut() => live.was_cut(),
+            // Either end may break off; the tunnel is then over, which is no error of ours.
+            _ = tunnel(client, upstream, silence, pace) => {}
+        }
     }
 }
 

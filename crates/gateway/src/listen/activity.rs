@@ -386,7 +386,7 @@ mod tests {
         let read = async |bytes: usize| {
             loop {
                 assert!(activity.has_written(Poll::Pending).is_pending());
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                tokio::time::sleep(Duration::from_secs(20)).await; // sleep: by a paused clock
                 let _ = activity.has_written(Poll::Ready(Ok(bytes)));
                 assert!(activity.has_written(Poll::Pending).is_pending());
             }
