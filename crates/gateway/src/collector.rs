@@ -2,6 +2,7 @@
 //! what status shows.
 
 mod breakers;
+mod tcp;
 
 use std::{fmt, sync::Weak, time::Duration};
 
@@ -45,6 +46,7 @@ impl Collector for Collected {
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
         breakers::encode(&mut encoder, &shared.admission.service_breakers())?;
+        tcp::encode(&mut encoder, &shared.tcp.view(shared.clock.now()))?;
         encode_health(&mut encoder, &shared.admission.health())?;
         let cluster = shared.admission.cluster().unwrap_or_default();
         encode_cluster(&mut encoder, &cluster)?;
@@ -353,7 +355,7 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         encoder,
         "watertight_upstream_breaker_state",
         "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
-        upstreams().map(|(labels, upstream)| (labels, number_of(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
@@ -381,6 +383,15 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "Connections to an upstream that were not made, or broke before an answer",
         upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
     )
+}
+
+/// A breaker's state as a gauge tells it.
+fn state_number(state: State) -> i64 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    }
 }
 
 fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) -> fmt::Result {
@@ -412,15 +423,6 @@ fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) ->
         "Answers that could be kept, by result: kept, or full when there was no room",
         by("result", [("kept", view.kept), ("full", view.not_kept)]),
     )
-}
-
-/// The state of a breaker as a number.
-const fn number_of(state: State) -> i64 {
-    match state {
-        State::Closed => 0,
-        State::HalfOpen => 1,
-        State::Open => 2,
-    }
 }
 
 fn gauges(

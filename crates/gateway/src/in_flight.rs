@@ -6,6 +6,8 @@
 //! fields is the order in which things are given back: the connection is closed before the seat is
 //! free, so that the database behind never sees more than the seats allow.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame};
@@ -13,11 +15,11 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use watertight_guard::breaker::CallError;
-use watertight_layers::{Clock, Permit};
+use watertight_layers::{Buffer, Clock, Permit};
 
 use crate::{
-    body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture, pace::Pace,
-    record::Record,
+    body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture,
+    listen::UnderWay, pace::Pace, record::Record,
 };
 
 /// A body that is no longer than this is waited for.
@@ -50,6 +52,10 @@ pub(crate) struct InFlight {
     pub(crate) pace: Option<Pace>,
     /// A copy of its answer, if that may stand in for later ones.
     pub(crate) capture: Option<Capture>,
+    /// Where the bytes of its answer that nobody has read yet count.
+    pub(crate) buffer: Buffer,
+    /// For whom its connection counts.
+    pub(crate) _under_way: Arc<UnderWay>,
     /// What it does, for those who trace.
     pub(crate) span: tracing::Span,
     /// What will be written of it.
@@ -83,7 +89,7 @@ impl InFlight {
         let is_short = body
             .size_hint()
             .exact()
-            .is_some_and(|length| length <= SHORT_BYTES);
+            .is_some_and(|length| length <= SHORT_BYTES && self.buffer.has_room(length));
         if !is_short || self.pace.is_some() {
             return Gathered::Begun(frames);
         }
@@ -170,8 +176,19 @@ impl InFlight {
             mut record,
             ..
         } = self;
+        // Unless its tenant has buffered all it may: then the reader holds the seat as well.
+        let (permit, until_read) = if relay.is_full() {
+            (Some(permit), true)
+        } else {
+            drop(permit);
+            (None, false)
+        };
+        let mut is_passed = pass(pace.as_ref(), frame, &relay, silence_max).await;
+        if is_passed && until_read {
+            is_passed = matches!(timeout(silence_max, relay.drained()).await, Ok(true));
+        }
         drop(permit);
-        if pass(pace.as_ref(), frame, &relay, silence_max).await {
+        if is_passed {
             relay.end();
         } else {
             record.cut_short(Fault::ClientGone);

@@ -15,9 +15,11 @@ use crate::{
     },
     identify::Identifier,
     last_good::LastGood,
+    listen::Stop,
     record::Recorder,
     runtimes::Runtimes,
     serve::less,
+    tcp::Tcp,
 };
 
 /// What every listener and every request share.
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) last_good: Arc<LastGood>,
     pub(crate) runtimes: Runtimes,
+    pub(crate) stop: Stop,
+    pub(crate) tcp: Tcp,
 }
 
 /// What a reload swaps whole.

@@ -25,6 +25,7 @@ use crate::{
     Clock, Permit, Quotas, Refusal,
     breakers::Breakers,
     cohort::Dealer,
+    connections::TcpSeats,
     health::Health,
     limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
@@ -85,6 +86,7 @@ pub(crate) struct Inner {
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
     pub(crate) tenants: Tenants,
+    pub(crate) tcp: TcpSeats,
     less: LessFields,
 }
 
@@ -105,12 +107,13 @@ impl Admission {
     fn made(plan: Arc<Plan>, clock: Clock, cluster: Option<Arc<dyn Cluster>>) -> Self {
         let counts = Counts::default();
         let tenants = Tenants::new(&plan, clock, &counts);
+        let tcp = TcpSeats::default().reloaded(&plan, clock);
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock),
             health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
-            current: ArcSwap::from_pointee(Current::new(plan, tenants)),
+            current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
             breakers: Breakers::new(secret()),
             reloading: Mutex::default(),
             metrics: Metrics::default(),
@@ -130,9 +133,12 @@ impl Admission {
         let _reloading = reloading.unwrap_or_else(PoisonError::into_inner);
         let before = inner.current.load();
         let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
+        let tcp = before.tcp.reloaded(&plan, inner.clock);
         let layout = plan.layout().clone();
         inner.health.reload(inner.clock.now(), &plan);
-        inner.current.store(Arc::new(Current::new(plan, tenants)));
+        inner
+            .current
+            .store(Arc::new(Current::new(plan, tenants, tcp)));
         inner.seats.reload(inner.clock.now(), layout);
     }
 
@@ -173,9 +179,12 @@ impl Admission {
         result
     }
 
-    /// All pools, as they are now.
+    /// All pools, as they are now: those of requests, then those of connections.
     pub fn pools(&self) -> Vec<PoolView> {
-        self.inner.seats.view(self.inner.clock.now())
+        let now = self.inner.clock.now();
+        let mut pools = self.inner.seats.view(now);
+        pools.extend(self.inner.current.load().tcp.view(now));
+        pools
     }
 
     /// Adds the metrics of admission to `registry`.
@@ -257,11 +266,12 @@ impl Admission {
 }
 
 impl Current {
-    fn new(plan: Arc<Plan>, tenants: Tenants) -> Self {
+    fn new(plan: Arc<Plan>, tenants: Tenants, tcp: TcpSeats) -> Self {
         Self {
             less: LessFields::of_plan(&plan),
             plan,
             tenants,
+            tcp,
         }
     }
 }

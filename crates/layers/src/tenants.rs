@@ -28,6 +28,7 @@ use watertight_plan::{Plan, Unknown};
 
 use crate::{
     Clock,
+    holdings::Holdings,
     limits::{Book, Counts, Tally, Terms, Writer},
 };
 
@@ -73,6 +74,7 @@ pub(crate) struct Lane {
     pub(crate) terms: Arc<Terms>,
     pub(crate) segment: Option<SegmentId>,
     pub(crate) in_flight: Arc<InFlightCount>,
+    pub(crate) holdings: Arc<Holdings>,
     /// One for each of the terms' rules that are counted in lanes, in their order.
     /// Shared with the lane that a reload makes of this one, so that what requests under way take
     /// and give back is not lost.
@@ -190,6 +192,7 @@ impl Lane {
             terms: Arc::clone(terms),
             segment: segment.cloned(),
             in_flight: old.map_or_else(Arc::default, |old| Arc::clone(&old.in_flight)),
+            holdings: old.map_or_else(Arc::default, |old| Arc::clone(&old.holdings)),
             tallies,
         })
     }

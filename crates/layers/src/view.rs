@@ -18,6 +18,14 @@ pub struct TenantView {
     pub in_flight: u32,
     /// How many it may have.
     pub max_in_flight: Option<u32>,
+    /// Client connections that count for it.
+    pub connections: u32,
+    /// How many it may have.
+    pub max_connections: Option<u32>,
+    /// Bytes buffered on its behalf.
+    pub buffered_bytes: u64,
+    /// How many it may have.
+    pub max_buffered_bytes: u64,
 }
 
 /// How many tenants there are.
@@ -108,5 +116,9 @@ fn view((id, lane): (&TenantId, &Arc<Lane>)) -> TenantView {
         plan: lane.terms.id.clone(),
         in_flight: lane.in_flight.get(),
         max_in_flight: lane.terms.plan.max_in_flight,
+        connections: lane.holdings.connections(),
+        max_connections: lane.terms.plan.max_connections,
+        buffered_bytes: lane.holdings.buffered(),
+        max_buffered_bytes: lane.terms.plan.max_buffered_bytes,
     }
 }

@@ -31,6 +31,7 @@ mod node;
 mod routes;
 mod secret;
 mod service;
+mod tcp;
 mod tenant;
 mod throttling;
 
@@ -49,6 +50,7 @@ pub use node::{AccessLog, Log, Metrics, Node};
 pub use routes::Routes;
 pub use secret::Secret;
 pub use service::{Cost, Protocol, Service, Upstream};
+pub use tcp::{Address, Caller, TcpDoor, TcpPool};
 pub use tenant::{Tenant, TenantPlan};
 pub use throttling::{LimitStore, Throttling};
 
@@ -63,6 +65,7 @@ pub struct Plan {
     pub(crate) services: BTreeMap<ServiceId, Arc<Service>>,
     pub(crate) routes: Routes,
     pub(crate) layout: Layout,
+    pub(crate) tcp: BTreeMap<PoolId, (Arc<TcpPool>, Layout)>,
     pub(crate) declared: Vec<PoolId>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) alerts: BTreeMap<PoolId, Percent>,
@@ -135,6 +138,11 @@ impl Plan {
     /// Pools, compartments and the seats that services take.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Pools of connections, each with its layout, by name.
+    pub fn tcp_pools(&self) -> &BTreeMap<PoolId, (Arc<TcpPool>, Layout)> {
+        &self.tcp
     }
 
     /// Pools that are declared for the map and the audit, and not fronted by this node.

@@ -26,6 +26,7 @@ mod reload;
 mod settings;
 mod smuggling;
 mod streaming;
+mod tcp;
 mod timeouts;
 mod upgrade;
 mod walls;

@@ -6,7 +6,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use watertight_guard::breaker::Mode;
 use watertight_layers::ServiceBreakerView;
 
-use super::{Labels, gauges, number_of};
+use super::{Labels, gauges, state_number};
 
 pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
@@ -22,7 +22,7 @@ pub(super) fn encode(
         encoder,
         "watertight_breaker_state",
         "What the breaker of all tenants of a service is doing: 0 closed, 1 half-open, 2 open",
-        of(|view| number_of(view.shared.state)),
+        of(|view| state_number(view.shared.state)),
     )?;
     gauges(
         encoder,

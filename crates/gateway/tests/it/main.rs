@@ -9,5 +9,7 @@ mod breakers;
 mod bytes;
 mod degraded;
 mod listeners;
+mod quotas;
 mod serving;
+mod tcp;
 mod world;

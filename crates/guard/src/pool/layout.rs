@@ -271,20 +271,7 @@ fn head_room_of(spec: &CompartmentSpec, cap: u32) -> u32 {
 }
 
 fn check_arithmetic(pool: &PoolSpec) -> Result<(), Error> {
-    if let Some(adaptive) = &pool.adaptive {
-        adaptive.check()?;
-        let parts = u32::try_from(pool.compartments.len()).unwrap_or(u32::MAX);
-        let least = parts.saturating_add(pool.reserve);
-        if adaptive.max > pool.capacity.get() || adaptive.min < least {
-            return Err(Error::AdaptiveBounds {
-                pool: pool.id.clone(),
-                min: adaptive.min,
-                max: adaptive.max,
-                least,
-                capacity: pool.capacity.get(),
-            });
-        }
-    }
+    check_adaptive(pool)?;
     let seats: u64 = pool
         .compartments
         .iter()
@@ -340,6 +327,25 @@ fn check_arithmetic(pool: &PoolSpec) -> Result<(), Error> {
                     seats: spec.seats.get(),
                 });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Capacity adapts within what there is, and leaves each compartment a seat.
+fn check_adaptive(pool: &PoolSpec) -> Result<(), Error> {
+    if let Some(adaptive) = &pool.adaptive {
+        adaptive.check()?;
+        let parts = u32::try_from(pool.compartments.len()).unwrap_or(u32::MAX);
+        let least = parts.saturating_add(pool.reserve);
+        if adaptive.max > pool.capacity.get() || adaptive.min < least {
+            return Err(Error::AdaptiveBounds {
+                pool: pool.id.clone(),
+                min: adaptive.min,
+                max: adaptive.max,
+                least,
+                capacity: pool.capacity.get(),
+            });
         }
     }
     Ok(())

@@ -163,8 +163,9 @@ pub(super) async fn services(State(room): TheRoom, _: Asked<Nothing>) -> Json<Se
 }
 
 pub(super) async fn pools(State(room): TheRoom, _: Asked<Nothing>) -> Json<Pools> {
-    let pools = room.node.gateway().admission().pools();
-    Json(Pools::new(&pools, &room.node.plan()))
+    let gateway = room.node.gateway();
+    let (pools, tcp) = (gateway.admission().pools(), gateway.tcp());
+    Json(Pools::new(&pools, &tcp, &room.node.plan()))
 }
 
 pub(super) async fn tenants(

@@ -7,6 +7,7 @@
 mod alerts;
 mod breakers;
 mod config;
+mod connections;
 mod explanation;
 mod health;
 mod pools;
@@ -20,6 +21,7 @@ pub use self::{
     alerts::{Alert, Alerts, Webhook},
     breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
     config::{Config, EffectivePlan},
+    connections::{Backend, Connections, Door},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},

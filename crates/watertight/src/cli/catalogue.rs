@@ -66,6 +66,18 @@ capacity = 2
 services = ["shop"]
 seats = 2
 caps = { shop = 1 }
+[services.cart]
+tier = 2
+uses = ["cache"]
+[pools.cache]
+kind = "tcp"
+upstreams = ["127.0.0.1:9"]
+capacity = 1
+breaker = { minimum_number_of_calls = 1 }
+[pools.cache.compartments.cart]
+services = ["cart"]
+seats = 1
+binds = { cart = "127.0.0.1:0" }
 "#;
 /// The second one is beyond a limit, and is served less.
 const REQUESTS: [&[u8]; 2] = [REQUEST, REQUEST];
@@ -101,6 +113,7 @@ async fn exercised() -> anyhow::Result<String> {
     }
     trip_a_breaker(&node).await?;
     node.alarm().look(node.gateway());
+    refuse_a_connection(&node).await?;
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {
         let text = node.metrics();
@@ -110,6 +123,29 @@ async fn exercised() -> anyhow::Result<String> {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     anyhow::bail!("the request was not counted")
+}
+
+/// Nobody listens where the pool's connections go: the first is not made, and the second refused.
+async fn refuse_a_connection(node: &Arc<Node>) -> anyhow::Result<()> {
+    for number in 1..=2 {
+        let pools = node.gateway().tcp();
+        let doors = pools.first().context("no pool of connections")?;
+        let address = doors.doors.first().context("no door")?.address;
+        // It is reset, while it connects or after.
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        for _ in 0..LOOKS_MAX {
+            let doors = node.gateway().tcp();
+            let mut doors = doors.iter().flat_map(|pool| &pool.doors);
+            let is_done = |refused: &[_], unconnected: u64| refused.len() as u64 + unconnected;
+            if doors.any(|door| is_done(&door.refused, door.unconnected) == number) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
 }
 
 async fn trip_a_breaker(node: &Arc<Node>) -> anyhow::Result<()> {

@@ -72,6 +72,12 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
     let admin = Admin::open(&node)?;
     let _alerts = Watch::start(&node, admin.url());
     let plan = node.plan();
+    for pool in node.gateway().tcp() {
+        for door in &pool.doors {
+            let listener = format!("{}/{}", pool.pool, door.caller.name());
+            tracing::info!(listener, address = %door.address, "open");
+        }
+    }
     for listener in plan.listeners() {
         let address = node
             .gateway()

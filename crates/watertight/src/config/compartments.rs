@@ -10,7 +10,7 @@ use watertight_guard::pool::{CompartmentSpec, Lend};
 use super::{
     duration::{self, DurationText, HOUR},
     findings::Findings,
-    located::{Located, Name},
+    located::{Located, Name, Span},
 };
 
 /// A walled part of a pool.
@@ -26,7 +26,12 @@ pub(super) struct Compartment {
     /// The most seats that one service may hold of these. Default: all.
     #[serde(default)]
     pub(super) caps: BTreeMap<Located<Name>, Cap>,
-    /// Requests of one tenant that may wait for one service. Default: 128.
+    /// The address of each service: whoever connects to it is that service. For a pool of kind
+    /// "tcp", which needs one for each. Default: none.
+    #[serde(default)]
+    pub(super) binds: BTreeMap<Located<Name>, Located<String>>,
+    /// Requests of one tenant (connections of one client address, in a pool of kind "tcp") that may
+    /// wait for one service. Default: 128.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue: Option<u32>,
     /// Requests that may wait here in all. Default: 16384.
@@ -39,9 +44,9 @@ pub(super) struct Compartment {
     wait_target: Option<Located<DurationText>>,
     /// Whether seats that stand idle here may be lent to every other compartment of the pool (true)
     /// or to none (false). Default: tiers 2 and 3 lend to each other, tier 1 lends nothing.
-    lend: Option<bool>,
+    lend: Option<Located<bool>>,
     /// Seats that are kept: never lent, and never given to a tenant that already sits here and whose
-    /// requests are slow. Fewer than `seats`. Default: an eighth of the seats.
+    /// requests are slow. Fewer than `seats`. Default: an eighth of the seats; 0 for connections.
     #[schemars(range(min = 0, max = 1_000_000))]
     head_room: Option<u32>,
     /// For how long a lent seat may stay away when it is wanted back, 0s to 1h. Default: 1s.
@@ -61,9 +66,18 @@ impl Cap {
 }
 
 impl Compartment {
+    /// Where lending is spoken of.
+    pub(super) fn lent(&self) -> Option<(&'static str, &Span)> {
+        let lend = self.lend.as_ref().filter(|lend| ***lend);
+        let borrow_max = self.borrow_max.as_ref();
+        let lend = lend.map(|lend| ("lend", lend.span()));
+        lend.or_else(|| borrow_max.map(|span| ("borrow_max", span.span())))
+    }
+
     pub(super) fn read(
         &self,
         name: &Located<Name>,
+        is_tcp: bool,
         findings: &mut Findings<'_>,
     ) -> Option<CompartmentSpec> {
         let id = findings.parse(name);
@@ -101,10 +115,15 @@ impl Compartment {
             findings,
         );
         let seats = seats?;
-        let lend = match self.lend {
-            None => Lend::ByTier,
+        let lend = match self.lend.as_deref() {
             Some(true) => Lend::Everybody,
-            Some(false) => Lend::Nobody,
+            None if !is_tcp => Lend::ByTier,
+            None | Some(false) => Lend::Nobody,
+        };
+        // Connections are all held for long: head-room would only make the walls narrower.
+        let head_room_default = match is_tcp {
+            true => 0,
+            false => CompartmentSpec::head_room_default(seats),
         };
         Some(CompartmentSpec {
             caps,
@@ -115,9 +134,7 @@ impl Compartment {
             max_wait: max_wait?,
             wait_target: wait_target?,
             lend,
-            head_room: self
-                .head_room
-                .unwrap_or(CompartmentSpec::head_room_default(seats)),
+            head_room: self.head_room.unwrap_or(head_room_default),
             borrow_max: borrow_max?,
             ..CompartmentSpec::new(id?, seats, services)
         })

@@ -50,3 +50,11 @@ pub(super) struct Document {
     /// Shared resources and their compartments, by name.
     pub(super) pools: Named<Pool>,
 }
+
+impl Document {
+    /// The names of the pools of connections.
+    pub(super) fn tcp_pools(&self) -> Vec<String> {
+        let pools = self.pools.iter().filter(|(_, pool)| pool.is_tcp());
+        pools.map(|(name, _)| name.to_string()).collect()
+    }
+}

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_gateway::TcpView;
 use watertight_guard::pool::{CompartmentView, PoolView, SlotView};
 use watertight_plan::Plan;
 
-use super::{percent, seconds};
+use super::{Connections, percent, seconds};
 
 /// The pools.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -31,6 +32,8 @@ pub struct Pool {
     pub alert_percent: f64,
     /// Its walled parts; the reserve, where there is one, comes last.
     pub compartments: Vec<Compartment>,
+    /// For a pool of connections, kind "tcp": where they come from and go to.
+    pub connections: Option<Connections>,
 }
 
 /// A compartment of a pool.
@@ -87,7 +90,9 @@ pub struct Slot {
 
 impl Pools {
     /// The pools as they are now, with the alerts of `plan`.
-    pub fn new(views: &[PoolView], plan: &Plan) -> Self {
+    ///
+    /// `tcp` are those of them that are pools of connections.
+    pub fn new(views: &[PoolView], tcp: &[TcpView], plan: &Plan) -> Self {
         let pool = |view: &PoolView| Pool {
             pool: view.id.to_string(),
             capacity_seats: view.capacity,
@@ -98,6 +103,10 @@ impl Pools {
                 .get(&view.id)
                 .map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
             compartments: view.compartments.iter().map(Compartment::from).collect(),
+            connections: tcp
+                .iter()
+                .find(|pool| pool.pool == view.id)
+                .map(Connections::from),
         };
         Self {
             pools: views.iter().map(pool).collect(),

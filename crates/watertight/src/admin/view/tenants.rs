@@ -24,6 +24,16 @@ pub struct Tenant {
     pub in_flight: u32,
     /// How many it may have.
     pub max_in_flight: Option<u32>,
+    /// Client connections that count for it.
+    #[serde(default)]
+    pub connections: u32,
+    /// How many it may have.
+    pub max_connections: Option<u32>,
+    /// Bytes of answers that are buffered on its behalf.
+    #[serde(default)]
+    pub buffered_bytes: u64,
+    /// How many it may have.
+    pub max_buffered_bytes: Option<u64>,
 }
 
 impl Tenants {
@@ -46,6 +56,10 @@ impl From<&TenantView> for Tenant {
             plan: view.plan.to_string(),
             in_flight: view.in_flight,
             max_in_flight: view.max_in_flight,
+            connections: view.connections,
+            max_connections: view.max_connections,
+            buffered_bytes: view.buffered_bytes,
+            max_buffered_bytes: Some(view.max_buffered_bytes),
         }
     }
 }
