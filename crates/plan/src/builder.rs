@@ -188,12 +188,7 @@ impl Builder {
         self.add_own_compartments()?;
         self.say_tiers();
         let segments = self.segments();
-        let mut routes = Routes::default();
-        for service in &self.services {
-            for route in &service.routes {
-                routes.insert(route, &service.id)?;
-            }
-        }
+        let routes = self.routes()?;
         let mut order: Vec<ServiceId> = self
             .services
             .iter()
@@ -521,6 +516,16 @@ impl Builder {
             && service.upstreams.is_empty()
             && service.uses.iter().any(connections)
             && !service.uses.iter().any(requests)
+    }
+
+    fn routes(&self) -> Result<Routes, Error> {
+        let mut routes = Routes::default();
+        for service in &self.services {
+            for route in &service.routes {
+                routes.insert(route, &service.id)?;
+            }
+        }
+        Ok(routes)
     }
 
     /// A compartment is as critical as the most critical of its services.

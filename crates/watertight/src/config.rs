@@ -316,7 +316,7 @@ fn read_pools(document: &Document, mut builder: Builder, findings: &mut Findings
             }
             Some(pools::Read::Connections(pool, alert)) => {
                 let id = pool.id().clone();
-                builder = builder.tcp_pool(pool);
+                builder = builder.tcp_pool(*pool);
                 (id, alert)
             }
             Some(pools::Read::Declared(id)) => {

@@ -22,7 +22,11 @@ const LONG: u64 = 16;
 
 fn run(seed: u64, bug: Bug) -> Result<(), String> {
     let mut shop = Shop::open(seed, bug);
-    let events = if seed % LONG == 0 { 5 * EVENTS } else { EVENTS };
+    let events = if seed.is_multiple_of(LONG) {
+        5 * EVENTS
+    } else {
+        EVENTS
+    };
     for _ in 0..events {
         shop.event();
         walls_hold(&shop)?;

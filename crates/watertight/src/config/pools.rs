@@ -81,7 +81,7 @@ pub(super) enum Read {
     /// One that this node fronts, and its alert threshold.
     Fronted(PoolSpec, Option<Percent>),
     /// One of connections, and its alert threshold.
-    Connections(TcpPool, Option<Percent>),
+    Connections(Box<TcpPool>, Option<Percent>),
     /// One that is mapped and audited only.
     Declared(PoolId),
 }
@@ -111,7 +111,7 @@ impl Pool {
                 let spec = self.read_walls(name, id, findings);
                 self.refuse_lending(findings);
                 let pool = self.read_tcp(name, spec, findings);
-                Some(Read::Connections(pool?, alert?))
+                Some(Read::Connections(Box::new(pool?), alert?))
             }
         }
     }
