@@ -86,6 +86,19 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
         "Requests that wait for a seat of a compartment",
         compartments().map(|(pool, part)| (labels(pool, part), i64::from(part.waiting))),
     )?;
+    let loans = compartments().flat_map(|(pool, part)| {
+        [("lent", part.lent), ("borrowed", part.borrowed)].map(|(state, seats)| {
+            let mut labels = labels(pool, part);
+            labels.push(("state", state.to_owned()));
+            (labels, i64::from(seats))
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_compartment_loans_seats",
+        "Seats of a compartment that others sit on, and seats of others that it sits on",
+        loans,
+    )?;
     gauges(
         encoder,
         "watertight_pool_capacity_seats",

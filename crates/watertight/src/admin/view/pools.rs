@@ -22,8 +22,12 @@ pub struct Pools {
 pub struct Pool {
     /// Its name.
     pub pool: String,
-    /// Seats in all.
+    /// Seats in all, now.
     pub capacity_seats: u32,
+    /// The most seats that there can be: another number only where capacity adapts.
+    pub capacity_max_seats: u32,
+    /// How capacity adapts, where it does.
+    pub adaptive: Option<Adaptive>,
     /// Seats that are held.
     pub in_use: u32,
     /// The share of its seats that is held.
@@ -34,6 +38,17 @@ pub struct Pool {
     pub compartments: Vec<Compartment>,
     /// For a pool of connections, kind "tcp": where they come from and go to.
     pub connections: Option<Connections>,
+}
+
+/// How the capacity of a pool follows how long its seats are held.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Adaptive {
+    /// How long a seat is held while nothing queues behind the pool, as far as it is known.
+    pub baseline_ms: Option<f64>,
+    /// How long a seat has been held of late.
+    pub level_ms: Option<f64>,
+    /// Whether capacity is lowered for a moment to see the baseline.
+    pub probing: bool,
 }
 
 /// A compartment of a pool.
@@ -96,6 +111,12 @@ impl Pools {
         let pool = |view: &PoolView| Pool {
             pool: view.id.to_string(),
             capacity_seats: view.capacity,
+            capacity_max_seats: view.capacity_max,
+            adaptive: view.adaptive.map(|adaptive| Adaptive {
+                baseline_ms: adaptive.baseline.map(milliseconds),
+                level_ms: adaptive.level.map(milliseconds),
+                probing: adaptive.probing,
+            }),
             in_use: view.in_use,
             utilisation_percent: percent(view.in_use, view.capacity),
             alert_percent: plan

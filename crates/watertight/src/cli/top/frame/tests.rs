@@ -54,7 +54,7 @@ fn service(name: &str, tier: u8, breaker: &str) -> Value {
 fn snapshot(at_s: u64, metrics: &str) -> Snapshot {
     let rest = [slot("reporting", 10, 10, 4), slot("inventory", 50, 23, 0)];
     let pools = json!({ "pools": [{
-        "pool": "database", "capacity_seats": 80, "in_use": 36, "utilisation_percent": 45.0,
+        "pool": "database", "capacity_seats": 80, "capacity_max_seats": 80, "in_use": 36, "utilisation_percent": 45.0,
         "alert_percent": 70.0,
         "compartments": [
             part("checkout", 30, 3, 0, &[slot("checkout", 30, 3, 0)]),
