@@ -232,7 +232,7 @@ impl Pools {
             return refused(Reason::Draining, Duration::ZERO);
         };
         let tenant = self.queue_of(route, &arrival.owner);
-        match self.foresee_in(now, route, tenant, arrival.deadline) {
+        match self.foresee_in(now, route, tenant, &arrival) {
             Foresight::Seat => {
                 let seat = self.seat_at_once(now, route, tenant, &arrival);
                 if self.claim.is_some() {
@@ -258,7 +258,7 @@ impl Pools {
             return Foresight::Refused(Reason::Draining);
         };
         let tenant = self.queue_of(route, &arrival.owner);
-        self.foresee_in(now, route, tenant, arrival.deadline)
+        self.foresee_in(now, route, tenant, &arrival)
     }
 
     /// A seat comes back. Whether it was held.
@@ -322,17 +322,32 @@ impl Pools {
         }
     }
 
-    fn foresee_in(&self, now: Tick, route: usize, tenant: TenantKey, deadline: Tick) -> Foresight {
+    fn foresee_in(
+        &self,
+        now: Tick,
+        route: usize,
+        tenant: TenantKey,
+        arrival: &Arrival<'_>,
+    ) -> Foresight {
         let home = self.home(route);
         let walls = &self.layout.compartments[home];
         let waiting = self.routes[route].flows.waiting_of(tenant);
-        if deadline <= now {
+        let (queue, places) = match arrival.owner {
+            Owner::Named(_) => (walls.queue, walls.queue_total),
+            // A tenant has no more places for having several queues; and however many names are
+            // invented, there is room for those who have a queue of their own.
+            Owner::Hand(queues) => {
+                let parts = u32::try_from(queues.len()).unwrap_or(1);
+                (walls.queue.div_ceil(parts), walls.queue_total.div_ceil(2))
+            }
+        };
+        if arrival.deadline <= now {
             Foresight::Refused(Reason::DeadlineExceeded)
         } else if waiting == 0 && self.fits(now, route, tenant) {
             Foresight::Seat
-        } else if waiting >= walls.queue as usize {
+        } else if waiting >= queue as usize {
             Foresight::Refused(Reason::TenantQueueFull)
-        } else if self.compartments[home].waiting >= walls.queue_total {
+        } else if self.compartments[home].waiting >= places {
             Foresight::Refused(Reason::CompartmentFull)
         } else {
             Foresight::Wait(self.time_to_drain(route, tenant))

@@ -74,14 +74,14 @@ impl Pools {
     pub(super) fn share_out(&mut self, pool: usize) {
         let spec = &self.layout.pools[pool];
         let limit = self.capacities[pool].limit;
-        let mut seats: Vec<(usize, Tier, u32)> = (0..self.layout.compartments.len())
-            .filter(|&at| self.layout.compartments[at].pool == pool)
-            .filter(|&at| !self.layout.compartments[at].is_reserve)
-            .map(|at| {
-                let walls = &self.layout.compartments[at];
-                (at, walls.tier, walls.seats)
-            })
-            .collect();
+        let mut seats = Vec::new();
+        for (at, walls) in self.layout.compartments.iter().enumerate() {
+            if walls.pool == pool && walls.is_reserve {
+                self.compartments[at].seats = walls.seats;
+            } else if walls.pool == pool {
+                seats.push((at, walls.tier, walls.seats));
+            }
+        }
         let wanted = seats.iter().map(|(.., seats)| seats).sum::<u32>() + spec.reserve;
         let mut missing = wanted.saturating_sub(limit);
         for tier in Tier::ALL.into_iter().rev() {

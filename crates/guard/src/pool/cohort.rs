@@ -9,6 +9,8 @@
 //!
 //! How many cohorts may wait follows from what became of those who did: over each window their
 //! number shrinks by the share that was shed all the same, and grows by an eighth when none was.
+//! Where few cohorts ask, there is nobody to choose between: a tenant whose requests all come from
+//! one caller is shed by its queue alone.
 
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub(super) struct Cohorts {
     /// Cohorts below this may wait.
     open: u8,
     window_end: Tick,
+    /// Cohorts that asked in this window, a bit each.
+    asked: u128,
     waited: u32,
     shed: u32,
 }
@@ -44,6 +48,7 @@ impl Default for Cohorts {
         Self {
             open: Cohort::NUMBER,
             window_end: Tick::ZERO,
+            asked: 0,
             waited: 0,
             shed: 0,
         }
@@ -53,6 +58,9 @@ impl Default for Cohorts {
 impl Cohorts {
     /// So many are never turned away, or nobody would be left to say how things are.
     const LEAST: u8 = 8;
+    /// As many cohorts must ask, and requests wait, in a window before any is turned away.
+    const ASKED_MIN: u32 = 8;
+    const WAITED_MIN: u32 = 16;
 
     /// Whether a request of this cohort may wait, and counts it if so. A request of nobody in
     /// particular may.
@@ -61,6 +69,7 @@ impl Cohorts {
             self.adjust();
             self.window_end = now + window;
         }
+        self.asked |= cohort.map_or(0, |cohort| 1 << cohort.0);
         let may = cohort.is_none_or(|cohort| cohort.0 < self.open);
         self.waited += u32::from(may);
         may
@@ -79,7 +88,9 @@ impl Cohorts {
 
     fn adjust(&mut self) {
         let open = u32::from(self.open);
-        let next = if self.shed == 0 {
+        let next = if self.asked.count_ones() < Self::ASKED_MIN {
+            Cohort::NUMBER.into()
+        } else if self.shed == 0 || self.waited < Self::WAITED_MIN {
             open + (open / 8).max(1)
         } else {
             let lost = u64::from(open) * u64::from(self.shed) / u64::from(self.waited.max(1));
@@ -87,7 +98,7 @@ impl Cohorts {
         };
         let next = next.clamp(Self::LEAST.into(), Cohort::NUMBER.into());
         self.open = u8::try_from(next).unwrap_or(Cohort::NUMBER);
-        (self.waited, self.shed) = (0, 0);
+        (self.asked, self.waited, self.shed) = (0, 0, 0);
     }
 }
 
@@ -139,6 +150,18 @@ mod tests {
             (Cohorts::LEAST..=Cohorts::LEAST + 2).contains(&open),
             "{open}"
         );
+    }
+
+    #[test]
+    fn one_caller_alone_is_never_turned_away_for_its_cohort() {
+        let mut cohorts = Cohorts::default();
+        for window in 1..20 {
+            let now = Tick::ZERO + WINDOW * window;
+            for _ in 0..100 {
+                assert!(cohorts.enter(now, WINDOW, Some(Cohort::of(u64::MAX))));
+                cohorts.on_shed();
+            }
+        }
     }
 
     #[test]

@@ -73,9 +73,11 @@ pub struct CompartmentSpec {
     /// The most seats that one service may hold, borrowed ones included. One without a cap may hold
     /// all, and whatever can be borrowed.
     pub caps: Vec<(ServiceId, Seats)>,
-    /// The most requests that one tenant may have waiting for one service.
+    /// The most requests that one tenant may have waiting for one service. Each queue of a hand has
+    /// its part of that.
     pub queue: u32,
-    /// The most requests that may wait here in all.
+    /// The most requests that may wait here in all. Requests of tenants without a queue of their own
+    /// are refused from half of that on.
     pub queue_total: u32,
     /// The longest time a request waits for a seat.
     pub max_wait: Duration,

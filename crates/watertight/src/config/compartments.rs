@@ -34,7 +34,8 @@ pub(super) struct Compartment {
     /// wait for one service. Default: 128.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue: Option<u32>,
-    /// Requests that may wait here in all. Default: 16384.
+    /// Requests that may wait here in all; those of tenants that nobody listed may take up half of
+    /// it. Default: 16384.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue_total: Option<u32>,
     /// The longest time a request waits for a seat, 0s to 1h. Default: 1s.

@@ -150,8 +150,10 @@ fn the_same_users_of_a_tenant_are_left_out_while_it_asks_for_too_much() {
     let mut world = world(1, 0);
     let mut refused = [[0_u32; 2]; 2];
     for step in 0..1_000 {
-        for user in 0..4_u64 {
-            let (name, cohort) = (service("checkout"), Cohort::of((user * 32 + 16) << 57));
+        for part in 0..4_u64 {
+            // Users of the lower half of the cohorts and of the upper one.
+            let user = part * 32 + step % 32;
+            let (name, cohort) = (service("checkout"), Cohort::of(user << 57));
             let arrival = Arrival {
                 cohort: Some(cohort),
                 ..arrival(&name, 1)
@@ -165,7 +167,7 @@ fn the_same_users_of_a_tenant_are_left_out_while_it_asks_for_too_much() {
                     if step > 500 {
                         assert_eq!(refusal.reason, Reason::Shed);
                     }
-                    refused[usize::from(step >= 500)][usize::from(user >= 2)] += 1;
+                    refused[usize::from(step >= 500)][usize::from(part >= 2)] += 1;
                 }
             }
         }
@@ -229,4 +231,28 @@ fn a_hand_gets_no_more_than_a_queue_of_its_own() {
     }
     let [own, hand] = served;
     assert!((160..=240).contains(&own), "{own} and {hand}");
+}
+
+#[test]
+fn tenants_without_a_queue_of_their_own_leave_half_of_the_places() {
+    let mut world = World::of(pools(vec![CompartmentSpec {
+        queue_total: 8,
+        ..compartment("all", 1, &["checkout"], &[])
+    }]));
+    let name = service("checkout");
+    let now = world.now;
+    for hand in 0..20 {
+        let queues = [0, 1, 2, 3].map(|card| TenantKey(100 + hand * 4 + card));
+        let arrival = Arrival {
+            owner: Owner::Hand(queues),
+            ..arrival(&name, 0)
+        };
+        world.pools.arrive(now, arrival, &mut world.effects);
+    }
+    let mut named = |tenant| world.arrive("checkout", Class::Ordinary, tenant);
+    for tenant in 0..4 {
+        let answer = named(tenant);
+        assert!(matches!(answer, Answer::Wait { .. }), "{answer:?}");
+    }
+    assert!(matches!(named(4), Answer::Refused(_)));
 }

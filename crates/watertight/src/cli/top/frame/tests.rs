@@ -31,13 +31,14 @@ fn slot(service: &str, cap: u32, in_use: u32, waiting: u32) -> Value {
     json!({
         "service": service, "cap": cap, "in_use": in_use, "waiting": waiting,
         "utilisation_percent": 0.0, "seat_seconds": 0.0, "granted": 0, "mean_wait_ms": 0.0,
+        "shed": 0,
     })
 }
 
 fn part(name: &str, seats: u32, in_use: u32, waiting: u32, slots: &[Value]) -> Value {
     json!({
         "compartment": name, "seats": seats, "in_use": in_use, "waiting": waiting,
-        "reserve": false, "utilisation_percent": 0.0, "seat_seconds": 0.0, "slots": slots,
+        "borrowed": 0, "lent": 0, "reserve": false, "utilisation_percent": 0.0, "seat_seconds": 0.0, "slots": slots,
     })
 }
 
