@@ -25,10 +25,7 @@ use prometheus_client::registry::Registry;
 use tokio::{sync::Notify, task::JoinSet, time};
 use watertight_base::Tick;
 use watertight_gateway::Gateway;
-use watertight_guard::{
-    alert::{BoardView, Effect, Key, Kind, Sample},
-    breaker::State,
-};
+use watertight_guard::alert::{BoardView, Effect, Key, Kind, Sample};
 use watertight_layers::Alerts;
 use watertight_plan::{Plan, Webhook};
 
@@ -313,7 +310,7 @@ fn upstreams(gateway: &Gateway) -> Vec<Sample> {
     for service in gateway.services() {
         let id = &service.service.id;
         for upstream in &service.upstreams {
-            if matches!(upstream.breaker, State::Open | State::HalfOpen) {
+            if upstream.open_for.is_some() {
                 samples.push(Sample {
                     key: Key::new(Kind::BreakerOpen)
                         .with("service", id)

@@ -237,7 +237,9 @@ impl Upstream {
 }
 
 impl Lease {
-    /// Sends a request. The breaker learns of an answer, or of a connection that broke under it.
+    /// Sends a request. The breaker learns of an answer. A connection that breaks under a request says
+    /// as much of the request as of the upstream, so it is left to the breakers of tenants: one that
+    /// crashes what it calls closes no door to others.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
@@ -248,7 +250,10 @@ impl Lease {
             // A kept connection may be closed under us at any time; that says nothing.
             Err(unanswered) if self.is_reused && unanswered.request.is_some() => {}
             Err(unanswered) if unanswered.error.is_user() => {}
-            Err(_) => self.turn.record(Outcome::Failure),
+            Err(_) => {
+                let failures = &self.turn.upstream.failures;
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
         }
         result
     }

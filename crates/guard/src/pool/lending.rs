@@ -3,7 +3,7 @@
 //! A compartment that has used up its own seats may borrow an idle one of its pool, where the owner
 //! lends to its tier and keeps its head-room. Which requests sit on borrowed seats does not matter,
 //! only how many: when a seat of its own comes free, the borrower gives one back, and nobody moves.
-//! So a compartment borrows only while its own seats are all held.
+//! So a compartment borrows only while its own seats are held, all but its head-room.
 //!
 //! An owner that wants a seat back waits at most until its `borrow_max`: the requests of loans that
 //! have lasted longer are told to end ([`Effect::Recalled`]), the oldest first, and only as many as
@@ -81,8 +81,8 @@ impl Pools {
         self.compartments[borrower].loans.borrowed.push_back(loan);
     }
 
-    /// A seat of `compartment` was given back: if others of its seats are borrowed, or this one
-    /// was, one goes back. Returns to whom.
+    /// A seat of `compartment` was given back: if it was borrowed it goes back, and if it was not,
+    /// one of those that are, once the head-room is whole again. Returns to whom.
     pub(super) fn end_loan(&mut self, compartment: usize, seat: SeatKey) -> Option<usize> {
         let borrowed = &self.compartments[compartment].loans.borrowed;
         if borrowed.is_empty() {
@@ -90,6 +90,10 @@ impl Pools {
         }
         let own = borrowed.iter().position(|loan| loan.seat == seat);
         let wanted = |loan: &Borrowed| self.compartments[loan.lender].waiting > 0;
+        let kept = self.layout.compartments[compartment].head_room;
+        if own.is_none() && self.free_seats(compartment) <= kept {
+            return None;
+        }
         let at = own
             .or_else(|| borrowed.iter().position(wanted))
             .unwrap_or(0);

@@ -13,7 +13,6 @@ use std::{
 use watertight_base::{CompartmentId, PoolId, ServiceId};
 use watertight_guard::{
     alert::{Key, Kind, Sample, Wall},
-    breaker::State,
     pool::{CompartmentView, PoolView, SlotView},
 };
 use watertight_plan::{Alerting, Plan};
@@ -182,7 +181,8 @@ fn loans(pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
 fn breakers(views: &[BreakerView]) -> Vec<Sample> {
     let mut by_service: BTreeMap<&ServiceId, Vec<&BreakerView>> = BTreeMap::new();
     for view in views {
-        if matches!(view.state, State::Open | State::HalfOpen) {
+        // One whose time is over refuses nobody: it waits for a call, which may never come.
+        if view.open_for.is_some() {
             by_service.entry(&view.service).or_default().push(view);
         }
     }

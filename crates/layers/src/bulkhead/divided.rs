@@ -175,7 +175,8 @@ impl Divided {
         let seats: Seats = part.seats.try_into()?;
         let mut spec = CompartmentSpec::new(part.name.parse()?, seats, services?);
         spec.queue = self.queue;
-        spec.queue_total = self.queue_total;
+        // Nobody is listed here, so nobody needs the half that is kept for those who are.
+        spec.queue_total = self.queue_total.saturating_mul(2);
         spec.max_wait = self.max_wait;
         spec.lend = Lend::Nobody;
         spec.wait_target = self.wait_target;

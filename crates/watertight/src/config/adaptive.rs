@@ -11,7 +11,8 @@ use super::{
 };
 
 /// How the capacity of a pool of requests follows how long its seats are held: it shrinks when
-/// requests queue behind it. `capacity` is the most that there can be.
+/// requests queue behind it. `capacity` is the most that there can be. It moves only while at least
+/// half of the seats are held: one compartment that is full beside idle ones moves nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Adaptive {

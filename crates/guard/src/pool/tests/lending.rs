@@ -152,3 +152,25 @@ fn a_reload_keeps_loans_and_a_lender_that_goes_counts_until_they_are_back() {
     assert_eq!(world.held("batch"), (0, 0, 0));
     assert_eq!(world.pools.view(world.now)[0].compartments.len(), 1);
 }
+
+/// The head-room of a borrower is for others than those for whom it borrows.
+#[test]
+fn a_slow_tenant_with_borrowed_seats_leaves_the_head_room_to_others_again_and_again() {
+    let mut world = World::of(pools(vec![
+        part("batch", 8, Tier::Three, Lend::ByTier, 1),
+        part("search", 4, Tier::Two, Lend::ByTier, 0),
+    ]));
+    for _ in 0..30 {
+        world.arrive("batch", Class::Ordinary, 1);
+    }
+    assert_eq!(world.held("batch"), (11, 4, 0), "one of its own is kept");
+    for _ in 0..5 {
+        let Answer::Seat(seat) = world.arrive("batch", Class::Ordinary, 2) else {
+            panic!("the head-room is gone");
+        };
+        world.pass(10);
+        let at = world.seats.iter().position(|held| *held == seat);
+        world.release(at.unwrap());
+        assert_eq!(world.held("batch"), (11, 4, 0));
+    }
+}
