@@ -15,6 +15,7 @@ pub mod node;
 pub mod process;
 pub mod programs;
 pub mod raw;
+pub mod receiver;
 pub mod redis;
 pub mod scratch;
 pub mod service;

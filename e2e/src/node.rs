@@ -84,6 +84,14 @@ impl Node {
         self.addresses["traffic"]
     }
 
+    /// Where a door of a pool of connections is: `cache/checkout`.
+    ///
+    /// # Panics
+    /// When it is not open.
+    pub fn door(&self, name: &str) -> SocketAddr {
+        self.addresses[name]
+    }
+
     /// Where API, metrics and health are; none in a build without them.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.addresses.get("admin").copied()

@@ -6,7 +6,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -80,7 +80,9 @@ fn is_root() -> bool {
 
 fn installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
-    on_path(program, &path) || SYSTEM_DIRS.iter().any(|dir| is_file(dir, program))
+    on_path(program, &path)
+        || SYSTEM_DIRS.iter().any(|dir| is_file(dir, program))
+        || versions(POSTGRESQL).any(|dir| dir.join("bin").join(program).is_file())
 }
 
 fn on_path(program: &str, path: &OsStr) -> bool {
@@ -91,11 +93,21 @@ fn is_file(dir: &str, program: &str) -> bool {
     Path::new(dir).join(program).is_file()
 }
 
+/// The directories in one that has a directory for each version.
+fn versions(dir: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path())
+}
+
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nginx", "nginx"),
+    // The package starts a cluster on port 5432, which no test touches.
+    ("postgres", "postgresql"),
+    // Its service is not needed: `policy-rc.d` or no service manager at all are both fine.
+    ("promtool", "prometheus"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
     ("valgrind", "valgrind"),
@@ -103,6 +115,9 @@ const PACKAGES: [(&str, &str); 6] = [
 
 /// Daemons live where a plain user's PATH does not look.
 const SYSTEM_DIRS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// Servers of PostgreSQL are on nobody's PATH: each version has a place of its own.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
 
 #[cfg(test)]
 mod tests {

@@ -121,7 +121,14 @@ const MODEL: &str = "loom_";
 /// The feature that brings engines; they are tested with real servers.
 pub(crate) const ENGINES: &str = "watertight/engines";
 /// Programs that tests start.
-const NEEDED: [&str; 4] = ["curl", "h2load", "python3", "redis-server"];
+const NEEDED: [&str; 6] = [
+    "curl",
+    "h2load",
+    "postgres",
+    "promtool",
+    "python3",
+    "redis-server",
+];
 
 #[cfg(test)]
 mod tests {

@@ -98,6 +98,7 @@ fn admission(seats: u64, limits: usize) -> Outcome<Admission> {
     let pool = PoolSpec {
         id: "database".parse()?,
         capacity: seats.try_into()?,
+        adaptive: None,
         reserve: 0,
         compartments: vec![compartment],
     };

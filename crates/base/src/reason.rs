@@ -27,6 +27,9 @@ pub enum Reason {
     IdentityConflict,
     /// No source named a tenant.
     NoTenant,
+    /// The tenant asks for more than it gets, and this request is of the part that goes unserved so
+    /// that the rest is served in time; or it sat for too long on a borrowed seat.
+    Shed,
     /// The tenant has as many requests in flight as its plan allows.
     TenantConcurrency,
     /// The tenant's own queue is full.
@@ -65,7 +68,7 @@ impl GrpcCode {
 
 impl Reason {
     /// All reasons, in alphabetical order of their labels.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BreakerOpen,
         Self::BrownOut,
         Self::CompartmentFull,
@@ -74,6 +77,7 @@ impl Reason {
         Self::Draining,
         Self::IdentityConflict,
         Self::NoTenant,
+        Self::Shed,
         Self::TenantConcurrency,
         Self::TenantQueueFull,
         Self::TenantRate,
@@ -91,6 +95,7 @@ impl Reason {
             Self::Draining => "draining",
             Self::IdentityConflict => "identity-conflict",
             Self::NoTenant => "no-tenant",
+            Self::Shed => "shed",
             Self::TenantConcurrency => "tenant-concurrency",
             Self::TenantQueueFull => "tenant-queue-full",
             Self::TenantRate => "tenant-rate",
@@ -108,7 +113,8 @@ impl Reason {
             | Self::BrownOut
             | Self::CompartmentFull
             | Self::DeadlineExceeded
-            | Self::Draining => 503,
+            | Self::Draining
+            | Self::Shed => 503,
         }
     }
 
@@ -140,6 +146,9 @@ impl Reason {
             Self::Draining => "This node is stopping; try another.",
             Self::IdentityConflict => "The request names more than one tenant.",
             Self::NoTenant => "The request does not say on whose behalf it is made.",
+            Self::Shed => {
+                "More is asked for than can be served in time; this request was left out."
+            }
             Self::TenantConcurrency => {
                 "As many requests are in flight as the caller's limit allows."
             }

@@ -28,6 +28,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, Sleep},
 };
+use watertight_layers::{Buffer, HeldBytes};
 
 use crate::pace::Pace;
 
@@ -91,6 +92,62 @@ impl BodyWatch {
     }
 }
 
+/// How patient the front door is with a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pickiness {
+    /// The longest silence.
+    pub(crate) silence_max: Duration,
+    /// Bytes a second, at least, while they are waited for; 0: any.
+    pub(crate) min_rate: u64,
+}
+
+/// How fast a body comes while it is waited for. Time in which nobody wants more of it, because the
+/// service or a limit holds it up, does not count.
+#[derive(Debug)]
+struct Rate {
+    min: u64,
+    since: Option<Instant>,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Rate {
+    /// What is waited for is judged over windows of so long; the first of them is the grace that
+    /// every body has.
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn at_least(min: u64) -> Self {
+        Self {
+            min,
+            since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// More is waited for.
+    fn waits(&mut self) {
+        if self.min > 0 && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
+    }
+
+    /// More came. False: too little in too long a time.
+    fn came(&mut self, bytes: u64) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let Some(since) = self.since.take() else {
+            return true;
+        };
+        self.waited += since.elapsed();
+        if self.waited < Self::WINDOW {
+            return true;
+        }
+        let is_enough = self.bytes >= self.min.saturating_mul(self.waited.as_secs());
+        (self.waited, self.bytes) = (Duration::ZERO, 0);
+        is_enough
+    }
+}
+
 /// A request's body, on its way up.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
@@ -98,6 +155,7 @@ pub(crate) struct RequestBody {
     left: u64,
     silence_max: Duration,
     silence: Option<Pin<Box<Sleep>>>,
+    rate: Rate,
     watch: Arc<BodyWatch>,
     /// Fields that are said before the body or not at all.
     not_in_trailers: Vec<HeaderName>,
@@ -119,15 +177,16 @@ impl RequestBody {
     pub(crate) fn new(
         inner: Incoming,
         bytes_max: u64,
-        silence_max: Duration,
+        pickiness: Pickiness,
         watch: Arc<BodyWatch>,
         not_in_trailers: Vec<HeaderName>,
     ) -> Self {
         Self {
             inner,
             left: bytes_max,
-            silence_max,
+            silence_max: pickiness.silence_max,
             silence: None,
+            rate: Rate::at_least(pickiness.min_rate),
             watch,
             not_in_trailers,
             paced: None,
@@ -171,11 +230,16 @@ impl RequestBody {
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
+                self.rate.waits();
                 ready!(self.poll_silence(context));
                 return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
             }
         };
         self.end_silence();
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if frame.is_data() && !self.rate.came(length) {
+            return Poll::Ready(Some(Err(self.watch.fail(BodyError::Stalled))));
+        }
         if let Some(trailers) = frame.trailers_mut() {
             for name in &self.not_in_trailers {
                 trailers.remove(name);
@@ -281,7 +345,7 @@ fn is_malformed(error: &hyper::Error) -> bool {
 /// What travels through a relay.
 #[derive(Debug)]
 enum Item {
-    Frame(Frame<Bytes>),
+    Frame(Frame<Bytes>, HeldBytes),
     End,
 }
 
@@ -291,6 +355,7 @@ pub(crate) struct RelaySender {
     items: mpsc::UnboundedSender<Item>,
     room: Arc<Semaphore>,
     capacity: usize,
+    buffer: Buffer,
 }
 
 /// An answer's body, on its way down.
@@ -299,7 +364,7 @@ pub(crate) struct ResponseBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Whole(VecDeque<Frame<Bytes>>),
+    Whole(VecDeque<Frame<Bytes>>, Option<HeldBytes>),
     Relay {
         items: mpsc::UnboundedReceiver<Item>,
         room: Arc<Semaphore>,
@@ -309,8 +374,13 @@ enum Kind {
     },
 }
 
-/// A relay that holds at most `capacity` bytes. `size` is what is known of the length.
-pub(crate) fn relay(capacity: usize, size: SizeHint) -> (RelaySender, ResponseBody) {
+/// A relay that holds at most `capacity` bytes, which count in the tenant's `buffer`. `size` is what
+/// is known of the length.
+pub(crate) fn relay(
+    capacity: usize,
+    size: SizeHint,
+    buffer: Buffer,
+) -> (RelaySender, ResponseBody) {
     let (sender, items) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(capacity));
     let body = Kind::Relay {
@@ -325,6 +395,7 @@ pub(crate) fn relay(capacity: usize, size: SizeHint) -> (RelaySender, ResponseBo
             items: sender,
             room,
             capacity,
+            buffer,
         },
         ResponseBody(body),
     )
@@ -340,8 +411,47 @@ impl RelaySender {
             () = self.items.closed() => return false,
         };
         let Ok(room) = room else { return false };
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let held = tokio::select! {
+            biased;
+            held = self.hold(bytes, weight) => held,
+            () = self.items.closed() => return false,
+        };
         room.forget();
-        self.items.send(Item::Frame(frame)).is_ok()
+        self.items.send(Item::Frame(frame, held)).is_ok()
+    }
+
+    /// Counts a frame's bytes. Where the tenant has buffered all it may, a frame waits until the one
+    /// before it was read: nothing is read ahead, and every reader still gets on.
+    async fn hold(&self, bytes: u64, weight: u32) -> HeldBytes {
+        if let Some(held) = self.buffer.try_hold(bytes) {
+            return held;
+        }
+        loop {
+            let freed = self.buffer.freed();
+            if let Some(held) = self.buffer.try_hold(bytes) {
+                return held;
+            }
+            if self.room.available_permits() + weight as usize >= self.capacity {
+                return self.buffer.hold(bytes);
+            }
+            freed.await;
+        }
+    }
+
+    /// Whether the tenant may have no more bytes buffered.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.buffer.has_room(1)
+    }
+
+    /// Until the reader has taken everything. False: it is gone.
+    pub(crate) async fn drained(&self) -> bool {
+        let all = u32::try_from(self.capacity).unwrap_or(u32::MAX);
+        tokio::select! {
+            biased;
+            room = self.room.acquire_many(all) => room.is_ok(),
+            () = self.items.closed() => false,
+        }
     }
 
     /// Says that the answer is complete.
@@ -365,7 +475,7 @@ fn weight(frame: &Frame<Bytes>, capacity: usize) -> u32 {
 impl ResponseBody {
     /// A body of no bytes.
     pub(crate) fn empty() -> Self {
-        Self(Kind::Whole(VecDeque::new()))
+        Self(Kind::Whole(VecDeque::new(), None))
     }
 }
 
@@ -387,7 +497,18 @@ impl From<Bytes> for ResponseBody {
 /// Frames that are all there is.
 impl From<Vec<Frame<Bytes>>> for ResponseBody {
     fn from(frames: Vec<Frame<Bytes>>) -> Self {
-        Self(Kind::Whole(frames.into()))
+        Self(Kind::Whole(frames.into(), None))
+    }
+}
+
+impl ResponseBody {
+    /// Frames that are all there is, and that count for their tenant until they are read.
+    pub(crate) fn held(frames: Vec<Frame<Bytes>>, buffer: &Buffer) -> Self {
+        let lengths = frames
+            .iter()
+            .filter_map(|frame| Some(frame.data_ref()?.len()));
+        let held = buffer.hold(lengths.sum::<usize>() as u64);
+        Self(Kind::Whole(frames.into(), Some(held)))
     }
 }
 
@@ -400,7 +521,13 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
-            Kind::Whole(frames) => Poll::Ready(frames.pop_front().map(Ok)),
+            Kind::Whole(frames, held) => {
+                let frame = frames.pop_front();
+                if frames.is_empty() {
+                    *held = None;
+                }
+                Poll::Ready(frame.map(Ok))
+            }
             Kind::Relay { ended: true, .. } => Poll::Ready(None),
             Kind::Relay {
                 items,
@@ -409,8 +536,9 @@ impl Body for ResponseBody {
                 ended,
                 ..
             } => Poll::Ready(match ready!(items.poll_recv(context)) {
-                Some(Item::Frame(frame)) => {
+                Some(Item::Frame(frame, held)) => {
                     room.add_permits(weight(&frame, *capacity) as usize);
+                    drop(held);
                     Some(Ok(frame))
                 }
                 Some(Item::End) => {
@@ -427,14 +555,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(frames) => frames.is_empty(),
+            Kind::Whole(frames, _) => frames.is_empty(),
             Kind::Relay { ended, .. } => *ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(frames) => {
+            Kind::Whole(frames, _) => {
                 let lengths = frames
                     .iter()
                     .filter_map(|frame| Some(frame.data_ref()?.len()));
@@ -455,9 +583,32 @@ mod tests {
         Frame::data(Bytes::from(vec![7; length]))
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_too_slow_and_one_that_is_held_up_is_not() {
+        let mut trickle = Rate::at_least(240);
+        let mut seconds = 0;
+        loop {
+            trickle.waits();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            if !trickle.came(100) {
+                break;
+            }
+        }
+        assert_eq!(seconds, 10);
+        let (mut steady, mut held_up) = (Rate::at_least(240), Rate::at_least(240));
+        let mut any = Rate::at_least(0);
+        for _ in 0..100 {
+            steady.waits();
+            any.waits();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(steady.came(240) && held_up.came(1) && any.came(1));
+        }
+    }
+
     #[tokio::test]
     async fn a_relay_holds_no_more_than_its_capacity() {
-        let (sender, mut body) = relay(10, SizeHint::default());
+        let (sender, mut body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         assert!(sender.send(frame(10)).await);
         let mut blocked = Box::pin(sender.send(frame(1)));
         assert!(futures_poll(blocked.as_mut()).await.is_pending());
@@ -476,7 +627,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_larger_than_the_relay_passes_alone() {
-        let (sender, mut body) = relay(10, SizeHint::default());
+        let (sender, mut body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         assert!(sender.send(frame(100)).await);
         assert_eq!(
             body.frame()
@@ -493,12 +644,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_cut_short_is_an_error() {
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         sender.send(frame(3)).await;
         drop(sender);
         assert_eq!(body.collect().await.unwrap_err(), BodyError::Upstream);
 
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         sender.send(frame(3)).await;
         sender.end();
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3);
@@ -506,7 +657,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_leaves_ends_the_relay() {
-        let (sender, body) = relay(10, SizeHint::default());
+        let (sender, body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         drop(body);
         sender.closed().await;
         assert!(!sender.send(frame(3)).await);

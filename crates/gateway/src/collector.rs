@@ -1,7 +1,10 @@
 //! Metrics that are read from the views at the moment of a scrape, so that they cannot disagree with
 //! what status shows.
 
-use std::{fmt, sync::Weak};
+mod breakers;
+mod tcp;
+
+use std::{fmt, sync::Weak, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -9,6 +12,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use watertight_guard::{
+    alert::{Kind, Wall},
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
@@ -16,6 +20,7 @@ use watertight_guard::{
 };
 
 use watertight_layers::KeyedView;
+use watertight_plan::{Alerting, Plan};
 
 use crate::{
     last_good::LastGoodView,
@@ -35,8 +40,13 @@ impl Collector for Collected {
         };
         let pools = shared.admission.pools();
         encode_compartments(&mut encoder, &pools)?;
+        let plan = shared.admission.plan();
+        encode_walls(&mut encoder, &pools, &plan)?;
+        encode_spans(&mut encoder, &pools, plan.alerting())?;
         encode_services(&mut encoder, &pools)?;
         encode_upstreams(&mut encoder, &shared.services())?;
+        breakers::encode(&mut encoder, &shared.admission.service_breakers())?;
+        tcp::encode(&mut encoder, &shared.tcp.view(shared.clock.now()))?;
         encode_health(&mut encoder, &shared.admission.health())?;
         let cluster = shared.admission.cluster().unwrap_or_default();
         encode_cluster(&mut encoder, &cluster)?;
@@ -70,24 +80,24 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
             ("compartment", part.id.to_string()),
         ]
     };
-    let seats = compartments().flat_map(|(pool, part)| {
-        [("limit", part.seats), ("in_use", part.in_use)].map(|(state, number)| {
-            let mut labels = labels(pool, part);
-            labels.push(("state", state.to_owned()));
-            (labels, i64::from(number))
-        })
-    });
-    gauges(
-        encoder,
-        "watertight_compartment_seats",
-        "Seats of a compartment, by state: how many there are, and how many are held",
-        seats,
-    )?;
     gauges(
         encoder,
         "watertight_compartment_waiting",
         "Requests that wait for a seat of a compartment",
         compartments().map(|(pool, part)| (labels(pool, part), i64::from(part.waiting))),
+    )?;
+    let loans = compartments().flat_map(|(pool, part)| {
+        [("lent", part.lent), ("borrowed", part.borrowed)].map(|(state, seats)| {
+            let mut labels = labels(pool, part);
+            labels.push(("state", state.to_owned()));
+            (labels, i64::from(seats))
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_compartment_loans_seats",
+        "Seats of a compartment that others sit on, and seats of others that it sits on",
+        loans,
     )?;
     gauges(
         encoder,
@@ -99,6 +109,113 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
                 i64::from(pool.capacity),
             )
         }),
+    )
+}
+
+/// How many seats there are, how many are held, and from how many on somebody should look.
+fn encode_walls(
+    encoder: &mut DescriptorEncoder<'_>,
+    pools: &[PoolView],
+    plan: &Plan,
+) -> fmt::Result {
+    let rows = |labels: Labels, pool: &PoolView, seats: u32, in_use: u32| {
+        let marks = Wall::new(seats, plan.alert_of(&pool.id));
+        let alert = marks.map(|marks| ("alert", marks.fires));
+        let states = [("limit", seats), ("in_use", in_use)];
+        let states = states.into_iter().chain(alert);
+        states.map(move |(state, number)| {
+            let mut labels = labels.clone();
+            labels.push(("state", state.to_owned()));
+            (labels, i64::from(number))
+        })
+    };
+    let of_pool = |pool: &PoolView| vec![("pool", pool.id.to_string())];
+    gauges(
+        encoder,
+        "watertight_pool_seats",
+        "Seats of a pool, by state: how many there are, how many are held, and from how many on somebody should look",
+        pools
+            .iter()
+            .flat_map(|pool| rows(of_pool(pool), pool, pool.capacity, pool.in_use)),
+    )?;
+    let parts = pools
+        .iter()
+        .flat_map(|pool| pool.compartments.iter().map(move |part| (pool, part)));
+    let of_part = |pool: &PoolView, part: &CompartmentView| {
+        let mut labels = of_pool(pool);
+        labels.push(("compartment", part.id.to_string()));
+        labels
+    };
+    let of_parts = parts
+        .clone()
+        .flat_map(|(pool, part)| rows(of_part(pool, part), pool, part.seats, part.in_use));
+    gauges(
+        encoder,
+        "watertight_compartment_seats",
+        "Seats of a compartment, by state: how many there are, how many are held, and from how many on somebody should look",
+        of_parts,
+    )?;
+    let caps = parts.flat_map(|(pool, part)| {
+        let capped = part.slots.iter().filter(|slot| slot.cap < part.seats);
+        capped.flat_map(move |slot| {
+            let mut labels = of_part(pool, part);
+            labels.push(("service", slot.service.to_string()));
+            rows(labels, pool, slot.cap, slot.in_use)
+        })
+    });
+    gauges(
+        encoder,
+        "watertight_cap_seats",
+        "Seats of a compartment that a service with a cap may hold, by state: how many, how many it holds, and from how many on somebody should look",
+        caps,
+    )
+}
+
+/// How long requests wait now, and seats have been lent, and how long they may.
+fn encode_spans(
+    encoder: &mut DescriptorEncoder<'_>,
+    pools: &[PoolView],
+    alerting: &Alerting,
+) -> fmt::Result {
+    let parts = || {
+        pools.iter().flat_map(|pool| {
+            pool.compartments.iter().map(move |part| {
+                let labels: Labels = vec![
+                    ("pool", pool.id.to_string()),
+                    ("compartment", part.id.to_string()),
+                ];
+                (labels, part)
+            })
+        })
+    };
+    let waits = parts().flat_map(|(labels, part)| {
+        part.slots.iter().map(move |slot| {
+            let mut labels = labels.clone();
+            labels.push(("service", slot.service.to_string()));
+            (labels, slot.longest_wait.unwrap_or_default())
+        })
+    });
+    spans(
+        encoder,
+        "watertight_seat_longest_wait_seconds",
+        "How long the first of the requests of a service that wait for a seat has waited",
+        waits,
+    )?;
+    spans(
+        encoder,
+        "watertight_compartment_longest_loan_seconds",
+        "How long others have sat on a seat of a compartment, at the longest",
+        parts().map(|(labels, part)| (labels, part.longest_loan.unwrap_or_default())),
+    )?;
+    let targets = [
+        (Kind::QueueWait, alerting.queue_wait),
+        (Kind::SeatsBorrowed, alerting.borrowed_for),
+    ];
+    spans(
+        encoder,
+        "watertight_alert_target_seconds",
+        "From how long on an alert fires, by kind",
+        targets.map(|(kind, span)| (vec![("alert", kind.label().to_owned())], span)),
     )
 }
 
@@ -247,16 +364,11 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
             })
         })
     };
-    let state = |state| match state {
-        State::Closed => 0,
-        State::HalfOpen => 1,
-        State::Open => 2,
-    };
     gauges(
         encoder,
         "watertight_upstream_breaker_state",
         "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
-        upstreams().map(|(labels, upstream)| (labels, state(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
@@ -284,6 +396,15 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "Connections to an upstream that were not made, or broke before an answer",
         upstreams().map(|(labels, upstream)| (labels, upstream.failures as f64)),
     )
+}
+
+/// A breaker's state as a gauge tells it.
+fn state_number(state: State) -> i64 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    }
 }
 
 fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) -> fmt::Result {
@@ -330,6 +451,23 @@ fn gauges(
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn spans(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = (Labels, Duration)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, span) in rows {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        ConstGauge::new(span.as_secs_f64()).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

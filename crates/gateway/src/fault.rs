@@ -18,6 +18,8 @@ pub enum Fault {
     NotFound,
     /// The request's body stalled.
     RequestTimeout,
+    /// The request sat on a seat that was lent, and that its owner wanted back.
+    SeatRecalled,
     /// The request's body is too large.
     TooLarge,
     /// No connection to the service could be made.
@@ -36,6 +38,7 @@ impl Fault {
             Self::ClientGone => "client-gone",
             Self::NotFound => "not-found",
             Self::RequestTimeout => "request-timeout",
+            Self::SeatRecalled => "seat-recalled",
             Self::TooLarge => "too-large",
             Self::UpstreamConnect => "upstream-connect",
             Self::UpstreamReset => "upstream-reset",
@@ -51,6 +54,7 @@ impl Fault {
             Self::ClientGone => 499,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
+            Self::SeatRecalled => 503,
             Self::TooLarge => 413,
             Self::UpstreamConnect | Self::UpstreamReset => 502,
             Self::UpstreamTimeout => 504,
@@ -65,6 +69,9 @@ impl Fault {
             Self::ClientGone => "The client went away.",
             Self::NotFound => "No service has this path.",
             Self::RequestTimeout => "The request's body stalled.",
+            Self::SeatRecalled => {
+                "It took too long on a borrowed seat, which its owner needed; try again."
+            }
             Self::TooLarge => "The request's body is larger than this listener takes.",
             Self::UpstreamConnect => "No connection to the service could be made.",
             Self::UpstreamReset => "The service broke off before it answered.",
@@ -89,6 +96,10 @@ impl Fault {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if self == Self::SeatRecalled {
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
         response
     }
 }

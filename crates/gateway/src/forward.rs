@@ -15,6 +15,8 @@ use http::{HeaderName, Request, Response, Uri, Version, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use watertight_base::Tick;
+use watertight_guard::breaker::Settings;
+use watertight_layers::Modes;
 use watertight_plan::{Protocol, Service};
 
 use self::{
@@ -36,15 +38,27 @@ pub(crate) struct Upstreams {
     /// The field in which the service says what a request has cost.
     pub(crate) cost_field: Option<HeaderName>,
     pub(crate) all: Vec<Arc<Upstream>>,
+    /// What was decided about breakers at run time.
+    pub(crate) modes: Modes,
 }
 
 impl Upstreams {
+    /// The settings of the breakers of upstreams. They have no ramp: calls come back to a service
+    /// step by step, and of its upstreams the one with fewer calls pending is taken anyway.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            ramp_duration: Duration::ZERO,
+            ..self.modes.settings(&self.service)
+        }
+    }
+
     /// How long every upstream is held back, if every one is.
     pub(crate) fn held_back(&self, now: Tick) -> Option<Duration> {
+        let settings = self.settings();
         let waits = self
             .all
             .iter()
-            .map(|upstream| upstream.held_back(now, &self.service.breaker));
+            .map(|upstream| upstream.held_back(now, &settings));
         waits
             .reduce(|least, wait| Some(least?.min(wait?)))
             .flatten()
@@ -113,7 +127,7 @@ impl Upstreams {
 
     /// The less loaded of two upstreams that were not tried and may be called.
     fn pick(&self, now: Tick, failed: &[Arc<Upstream>]) -> Option<(Arc<Upstream>, Turn)> {
-        let settings = &self.service.breaker;
+        let settings = &self.settings();
         let mut open: Vec<&Arc<Upstream>> = self
             .all
             .iter()

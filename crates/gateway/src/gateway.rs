@@ -29,6 +29,7 @@ use crate::{
     runtimes::Runtimes,
     serve::{Door, less},
     shared::{Current, ServiceView, Shared},
+    tcp::{Tcp, TcpView},
 };
 
 /// How often idle upstream connections are looked through.
@@ -39,7 +40,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 pub struct Gateway {
     shared: Arc<Shared>,
     listening: Mutex<BTreeMap<String, Listening>>,
-    stop: Stop,
 }
 
 /// Whether a gateway could serve by `plan`: its keys, certificates and limits can be used. Opens
@@ -94,7 +94,7 @@ impl Gateway {
             log: log.map_err(Error::Threads)?,
             metrics: Metrics::new(node.metrics.tenant_label_max),
         };
-        let current = Current::new(&plan, None, clock)?;
+        let current = Current::new(&plan, None, clock, &admission.breaker_modes())?;
         let shared = Arc::new(Shared {
             clock,
             admission,
@@ -102,14 +102,17 @@ impl Gateway {
             recorder: Arc::new(recorder),
             last_good: Arc::new(LastGood::new(plan.throttling())),
             runtimes,
+            stop: Stop::new(),
+            tcp: Tcp::default(),
         });
         shared.recorder.metrics.reload(&plan);
         let gateway = Self {
             shared,
             listening: Mutex::default(),
-            stop: Stop::new(),
         };
+        let doors = Tcp::open_new(&gateway.shared, &plan)?;
         let opened = gateway.open_new(&plan)?;
+        gateway.shared.tcp.swap(doors);
         gateway.swap_listeners(opened, &plan);
         gateway.sweep_idle_connections();
         crate::health::watch(&gateway.shared);
@@ -124,7 +127,11 @@ impl Gateway {
     /// [`Error`] as for [`Gateway::start`].
     pub fn reload(&self, plan: Arc<Plan>) -> Result<(), Error> {
         let shared = &self.shared;
-        let current = Current::new(&plan, Some(&shared.current.load()), shared.clock)?;
+        let current = {
+            let (before, modes) = (shared.current.load(), shared.admission.breaker_modes());
+            Current::new(&plan, Some(&before), shared.clock, &modes)?
+        };
+        let doors = Tcp::open_new(shared, &plan)?;
         let opened = self.open_new(&plan)?;
         let log_open = plan.node().log.access == AccessLogPlan::Stdout;
         shared
@@ -136,6 +143,7 @@ impl Gateway {
         shared.last_good.reload(plan.throttling());
         shared.recorder.metrics.reload(&plan);
         shared.current.store(Arc::new(current));
+        shared.tcp.swap(doors);
         self.swap_listeners(opened, &plan);
         Ok(())
     }
@@ -183,12 +191,18 @@ impl Gateway {
         for (_, listening) in std::mem::take(&mut *self.listening()) {
             drop(listening);
         }
-        self.stop.drain(timeout).await
+        self.shared.tcp.close();
+        self.shared.stop.drain(timeout).await
     }
 
     /// The services, by name, and how their upstreams are.
     pub fn services(&self) -> Vec<ServiceView> {
         self.shared.services()
+    }
+
+    /// The pools of connections, by name: their doors and their upstreams.
+    pub fn tcp(&self) -> Vec<TcpView> {
+        self.shared.tcp.view(self.shared.clock.now())
     }
 
     /// What would become of a request; takes nothing.
@@ -271,7 +285,7 @@ impl Gateway {
             bound,
             front,
             &self.shared.recorder.metrics,
-            &self.stop,
+            &self.shared.stop,
             serve,
         )
     }

@@ -6,17 +6,20 @@
 //! fields is the order in which things are given back: the connection is closed before the seat is
 //! free, so that the database behind never sees more than the seats allow.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
-use watertight_guard::breaker::Outcome;
-use watertight_layers::{Clock, Permit};
+use watertight_guard::breaker::CallError;
+use watertight_layers::{Buffer, Clock, Permit};
 
 use crate::{
-    body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture, pace::Pace,
-    record::Record,
+    body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture,
+    listen::UnderWay, pace::Pace, record::Record,
 };
 
 /// A body that is no longer than this is waited for.
@@ -49,6 +52,10 @@ pub(crate) struct InFlight {
     pub(crate) pace: Option<Pace>,
     /// A copy of its answer, if that may stand in for later ones.
     pub(crate) capture: Option<Capture>,
+    /// Where the bytes of its answer that nobody has read yet count.
+    pub(crate) buffer: Buffer,
+    /// For whom its connection counts.
+    pub(crate) _under_way: Arc<UnderWay>,
     /// What it does, for those who trace.
     pub(crate) span: tracing::Span,
     /// What will be written of it.
@@ -57,23 +64,19 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     /// Says how the service answered, or that it did not.
-    pub(crate) fn answered(&mut self, result: &Result<u16, Fault>) {
+    pub(crate) fn answered(&mut self, result: Result<&Response<Incoming>, Fault>) {
         match result {
-            Ok(status) => {
-                self.record.answered(*status);
-                let failed = *status >= 500;
-                let outcome = if failed {
-                    Outcome::Failure
-                } else {
-                    Outcome::Success
-                };
-                self.permit.set_outcome(outcome);
+            Ok(response) => {
+                self.record.answered(response.status().as_u16());
+                self.permit.answered(response.status(), response.headers());
             }
             Err(fault) => {
-                self.record.failed(*fault);
-                // What ails the upstream is its own breaker's affair.
-                if *fault == Fault::UpstreamTimeout {
-                    self.permit.set_outcome(Outcome::Failure);
+                self.record.failed(fault);
+                match fault {
+                    Fault::UpstreamConnect => self.permit.failed(CallError::Connect),
+                    Fault::UpstreamReset => self.permit.failed(CallError::Reset),
+                    Fault::UpstreamTimeout => self.permit.failed(CallError::Timeout),
+                    _ => {}
                 }
             }
         }
@@ -86,7 +89,7 @@ impl InFlight {
         let is_short = body
             .size_hint()
             .exact()
-            .is_some_and(|length| length <= SHORT_BYTES);
+            .is_some_and(|length| length <= SHORT_BYTES && self.buffer.has_room(length));
         if !is_short || self.pace.is_some() {
             return Gathered::Begun(frames);
         }
@@ -130,18 +133,24 @@ impl InFlight {
                 biased;
                 frame = timeout(silence_max, body.frame()) => frame,
                 () = relay.closed() => return self.record.cut_short(Fault::ClientGone),
+                _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
             let frame = match frame {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => return self.record.cut_short(Fault::UpstreamReset),
-                Err(_) => return self.record.cut_short(Fault::UpstreamTimeout),
+                Ok(Some(Err(_))) => return self.broke_off(Fault::UpstreamReset),
+                Err(_) => return self.broke_off(Fault::UpstreamTimeout),
             };
             self.came(&frame);
             if body.is_end_stream() {
                 return self.pass_last(frame, relay, silence_max).await;
             }
-            if !pass(self.pace.as_ref(), frame, &relay, silence_max).await {
+            let is_passed = tokio::select! {
+                biased;
+                is_passed = pass(self.pace.as_ref(), frame, &relay, silence_max) => is_passed,
+                _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
+            };
+            if !is_passed {
                 return self.record.cut_short(Fault::ClientGone);
             }
         }
@@ -167,8 +176,19 @@ impl InFlight {
             mut record,
             ..
         } = self;
+        // Unless its tenant has buffered all it may: then the reader holds the seat as well.
+        let (permit, until_read) = if relay.is_full() {
+            (Some(permit), true)
+        } else {
+            drop(permit);
+            (None, false)
+        };
+        let mut is_passed = pass(pace.as_ref(), frame, &relay, silence_max).await;
+        if is_passed && until_read {
+            is_passed = matches!(timeout(silence_max, relay.drained()).await, Ok(true));
+        }
         drop(permit);
-        if pass(pace.as_ref(), frame, &relay, silence_max).await {
+        if is_passed {
             relay.end();
         } else {
             record.cut_short(Fault::ClientGone);
@@ -177,8 +197,18 @@ impl InFlight {
         keep(upstream).await;
     }
 
+    /// The service did not finish its answer. For breakers that is a reset, silence too: the answer
+    /// itself came in time.
+    fn broke_off(&mut self, fault: Fault) {
+        self.record.cut_short(fault);
+        self.permit.failed(CallError::Reset);
+    }
+
     /// Notes what came of the answer's body.
     fn came(&mut self, frame: &Frame<Bytes>) {
+        if frame.is_trailers() {
+            self.permit.ended(frame.trailers_ref());
+        }
         self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.capture.as_mut().is_some_and(|copy| !copy.take(frame)) {
             self.capture = None;
@@ -187,6 +217,7 @@ impl InFlight {
 
     /// All of the answer came.
     pub(crate) fn is_whole(&mut self) {
+        self.permit.ended(None);
         if let Some(copy) = self.capture.take() {
             copy.finish(self.clock.now());
         }

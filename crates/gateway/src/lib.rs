@@ -43,6 +43,7 @@ mod runtimes;
 mod serve;
 mod shared;
 mod socket;
+mod tcp;
 
 pub use error::Error;
 pub use explain::{NoExplanation, Question, explain};
@@ -54,3 +55,4 @@ pub use last_good::terms::{CacheControl, vary};
 pub use listen::{Listening, Peer};
 pub use path::{BadPath, normalise};
 pub use shared::ServiceView;
+pub use tcp::{DoorView, TcpUpstreamView, TcpView};

@@ -6,6 +6,7 @@
 
 mod activity;
 mod stop;
+mod tenancy;
 mod tls;
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -24,12 +25,16 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
+use watertight_layers::runtimes::Crew;
 use watertight_plan::{ListenLimits, Listener, ListenerKind};
 
 use self::activity::{Activity, BusyBody, Watched};
-use crate::{Error, metrics::Metrics, runtimes::Threads, socket};
+use crate::{Error, metrics::Metrics, runtimes, socket};
 
-pub(crate) use self::stop::Stop;
+pub(crate) use self::{
+    stop::{Live, Stop},
+    tenancy::{Tenancy, UnderWay},
+};
 
 /// HTTP/2 streams that one connection may have at once.
 const STREAMS_MAX: u32 = 256;
@@ -39,12 +44,14 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a connection came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The other end's address.
     pub address: std::net::IpAddr,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
+    /// Whose the connection is.
+    pub(crate) tenancy: Arc<Tenancy>,
 }
 
 /// An open listener. Dropping it stops accepting, and closes its connections when they are done
@@ -55,7 +62,7 @@ pub struct Listening {
     address: SocketAddr,
     socket: std::net::TcpListener,
     go: watch::Sender<Phase>,
-    _threads: Option<Threads>,
+    _threads: Option<Crew>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,10 +117,12 @@ impl Listening {
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let threads = match listener.kind {
-            ListenerKind::Traffic { tier: Some(_), .. } => Some(Threads::start(&listener.name, 1)?),
+            ListenerKind::Traffic { tier: Some(_), .. } => {
+                Some(runtimes::start(&listener.name, 1)?)
+            }
             _ => None,
         };
-        let handle = threads.as_ref().map_or(front, Threads::handle);
+        let handle = threads.as_ref().map_or(front, Crew::handle);
         let (go, phase) = watch::channel(Phase::Bound);
         let shared = Arc::new(Shared {
             name: listener.name.clone(),
@@ -264,6 +273,7 @@ async fn connection<F, A, B>(
     let peer = Peer {
         address: peer.ip(),
         is_tls: shared.tls.is_some(),
+        tenancy: Arc::default(),
     };
     let Some(tls) = &shared.tls else {
         return speak(stream, peer, shared, phase).await;
@@ -291,12 +301,13 @@ async fn speak<S, F, A, B>(
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| {
         let mut busy = activity.begin();
-        let answer = (shared.serve)(request, peer);
+        let answer = (shared.serve)(request, peer.clone());
         async move {
             let mut response = answer.await;
             if let Some(held_up) = response.extensions_mut().remove() {
                 busy.paced(held_up);
             }
+            busy.until_read(response.extensions_mut().remove());
             busy.answered();
             Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
         }
@@ -317,6 +328,10 @@ async fn speak<S, F, A, B>(
                 return;
             }
             () = shared.stop.cut() => return live.was_cut(),
+            () = peer.tenancy.closed(), if !closing => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
             () = grace.as_mut() => return,
             () = overdue.as_mut(), if !closing => {
                 closing = true;

@@ -8,7 +8,7 @@ pub(crate) mod less;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, header, uri::PathAndQuery};
+use http::{HeaderMap, Request, Response, Version, header, uri::PathAndQuery};
 use hyper::{
     body::{Body, Incoming},
     upgrade::OnUpgrade,
@@ -19,7 +19,7 @@ use watertight_layers::{Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{BodyError, RequestBody, ResponseBody, relay},
+    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{
         Upstreams,
@@ -28,7 +28,7 @@ use crate::{
         upstream::Lease,
     },
     in_flight::{Gathered, InFlight, keep},
-    listen::Peer,
+    listen::{Live, Peer, Stop, UnderWay},
     pace::Pace,
     path,
     record::Record,
@@ -64,6 +64,7 @@ struct Stages {
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
     silence_max: std::time::Duration,
     record: Record,
 }
@@ -73,9 +74,15 @@ type Answer = Response<ResponseBody>;
 impl Door {
     /// Answers a request.
     pub(crate) async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Answer {
+        let version = request.version();
         let mut record = Record::begin(&self.shared.recorder, peer.address, request.method());
-        match self.prepare(request, peer, &mut record) {
-            Ok(prepared) => self.hand_over(prepared, record).await,
+        match self.prepare(request, &peer, &mut record) {
+            Ok(prepared) => {
+                let under_way = Arc::clone(&prepared.under_way);
+                let mut answer = self.hand_over(prepared, record).await;
+                answer.extensions_mut().insert(under_way);
+                answer
+            }
             Err(NotServed::Fault(fault)) => {
                 record.failed(fault);
                 fault.into_response()
@@ -83,11 +90,17 @@ impl Door {
             Err(NotServed::Refused(reason)) => {
                 record.refused_early(reason);
                 let tenant = record.tenant.clone();
-                Refusal {
+                let refusal = Refusal {
                     tenant,
                     ..Refusal::early(reason)
+                };
+                let mut answer: Answer = refusal.into_response(&record.method);
+                // HTTP/2 has other words for it.
+                if peer.tenancy.is_closing() && version < Version::HTTP_2 {
+                    let close = header::HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
                 }
-                .into_response(&record.method)
+                answer
             }
         }
     }
@@ -99,6 +112,7 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
         } = prepared;
         let tier = upstreams.service.tier;
         let stages = Stages {
@@ -108,6 +122,7 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
             silence_max: self.limits.idle_timeout,
             record,
         };
@@ -124,7 +139,7 @@ impl Door {
     fn prepare(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: &Peer,
         record: &mut Record,
     ) -> Result<Prepared, NotServed> {
         let current = self.shared.current.load_full();
@@ -148,6 +163,8 @@ impl Door {
             .route(&current, &identified.path)
             .ok_or(Fault::NotFound)?;
         record.service = Some(Arc::clone(&upstreams.service));
+        let is_trusted = current.identifier.is_trusted(peer.address);
+        let under_way = Arc::new(peer.tenancy.begin(&who, is_trusted)?);
         let path = with_query(&identified.path, head.uri.query()).ok_or(Fault::BadRequest)?;
         if content_length(&head.headers).is_some_and(|length| length > self.limits.max_body_bytes) {
             return Err(Fault::TooLarge.into());
@@ -171,7 +188,7 @@ impl Door {
         let body = RequestBody::new(
             body,
             limits.max_body_bytes,
-            limits.idle_timeout,
+            self.pickiness(&head.headers),
             watch,
             [current.identifier.tenant_headers(), &less].concat(),
         );
@@ -182,7 +199,20 @@ impl Door {
             path,
             who,
             upstreams,
+            under_way,
         })
+    }
+
+    /// How patient it is with the body of a request with these headers.
+    fn pickiness(&self, headers: &HeaderMap) -> Pickiness {
+        Pickiness {
+            silence_max: self.limits.idle_timeout,
+            min_rate: if is_grpc(headers) {
+                0
+            } else {
+                self.limits.min_rate
+            },
+        }
     }
 
     fn route(&self, current: &Current, path: &str) -> Option<Arc<Upstreams>> {
@@ -218,6 +248,7 @@ struct Prepared {
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
 }
 
 impl Stages {
@@ -230,6 +261,7 @@ impl Stages {
             path,
             who,
             upstreams,
+            under_way,
             silence_max,
             mut record,
         } = self;
@@ -265,13 +297,13 @@ impl Stages {
             clock: shared.clock,
             pace,
             capture: None,
+            buffer: who.buffer(),
+            _under_way: under_way,
             span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
             record,
         };
-        let result = in_flight
-            .forward(&upstreams, request, path, shared.clock.now())
-            .await;
-        match result {
+        let now = shared.clock.now();
+        match in_flight.forward(&upstreams, request, path, now).await {
             Err(fault) => {
                 drop(in_flight);
                 let _ = reply.send(fault.into_response());
@@ -284,6 +316,7 @@ impl Stages {
                     silence_max,
                     upstreams: &upstreams,
                     after,
+                    stop: &shared.stop,
                 };
                 answer(in_flight, response, on_its_way).await;
             }
@@ -303,7 +336,12 @@ impl InFlight {
 
         let watch = &self.record.watch;
         let sent = upstreams.forward(request, path, now, self.deadline, watch);
-        let result = sent.instrument(self.span.clone()).await;
+        let sent = sent.instrument(self.span.clone());
+        let result = tokio::select! {
+            biased;
+            result = sent => result,
+            _ = self.permit.recalled() => Err(Fault::SeatRecalled),
+        };
         let result = result.map_err(|fault| match watch.error() {
             Some(BodyError::TooLarge) => Fault::TooLarge,
             Some(BodyError::Stalled) => Fault::RequestTimeout,
@@ -312,9 +350,8 @@ impl InFlight {
             None => fault,
         });
         self.permit.was_paced(watch.paced());
-        let status = result.as_ref();
-        let status = status.map(|(response, _)| response.status().as_u16());
-        self.answered(&status.map_err(|fault| *fault));
+        let answer = result.as_ref().map(|(response, _)| response);
+        self.answered(answer.map_err(|fault| *fault));
         result
     }
 }
@@ -326,6 +363,7 @@ struct OnItsWay<'a> {
     silence_max: std::time::Duration,
     upstreams: &'a Upstreams,
     after: After,
+    stop: &'a Stop,
 }
 
 /// Hands the answer's head back and sees its body off.
@@ -340,6 +378,7 @@ async fn answer(
         silence_max,
         upstreams,
         after,
+        stop,
     } = on_its_way;
     in_flight.record.upstream = in_flight
         .upstream
@@ -347,7 +386,7 @@ async fn answer(
         .map(|lease| lease.address().to_string());
     let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
-    *response.version_mut() = http::Version::HTTP_11;
+    *response.version_mut() = Version::HTTP_11;
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     let protocol = wanted_upgrade(response.headers());
     headers::strip_hop_by_hop(response.headers_mut());
@@ -362,38 +401,58 @@ async fn answer(
             header::HeaderValue::from_static("upgrade"),
         );
         headers.insert(header::UPGRADE, protocol);
+        // From before HTTP lets go of the connection.
+        let live = stop.live();
+        let silence = (silence_max, upstreams.service.upgrade_idle);
         let _ = reply.send(response.map(|_| ResponseBody::empty()));
-        if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
-            // Either end may break off; the tunnel is then over, which is no error of ours.
-            let pace = in_flight.pace.as_ref();
-            let _ = tunnel(client, upstream, silence_max, pace).await;
-        }
+        carry_upgraded(in_flight, (client, upstream), silence, (stop, live)).await;
         return;
     }
     if switching {
         // Nobody asked for it.
-        in_flight.answered(&Err(Fault::UpstreamReset));
+        in_flight.answered(Err(Fault::UpstreamReset));
         let _ = reply.send(Fault::UpstreamReset.into_response());
         return;
     }
     let (head, mut body) = response.into_parts();
     let size = body.size_hint();
+    let buffer = in_flight.buffer.clone();
     let begun = match in_flight.gather(&mut body).await {
         Gathered::Whole(frames) => {
             let upstream = in_flight.give_back();
-            let _ = reply.send(Response::from_parts(head, frames.into()));
+            let body = ResponseBody::held(frames, &buffer);
+            let _ = reply.send(Response::from_parts(head, body));
             return keep(upstream).await;
         }
         Gathered::Broken => {
-            in_flight.answered(&Err(Fault::UpstreamReset));
+            in_flight.answered(Err(Fault::UpstreamReset));
             let _ = reply.send(Fault::UpstreamReset.into_response());
             return;
         }
         Gathered::Begun(frames) => frames,
     };
-    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size);
+    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         in_flight.stream(begun, body, sender, silence_max).await;
+    }
+}
+
+/// Carries an upgraded connection to its end. A drain waits for it, and cuts it when time is up.
+async fn carry_upgraded(
+    mut in_flight: InFlight,
+    (client, upstream): (OnUpgrade, OnUpgrade),
+    silence: (std::time::Duration, std::time::Duration),
+    (stop, live): (&Stop, Live),
+) {
+    if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
+        let pace = in_flight.pace.as_ref();
+        tokio::select! {
+            biased;
+            () = stop.cut() => live.was_cut(),
+            // Either end may break off; the tunnel is then over, which is no error of ours.
+            _ = tunnel(client, upstream, silence, pace) => {}
+            _ = in_flight.permit.recalled() => in_flight.record.cut_short(Fault::SeatRecalled),
+        }
     }
 }
 
@@ -402,6 +461,12 @@ fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
         None => path.parse().ok(),
         Some(query) => format!("{path}?{query}").parse().ok(),
     }
+}
+
+/// Whether a call may be a conversation, in which silence is no sign of anything.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

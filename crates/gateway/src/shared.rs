@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use watertight_base::ServiceId;
-use watertight_layers::{Admission, Clock};
+use watertight_layers::{Admission, Clock, Modes};
 use watertight_plan::{Plan, Service};
 
 use crate::{
@@ -15,9 +15,11 @@ use crate::{
     },
     identify::Identifier,
     last_good::LastGood,
+    listen::Stop,
     record::Recorder,
     runtimes::Runtimes,
     serve::less,
+    tcp::Tcp,
 };
 
 /// What every listener and every request share.
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) last_good: Arc<LastGood>,
     pub(crate) runtimes: Runtimes,
+    pub(crate) stop: Stop,
+    pub(crate) tcp: Tcp,
 }
 
 /// What a reload swaps whole.
@@ -59,7 +63,7 @@ impl Shared {
                 upstreams: upstreams
                     .all
                     .iter()
-                    .map(|upstream| upstream.view(&upstreams.service.breaker))
+                    .map(|upstream| upstream.view(&upstreams.settings()))
                     .collect(),
             })
             .collect()
@@ -67,11 +71,19 @@ impl Shared {
 }
 
 impl Current {
-    pub(crate) fn new(plan: &Arc<Plan>, old: Option<&Self>, clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn new(
+        plan: &Arc<Plan>,
+        old: Option<&Self>,
+        clock: Clock,
+        modes: &Modes,
+    ) -> Result<Self, Error> {
         less::check(plan)?;
         let services = plan.services().iter().map(|(id, service)| {
             let kept = old.and_then(|old| old.services.get(id));
-            Ok((id.clone(), Arc::new(upstreams(service, kept, clock)?)))
+            Ok((
+                id.clone(),
+                Arc::new(upstreams(service, kept, clock, modes)?),
+            ))
         });
         Ok(Self {
             identifier: Identifier::new(plan.identity())?,
@@ -86,6 +98,7 @@ fn upstreams(
     service: &Arc<Service>,
     old: Option<&Arc<Upstreams>>,
     clock: Clock,
+    modes: &Modes,
 ) -> Result<Upstreams, Error> {
     let all = service.upstreams.iter().map(|address| {
         let kept = old.and_then(|old| {
@@ -101,5 +114,6 @@ fn upstreams(
         service: Arc::clone(service),
         cost_field: cost_field.map(less::cost_field).transpose()?,
         all: all.collect(),
+        modes: modes.clone(),
     })
 }

@@ -23,6 +23,13 @@ pub(crate) fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
+/// Has `stream` say that it broke, when it is dropped, instead of that it is done: what was cut
+/// short never looks whole.
+pub(crate) fn break_off(stream: &TcpStream) {
+    // A socket that cannot be told so is broken already.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;

@@ -8,6 +8,22 @@ use watertight_base::{CompartmentId, PoolId, ServiceId};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A pool whose capacity adapts beyond what it has, or below what its parts need.
+    #[error(
+        "pool {pool} adapts between {min} and {max} seats: it needs at least {least} (one for each compartment, and its reserve) and has {capacity} at most"
+    )]
+    AdaptiveBounds {
+        /// The pool.
+        pool: PoolId,
+        /// Least seats given.
+        min: u32,
+        /// Most seats given.
+        max: u32,
+        /// The least that there can be.
+        least: u32,
+        /// Capacity of the pool.
+        capacity: u32,
+    },
     /// A burst of zero, or one that takes longer than two years to refill.
     #[error("a burst lies between 1 and the number of units that refill in two years, not {burst}")]
     Burst {
@@ -56,6 +72,18 @@ pub enum Error {
         limit: u64,
         /// The largest.
         most: u64,
+    },
+    /// A compartment that keeps all its seats back.
+    #[error(
+        "compartment {compartment} keeps {head_room} of its {seats} seats as head-room: at least one must be left"
+    )]
+    NothingButHeadRoom {
+        /// The compartment.
+        compartment: CompartmentId,
+        /// Seats kept back.
+        head_room: u32,
+        /// The compartment's seats.
+        seats: u32,
     },
     /// A period too short to be told apart from now.
     #[error("the period of a limit is 1ms or longer")]

@@ -5,45 +5,73 @@
 //! or none" needs no protocol and cannot deadlock: a request is let in at the moment when every
 //! seat it needs is free, and holds nothing while it waits.
 //!
-//! **What is decided here.** Compartments are the only walls: nothing outside a compartment takes
-//! its seats. A cap bounds what one service holds of a compartment. Requests that find no seat wait
-//! in the fair queue of their route (a service and a [`Class`]), tenant beside tenant
-//! (`pool/flow.rs`); the number a tenant may have waiting is bounded, and so is the whole. Where
-//! several services of a compartment have requests waiting, they take turns.
+//! **What is decided here.**
+//! - Compartments are the only walls. Nothing outside a compartment takes its seats, unless it
+//!   lends what stands idle, and then only down to its head-room (`pool/lending.rs`).
+//! - A cap bounds what one service holds, on borrowed seats too.
+//! - Requests that find no seat wait in the fair queue of their route (a service and a [`Class`]),
+//!   tenant beside tenant, by service time (`pool/flow.rs`). The number a tenant may have waiting is
+//!   bounded, and so is the whole. Where several services of a compartment have requests waiting,
+//!   they take turns.
+//! - Fairness acts when seats come free. Against a tenant whose requests keep them for long, each
+//!   compartment keeps *head-room*: its last seats go to tenants that sit nowhere in it yet, or
+//!   whose requests are quick.
+//! - A tenant that asks for more than it gets waits behind itself. When its queue has stood for
+//!   longer than `max_wait`, its requests wait no longer than `wait_target` each, as by controlled
+//!   delay (CoDel, RFC 8289, in the form for servers of Maurer, *Fail at Scale*, ACM Queue 2015);
+//!   the same part of its users is served throughout (`pool/cohort.rs`).
+//! - Where a pool's capacity adapts, the least critical compartments shrink first
+//!   (`pool/capacity.rs`).
+//! - Tenants that are more than there are queues share them by shuffle sharding (`pool/owner.rs`).
+//! - A request for several pools ages ahead of requests for one (`pool/claim.rs`).
 //!
 //! **Laws.**
-//! 1. No compartment holds more than its seats, no service more than its cap, no pool more than
-//!    its capacity; after a reload that shrinks them, none is given out until they hold again.
-//! 2. A request that could take its seats is not waiting: after each event, either nobody waits
-//!    or nobody who waits fits.
-//! 3. A seat is given back once: a second [`Pools::release`] of the same key does nothing.
-//! 4. Tenants that keep waiting for one service get equal service time for equal weight.
+//! 1. No compartment holds more than its seats and what it was lent, no service more than its cap,
+//!    no pool more than its capacity; after a reload that shrinks them, none is given out until they
+//!    hold again.
+//! 2. A compartment that has seats left waits for nobody, if it lends nothing; else at most for the
+//!    shorter of the longest rest of its loans and `borrow_max`.
+//! 3. A request that could take its seats is not waiting: after each event, either nobody waits or
+//!    nobody who waits fits. Seats in the reserve, in the head-room and under a claim are not free
+//!    to all.
+//! 4. Tenants that keep waiting for one service get service time by their weights.
+//! 5. A seat is given back once: a second [`Pools::release`] of the same key does nothing, and none
+//!    is lost.
 //!
 //! Waiting and waking are the caller's: [`Pools::arrive`] answers at once, and every event that
-//! may seat others reports them as [`Effect`]s.
+//! may seat others reports them as [`Effect`]s. Where seats are lent, [`Pools::tick`] is due at
+//! [`Pools::next_wakeup`].
 
+mod capacity;
+mod claim;
+mod cohort;
+mod dispatch;
 mod flow;
 mod key;
 mod layout;
+mod lending;
 mod occupancy;
+mod owner;
 mod reload;
+mod seated;
+mod spec;
 mod view;
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
 use self::{
-    flow::Flows,
-    key::KeyHash,
-    layout::Demand,
-    occupancy::{Occupancy, nanos},
+    capacity::Capacity, flow::Flows, key::KeyHash, lending::Loans, occupancy::Occupancy,
+    seated::Seated,
 };
 
 pub use self::{
+    cohort::Cohort,
     key::{SeatKey, TenantKey, Ticket},
-    layout::{Class, CompartmentSpec, Layout, PoolSpec},
+    layout::Layout,
+    owner::{Hand, Owner},
+    spec::{Class, CompartmentSpec, Lend, PoolSpec},
     view::{CompartmentView, PoolView, SlotView},
 };
 
@@ -55,9 +83,11 @@ pub struct Arrival<'a> {
     /// Its class.
     pub class: Class,
     /// Whose it is.
-    pub tenant: TenantKey,
+    pub owner: Owner,
     /// The tenant's share.
     pub weight: Weight,
+    /// Which of the tenant's users it comes from, as far as that is known.
+    pub cohort: Option<Cohort>,
     /// When it is no longer worth seating.
     pub deadline: Tick,
 }
@@ -105,6 +135,9 @@ pub enum Effect {
     Granted(Ticket, SeatKey),
     /// The request of this ticket will not be seated.
     Refused(Ticket, Refusal),
+    /// The request on this seat sits on a borrowed one that is wanted back: it should end. The seat
+    /// is held until it is released, as ever.
+    Recalled(SeatKey),
 }
 
 /// All pools of a node.
@@ -112,18 +145,24 @@ pub enum Effect {
 pub struct Pools {
     layout: Layout,
     pools: Vec<Occupancy>,
+    capacities: Vec<Capacity>,
     compartments: Vec<Compartment>,
     slots: Vec<Occupancy>,
     routes: Vec<RouteState>,
     waiters: HashMap<Ticket, Waiter, KeyHash>,
-    seats: HashMap<SeatKey, Seat, KeyHash>,
-    /// The last number given to a ticket or a seat.
-    last_key: u64,
+    seats: Seated,
+    /// The route of requests for several pools to which the last free seats are left.
+    claim: Option<usize>,
+    /// The last number given to a ticket.
+    last_ticket: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Compartment {
     occupancy: Occupancy,
+    /// Seats in force.
+    seats: u32,
+    loans: Loans,
     /// Requests whose routes wait here.
     waiting: u32,
     /// Whose turn it is among the routes that take seats here.
@@ -141,6 +180,7 @@ struct RouteState {
 struct Counts {
     granted: u64,
     wait_nanos: u64,
+    shed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,20 +191,20 @@ struct Waiter {
     until: Tick,
 }
 
-#[derive(Clone, Debug)]
-struct Seat {
-    /// None: the route went with a reload.
-    route: Option<usize>,
-    holds: std::sync::Arc<[Demand]>,
-    tenant: TenantKey,
-    since: Tick,
-    charge: u64,
-}
-
 impl Pools {
     /// Empty pools.
     pub fn new(layout: Layout) -> Self {
-        Self {
+        Self::with_seed(layout, 0)
+    }
+
+    /// Empty pools whose times of probing, where capacity adapts, follow from `seed`: nodes in front
+    /// of one resource should not probe it together.
+    pub fn with_seed(layout: Layout, seed: u64) -> Self {
+        let capacities = layout.pools.iter().zip(seed..);
+        let mut pools = Self {
+            capacities: capacities
+                .map(|(spec, seed)| Capacity::new(spec, seed))
+                .collect(),
             pools: vec![Occupancy::default(); layout.pools.len()],
             compartments: vec![Compartment::default(); layout.compartments.len()],
             slots: vec![Occupancy::default(); layout.slots.len()],
@@ -175,144 +215,198 @@ impl Pools {
                 .collect(),
             layout,
             waiters: HashMap::default(),
-            seats: HashMap::default(),
-            last_key: 0,
+            seats: Seated::default(),
+            claim: None,
+            last_ticket: 0,
+        };
+        for pool in 0..pools.pools.len() {
+            pools.share_out(pool);
         }
+        pools
     }
 
-    /// A request asks for its seats.
-    pub fn arrive(&mut self, now: Tick, arrival: Arrival<'_>) -> Answer {
-        let Arrival {
-            service,
-            class,
-            tenant,
-            weight,
-            deadline,
-        } = arrival;
-        let Some(route) = self.layout.route(service, class) else {
+    /// A request asks for its seats. If it has to wait where seats are lent, others may be told to
+    /// give them back.
+    pub fn arrive(&mut self, now: Tick, arrival: Arrival<'_>, effects: &mut Vec<Effect>) -> Answer {
+        let Some(route) = self.layout.route(arrival.service, arrival.class) else {
             return refused(Reason::Draining, Duration::ZERO);
         };
-        if deadline <= now {
-            return refused(Reason::DeadlineExceeded, Duration::ZERO);
+        let tenant = self.queue_of(route, &arrival.owner);
+        match self.foresee_in(now, route, tenant, &arrival) {
+            Foresight::Seat => {
+                let seat = self.seat_at_once(now, route, tenant, &arrival);
+                if self.claim.is_some() {
+                    self.dispatch_everywhere(now, effects);
+                }
+                Answer::Seat(seat)
+            }
+            Foresight::Wait(_) => self.wait(now, route, tenant, &arrival, effects),
+            Foresight::Refused(reason) => {
+                if reason == Reason::TenantQueueFull {
+                    self.routes[route].flows.on_shed(tenant);
+                }
+                refused(reason, self.time_to_drain(route, tenant))
+            }
         }
-        if self.fits(route) {
-            debug_assert_eq!(
-                self.routes[route].flows.waiting(),
-                0,
-                "one who fits was waiting"
-            );
-            let charge = self.routes[route].flows.charge_at_once(tenant, weight);
-            return Answer::Seat(self.seat(now, route, tenant, charge));
-        }
-        let walls = &self.layout.compartments[self.home(route)];
-        let flows = &self.routes[route].flows;
-        if flows.waiting_of(tenant) >= walls.queue as usize {
-            return refused(Reason::TenantQueueFull, self.time_to_drain(route, tenant));
-        }
-        if self.compartments[self.home(route)].waiting >= walls.queue_total {
-            return refused(Reason::CompartmentFull, self.time_to_drain(route, tenant));
-        }
-        let until = deadline.min(now + walls.max_wait);
-        let ticket = Ticket(self.next_key());
-        let home = self.home(route);
-        self.compartments[home].waiting += 1;
-        self.routes[route].flows.push(tenant, weight, ticket);
-        self.waiters.insert(
-            ticket,
-            Waiter {
-                route,
-                tenant,
-                since: now,
-                until,
-            },
-        );
-        Answer::Wait { ticket, until }
     }
 
     /// What [`Pools::arrive`] would say; takes nothing. A wait comes with an estimate of its length.
+    ///
+    /// Whether a tenant's own users are shed in parts is not foreseen.
     pub fn foresee(&self, now: Tick, arrival: Arrival<'_>) -> Foresight {
-        let Arrival {
-            service,
-            class,
-            tenant,
-            deadline,
-            ..
-        } = arrival;
-        let Some(route) = self.layout.route(service, class) else {
+        let Some(route) = self.layout.route(arrival.service, arrival.class) else {
             return Foresight::Refused(Reason::Draining);
         };
+        let tenant = self.queue_of(route, &arrival.owner);
+        self.foresee_in(now, route, tenant, &arrival)
+    }
+
+    /// A seat comes back. Whether it was held.
+    pub fn release(&mut self, now: Tick, key: SeatKey, effects: &mut Vec<Effect>) -> bool {
+        let Some(seat) = self.seats.remove(key) else {
+            return false;
+        };
+        if let Some(route) = seat.route {
+            let flows = &mut self.routes[route].flows;
+            flows.settle(now, seat.tenant, seat.charge, seat.since);
+        }
+        let holds = seat.holds.or_else(|| {
+            let route = seat.route?;
+            Some(Arc::clone(&self.layout.routes[route].demands))
+        });
+        self.give_back(now, key, seat.since, &holds.unwrap_or_default(), effects);
+        true
+    }
+
+    /// A waiting request goes away. Whether it was still waiting; if not, an [`Effect`] has named
+    /// it already.
+    pub fn cancel(&mut self, now: Tick, ticket: Ticket, effects: &mut Vec<Effect>) -> bool {
+        let Some(waiter) = self.unqueue(ticket) else {
+            return false;
+        };
+        if waiter.until <= now {
+            self.routes[waiter.route].flows.on_shed(waiter.tenant);
+        }
+        self.settle_claims(now, effects);
+        true
+    }
+
+    /// Time has passed: loans that have lasted too long are recalled.
+    pub fn tick(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        self.recall(now, effects);
+    }
+
+    /// When [`Pools::tick`] is due, if ever.
+    pub fn next_wakeup(&self) -> Option<Tick> {
+        self.next_recall()
+    }
+
+    /// How long the requests that the owner has waiting on a service will take, roughly.
+    pub fn retry_after(&self, service: &ServiceId, class: Class, owner: &Owner) -> Duration {
+        self.layout
+            .route(service, class)
+            .map_or(Duration::ZERO, |route| {
+                self.time_to_drain(route, self.queue_of(route, owner))
+            })
+    }
+
+    /// The shortest of the owner's queues.
+    fn queue_of(&self, route: usize, owner: &Owner) -> TenantKey {
+        let flows = &self.routes[route].flows;
+        match owner {
+            Owner::Named(tenant) => *tenant,
+            Owner::Hand(queues) => {
+                let shortest = queues.iter().min_by_key(|queue| flows.held_by(**queue));
+                shortest.copied().unwrap_or(queues[0])
+            }
+        }
+    }
+
+    fn foresee_in(
+        &self,
+        now: Tick,
+        route: usize,
+        tenant: TenantKey,
+        arrival: &Arrival<'_>,
+    ) -> Foresight {
         let home = self.home(route);
         let walls = &self.layout.compartments[home];
-        if deadline <= now {
+        let waiting = self.routes[route].flows.waiting_of(tenant);
+        let (queue, places) = match arrival.owner {
+            Owner::Named(_) => (walls.queue, walls.queue_total),
+            // A tenant has no more places for having several queues; and however many names are
+            // invented, there is room for those who have a queue of their own.
+            Owner::Hand(queues) => {
+                let parts = u32::try_from(queues.len()).unwrap_or(1);
+                (walls.queue.div_ceil(parts), walls.queue_total.div_ceil(2))
+            }
+        };
+        if arrival.deadline <= now {
             Foresight::Refused(Reason::DeadlineExceeded)
-        } else if self.fits(route) {
+        } else if waiting == 0 && self.fits(now, route, tenant) {
             Foresight::Seat
-        } else if self.routes[route].flows.waiting_of(tenant) >= walls.queue as usize {
+        } else if waiting >= queue as usize {
             Foresight::Refused(Reason::TenantQueueFull)
-        } else if self.compartments[home].waiting >= walls.queue_total {
+        } else if self.compartments[home].waiting >= places {
             Foresight::Refused(Reason::CompartmentFull)
         } else {
             Foresight::Wait(self.time_to_drain(route, tenant))
         }
     }
 
-    /// A seat comes back. Whether it was held.
-    pub fn release(&mut self, now: Tick, seat: SeatKey, effects: &mut Vec<Effect>) -> bool {
-        let Some(Seat {
+    fn seat_at_once(
+        &mut self,
+        now: Tick,
+        route: usize,
+        tenant: TenantKey,
+        arrival: &Arrival<'_>,
+    ) -> SeatKey {
+        let share = arrival.owner.share(arrival.weight);
+        let kept = self.has_room(route, true);
+        let flows = &mut self.routes[route].flows;
+        let charge = flows.charge_at_once(now, tenant, share);
+        self.seat(now, route, kept, (tenant, charge))
+    }
+
+    fn wait(
+        &mut self,
+        now: Tick,
+        route: usize,
+        tenant: TenantKey,
+        arrival: &Arrival<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        let home = self.home(route);
+        let max_wait = self.layout.compartments[home].max_wait;
+        let flows = &mut self.routes[route].flows;
+        if !flows.may_wait(now, max_wait, (tenant, arrival.cohort)) {
+            self.routes[route].counts.shed += 1;
+            return refused(Reason::Shed, self.time_to_drain(route, tenant));
+        }
+        let until = arrival.deadline.min(now + max_wait);
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let share = arrival.owner.share(arrival.weight);
+        flows.push(now, tenant, share, ticket);
+        self.compartments[home].waiting += 1;
+        let waiter = Waiter {
             route,
-            holds,
             tenant,
-            since,
-            charge,
-        }) = self.seats.remove(&seat)
-        else {
-            return false;
+            since: now,
+            until,
         };
-        if let Some(route) = route {
-            self.routes[route]
-                .flows
-                .settle(tenant, charge, nanos(now - since));
+        self.waiters.insert(ticket, waiter);
+        if self.layout.lends() {
+            self.recall(now, effects);
         }
-        for hold in &*holds {
-            self.pools[hold.pool].give_back(now);
-            self.compartments[hold.compartment].occupancy.give_back(now);
-            self.slots[hold.slot].give_back(now);
-        }
-        for hold in &*holds {
-            self.dispatch_pool(now, hold.pool, hold.compartment, effects);
-        }
-        true
-    }
-
-    /// A waiting request goes away. Whether it was still waiting; if not, an [`Effect`] has named
-    /// it already.
-    ///
-    /// Nobody fits because somebody left a queue, so nothing else happens.
-    pub fn cancel(&mut self, ticket: Ticket) -> bool {
-        let Some(waiter) = self.unqueue(ticket) else {
-            return false;
-        };
-        self.routes[waiter.route].flows.forget_idle(waiter.tenant);
-        true
-    }
-
-    /// How long the requests that `tenant` has waiting on a service will take, roughly.
-    pub fn retry_after(&self, service: &ServiceId, class: Class, tenant: TenantKey) -> Duration {
-        self.layout
-            .route(service, class)
-            .map_or(Duration::ZERO, |route| self.time_to_drain(route, tenant))
+        Answer::Wait { ticket, until }
     }
 
     fn time_to_drain(&self, route: usize, tenant: TenantKey) -> Duration {
         let flows = &self.routes[route].flows;
         let sharers = flows.tenants_waiting().max(1) as u64;
         let ahead = flows.waiting_of(tenant).max(1) as u64;
-        let seats = self.layout.routes[route]
-            .demands
-            .iter()
-            .map(|demand| self.layout.slots[demand.slot].cap)
-            .min()
-            .map_or(1, |seats| u64::from(seats.max(1)));
+        let seats = u64::from(self.narrowest(route).max(1));
         Duration::from_nanos(flows.service_nanos().saturating_mul(ahead * sharers) / seats)
     }
 
@@ -321,40 +415,11 @@ impl Pools {
         self.layout.routes[route].demands[0].compartment
     }
 
-    fn fits(&self, route: usize) -> bool {
-        self.layout.routes[route].demands.iter().all(|demand| {
-            let Demand {
-                pool,
-                compartment,
-                slot,
-            } = *demand;
-            self.pools[pool].in_use < self.layout.pools[pool].capacity.get()
-                && self.compartments[compartment].occupancy.in_use
-                    < self.layout.compartments[compartment].seats
-                && self.slots[slot].in_use < self.layout.slots[slot].cap
-        })
-    }
-
-    fn seat(&mut self, now: Tick, route: usize, tenant: TenantKey, charge: u64) -> SeatKey {
-        let holds = self.layout.routes[route].demands.clone();
-        for hold in &*holds {
-            self.pools[hold.pool].take(now);
-            self.compartments[hold.compartment].occupancy.take(now);
-            self.slots[hold.slot].take(now);
-        }
-        self.routes[route].counts.granted += 1;
-        let key = SeatKey(self.next_key());
-        self.seats.insert(
-            key,
-            Seat {
-                route: Some(route),
-                holds,
-                tenant,
-                since: now,
-                charge,
-            },
-        );
-        key
+    /// The seats that a route can hold at most: the smallest of its caps.
+    fn narrowest(&self, route: usize) -> u32 {
+        let demands = self.layout.routes[route].demands.iter();
+        let caps = demands.map(|demand| self.layout.slots[demand.slot].cap);
+        caps.min().unwrap_or(0)
     }
 
     fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
@@ -366,75 +431,6 @@ impl Pools {
             .remove(waiter.tenant, ticket);
         debug_assert!(queued, "a waiter stood in no queue");
         Some(waiter)
-    }
-
-    /// Seats whoever fits now that `compartment` of `pool` has a seat more. When the pool itself
-    /// was the bound (after a reload shrank it), others of the pool may fit too.
-    fn dispatch_pool(
-        &mut self,
-        now: Tick,
-        pool: usize,
-        compartment: usize,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.dispatch(now, compartment, effects);
-        let capacity = self.layout.pools[pool].capacity.get();
-        if self.pools[pool].in_use + 1 == capacity {
-            for other in 0..self.compartments.len() {
-                if self.layout.compartments[other].pool == pool {
-                    self.dispatch(now, other, effects);
-                }
-            }
-        }
-    }
-
-    /// Lets the routes that sit in `compartment` take turns until none of them fits.
-    fn dispatch(&mut self, now: Tick, compartment: usize, effects: &mut Vec<Effect>) {
-        let routes = self.layout.compartments[compartment].routes.len();
-        let mut passed = 0;
-        while passed < routes {
-            let turn = self.compartments[compartment].turn % routes;
-            self.compartments[compartment].turn = turn + 1;
-            let route = self.layout.compartments[compartment].routes[turn];
-            if self.grant_next(now, route, effects) {
-                passed = 0;
-            } else {
-                passed += 1;
-            }
-        }
-    }
-
-    /// Seats the next request of a route, if there is one and it fits.
-    fn grant_next(&mut self, now: Tick, route: usize, effects: &mut Vec<Effect>) -> bool {
-        while self.routes[route].flows.waiting() > 0 && self.fits(route) {
-            let Some(ticket) = self.routes[route].flows.next() else {
-                return false;
-            };
-            let Some(waiter) = self.unqueue(ticket) else {
-                return false;
-            };
-            if waiter.until <= now {
-                let retry_after = self.time_to_drain(route, waiter.tenant);
-                let refusal = Refusal {
-                    reason: Reason::DeadlineExceeded,
-                    retry_after,
-                };
-                effects.push(Effect::Refused(ticket, refusal));
-                self.routes[route].flows.forget_idle(waiter.tenant);
-                continue;
-            }
-            self.routes[route].counts.wait_nanos += nanos(now - waiter.since);
-            let charge = self.routes[route].flows.charge(waiter.tenant);
-            let seat = self.seat(now, route, waiter.tenant, charge);
-            effects.push(Effect::Granted(ticket, seat));
-            return true;
-        }
-        false
-    }
-
-    fn next_key(&mut self) -> u64 {
-        self.last_key += 1;
-        self.last_key
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use http::HeaderName;
 use prometheus_client::registry::Registry;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
-    breaker::{Outcome, Pass, Settings, Table},
+    breaker::Outcome,
     pool::{Arrival, PoolView},
     throttle::lease::Cluster,
 };
@@ -23,6 +23,9 @@ use watertight_plan::Plan;
 
 use crate::{
     Clock, Permit, Quotas, Refusal,
+    breakers::Breakers,
+    cohort::Dealer,
+    connections::TcpSeats,
     health::Health,
     limits::{Asked, Counts, Keyed, LessFields},
     metrics::Metrics,
@@ -68,13 +71,14 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) current: ArcSwap<Current>,
     pub(crate) seats: Arc<Seats>,
-    breakers: Mutex<Table>,
+    pub(crate) breakers: Breakers,
     /// Held during a reload: of two at once, one wins with plan and layout.
     reloading: Mutex<()>,
     metrics: Metrics,
     pub(crate) keyed: Arc<Keyed>,
     pub(crate) health: Health,
     counts: Counts,
+    dealer: Dealer,
 }
 
 /// What a reload swaps whole.
@@ -82,6 +86,7 @@ pub(crate) struct Inner {
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
     pub(crate) tenants: Tenants,
+    pub(crate) tcp: TcpSeats,
     less: LessFields,
 }
 
@@ -102,16 +107,18 @@ impl Admission {
     fn made(plan: Arc<Plan>, clock: Clock, cluster: Option<Arc<dyn Cluster>>) -> Self {
         let counts = Counts::default();
         let tenants = Tenants::new(&plan, clock, &counts);
+        let tcp = TcpSeats::default().reloaded(&plan, clock);
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock),
             health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
-            current: ArcSwap::from_pointee(Current::new(plan, tenants)),
-            breakers: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT)),
+            current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
+            breakers: Breakers::new(secret()),
             reloading: Mutex::default(),
             metrics: Metrics::default(),
             counts,
+            dealer: Dealer::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -126,9 +133,12 @@ impl Admission {
         let _reloading = reloading.unwrap_or_else(PoisonError::into_inner);
         let before = inner.current.load();
         let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
+        let tcp = before.tcp.reloaded(&plan, inner.clock);
         let layout = plan.layout().clone();
         inner.health.reload(inner.clock.now(), &plan);
-        inner.current.store(Arc::new(Current::new(plan, tenants)));
+        inner
+            .current
+            .store(Arc::new(Current::new(plan, tenants, tcp)));
         inner.seats.reload(inner.clock.now(), layout);
     }
 
@@ -169,14 +179,18 @@ impl Admission {
         result
     }
 
-    /// All pools, as they are now.
+    /// All pools, as they are now: those of requests, then those of connections.
     pub fn pools(&self) -> Vec<PoolView> {
-        self.inner.seats.view(self.inner.clock.now())
+        let now = self.inner.clock.now();
+        let mut pools = self.inner.seats.view(now);
+        pools.extend(self.inner.current.load().tcp.view(now));
+        pools
     }
 
     /// Adds the metrics of admission to `registry`.
     pub fn register(&self, registry: &mut Registry) {
         self.inner.metrics.register(registry);
+        self.inner.breakers.metrics.register(registry);
         self.inner.counts.register(registry);
     }
 
@@ -212,8 +226,8 @@ impl Admission {
         } else {
             now
         };
-        let pass = match inner.acquire(&plan, who, what, now) {
-            Ok(pass) => pass,
+        let leave = match inner.acquire(&plan, who, what, now) {
+            Ok(leave) => leave,
             Err(retry_after) => {
                 charged.refund(now);
                 return Err(refuse(Reason::BreakerOpen, retry_after, charged.quotas()));
@@ -224,8 +238,10 @@ impl Admission {
             inner: Arc::clone(inner),
             who: who.clone(),
             service: what.service.clone(),
-            pass,
+            leave,
             outcome: Outcome::Ignored,
+            took: None,
+            awaits_trailers: false,
             seat: None,
             charged,
             _in_flight: in_flight,
@@ -233,7 +249,7 @@ impl Admission {
             waited: Duration::ZERO,
             seated: now,
         };
-        match inner.seats.take(now, arrival(who, what)).await {
+        match inner.seats.take(now, inner.arrival(now, who, what)).await {
             Ok(seat) => {
                 permit.seat = Some(seat);
                 permit.seated = inner.clock.now();
@@ -250,40 +266,20 @@ impl Admission {
 }
 
 impl Current {
-    fn new(plan: Arc<Plan>, tenants: Tenants) -> Self {
+    fn new(plan: Arc<Plan>, tenants: Tenants, tcp: TcpSeats) -> Self {
         Self {
             less: LessFields::of_plan(&plan),
             plan,
             tenants,
+            tcp,
         }
     }
 }
 
 impl Inner {
-    pub(crate) fn breakers(&self) -> MutexGuard<'_, Table> {
-        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the breaker of a tenant and a service how a call went.
-    pub(crate) fn record(
-        &self,
-        who: &Who,
-        service: &ServiceId,
-        pass: Option<Pass>,
-        outcome: Outcome,
-    ) {
-        let current = self.current.load();
-        let Some(settings) = settings_of(&current.plan, service) else {
-            return;
-        };
-        let key = who.lane.key;
-        let changed =
-            self.breakers()
-                .record(self.clock.now(), service, key, &settings, pass, outcome);
-        if let Some(state) = changed {
-            self.metrics.breaker_changed(service, state);
-            tracing::warn!(tenant = %who.tenant, %service, state = state.label(), "breaker");
-        }
+    /// What limits decided so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// A request, as limits see it.
@@ -304,36 +300,15 @@ impl Inner {
         }
     }
 
-    fn acquire(
-        &self,
-        plan: &Plan,
-        who: &Who,
-        what: What<'_>,
-        now: Tick,
-    ) -> Result<Option<Pass>, Duration> {
-        if let Some(wait) = what.held_back {
-            return Err(wait);
+    pub(crate) fn arrival<'a>(&self, now: Tick, who: &Who, what: What<'a>) -> Arrival<'a> {
+        Arrival {
+            service: what.service,
+            class: who.class,
+            owner: who.owner,
+            weight: who.lane.terms.plan.weight,
+            cohort: self.dealer.cohort(&self.clock, now, who),
+            deadline: what.deadline,
         }
-        match settings_of(plan, what.service) {
-            Some(settings) => self
-                .breakers()
-                .acquire(now, what.service, who.lane.key, &settings),
-            None => Ok(None),
-        }
-    }
-}
-
-pub(crate) fn settings_of(plan: &Plan, service: &ServiceId) -> Option<Settings> {
-    plan.services().get(service).map(|service| service.breaker)
-}
-
-pub(crate) fn arrival<'a>(who: &Who, what: What<'a>) -> Arrival<'a> {
-    Arrival {
-        service: what.service,
-        class: who.class,
-        tenant: who.lane.key,
-        weight: who.lane.terms.plan.weight,
-        deadline: what.deadline,
     }
 }
 

@@ -8,7 +8,7 @@ use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
     Admission, Home, QuotaState, Quotas, What, Who,
-    admission::{arrival, fields_of, settings_of},
+    admission::fields_of,
     limits::{Applied, Asked},
 };
 
@@ -126,12 +126,7 @@ impl Admission {
         let (limits, states): (Vec<_>, Vec<_>) = rules
             .map(|applied| self.limit_view(applied, &asked, now))
             .unzip();
-        let breaker_open = what.held_back.or_else(|| {
-            let settings = settings_of(&plan, what.service)?;
-            self.inner
-                .breakers()
-                .refuses(now, what.service, who.lane.key, &settings)
-        });
+        let breaker_open = self.inner.held_back(&plan, who, what, now);
         Explanation {
             tenant: who.tenant.clone(),
             is_listed: who.is_listed,
@@ -151,7 +146,10 @@ impl Admission {
                 .layout()
                 .compartment_of(what.service, who.class)
                 .cloned(),
-            seat: self.inner.seats.foresee(now, arrival(who, what)),
+            seat: self
+                .inner
+                .seats
+                .foresee(now, self.inner.arrival(now, who, what)),
         }
     }
 

@@ -3,7 +3,9 @@
 //! **Decides** with [`Admission::admit`] whether a request may run: the tenant's own limits, the
 //! breakers, a seat in each pool. The [`Permit`] that it returns owns everything the request holds
 //! and gives it back when it is dropped. [`AdmissionLayer`] puts that in front of a tower service.
-//! What a well-behaved caller does is in [`client`].
+//! A [`Bulkhead`] is the same for what a program uses itself: a named pool with a size, in one line.
+//! [`runtimes`] keep background work off the threads of requests. What a well-behaved caller does is
+//! in [`client`].
 //!
 //! **Does not care** about proxying, configuration files or where tenants come from.
 //!
@@ -37,27 +39,40 @@
 //! ```
 
 mod admission;
+mod alerts;
+mod answer;
+mod breakers;
+mod bulkhead;
 pub mod client;
 mod clock;
+mod cohort;
+mod connections;
 mod explain;
 mod health;
+mod holdings;
 mod limits;
 mod metrics;
 mod permit;
 mod quotas;
 mod refusal;
+pub mod runtimes;
 mod seats;
 mod tenants;
 mod tower;
 mod view;
 
 pub use admission::{Admission, What};
+pub use alerts::{ALERT_LABELS, Alerts};
+pub use breakers::{BreakerView, Modes, Order, ServiceBreakerView};
+pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
+pub use connections::{Connecting, ConnectionSeat};
 pub use explain::{Explanation, LimitView};
+pub use holdings::{Buffer, HeldBytes, HeldConnection};
 pub use limits::{Home, Pacer};
 pub use permit::Permit;
 pub use quotas::{QuotaState, Quotas};
 pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{BreakerView, KeyedView, TenantCounts, TenantView};
+pub use view::{KeyedView, TenantCounts, TenantView};

@@ -7,7 +7,6 @@ use prometheus_client::{
     registry::Registry,
 };
 use watertight_base::ServiceId;
-use watertight_guard::breaker::State;
 
 use crate::{Permit, Refusal};
 
@@ -18,19 +17,12 @@ struct Verdict {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Change {
-    service: String,
-    state: &'static str,
-}
-
 /// The label of services that the plan does not know.
 const OTHER: &str = "__other__";
 
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     admissions: Family<Verdict, Counter>,
-    breaker_changes: Family<Change, Counter>,
 }
 
 impl Metrics {
@@ -48,24 +40,11 @@ impl Metrics {
         self.admissions.get_or_create(&labels).inc();
     }
 
-    pub(crate) fn breaker_changed(&self, service: &ServiceId, state: State) {
-        let labels = Change {
-            service: service.to_string(),
-            state: state.label(),
-        };
-        self.breaker_changes.get_or_create(&labels).inc();
-    }
-
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "watertight_admissions",
             "Requests that admission decided on, by service, verdict and reason",
             self.admissions.clone(),
-        );
-        registry.register(
-            "watertight_breaker_changes",
-            "Changes of state of the breakers of tenants and services, by service and new state",
-            self.breaker_changes.clone(),
         );
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, LimitId, ServiceId, Tick};
+use watertight_base::{CompartmentId, LimitId, Reason, ServiceId, Tick};
 use watertight_guard::{
-    breaker::{Outcome, Pass},
+    breaker::{Leave, Outcome},
     throttle::InFlightCount,
 };
 use watertight_plan::{Excess, Fallback};
 
 use crate::{
-    Pacer, Quotas,
+    Pacer, Quotas, Refusal,
     admission::Inner,
     limits::Charged,
     seats::SeatGuard,
@@ -25,8 +25,12 @@ pub struct Permit {
     pub(crate) inner: Arc<Inner>,
     pub(crate) who: Who,
     pub(crate) service: ServiceId,
-    pub(crate) pass: Option<Pass>,
+    pub(crate) leave: Leave,
     pub(crate) outcome: Outcome,
+    /// How long the answer took, once it is there.
+    pub(crate) took: Option<Duration>,
+    /// Whether the trailers of the answer say how the call went.
+    pub(crate) awaits_trailers: bool,
     /// Before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
     pub(crate) charged: Charged,
@@ -61,9 +65,12 @@ impl Permit {
     /// went away.
     pub fn set_outcome(&mut self, outcome: Outcome) {
         let is_first = self.outcome == Outcome::Ignored && outcome != Outcome::Ignored;
-        if is_first && let Some(sensor) = self.inner.health.sensor(&self.service) {
-            let latency = self.inner.clock.now() - self.seated;
-            sensor.call(latency, outcome == Outcome::Failure);
+        if is_first {
+            let (now, seated) = (self.inner.clock.now(), self.seated);
+            let took = *self.took.get_or_insert_with(|| now - seated);
+            if let Some(sensor) = self.inner.health.sensor(&self.service) {
+                sensor.call(took, outcome == Outcome::Failure);
+            }
         }
         self.outcome = outcome;
     }
@@ -108,6 +115,21 @@ impl Permit {
         self.seated = self.seated + span;
     }
 
+    /// Waits until one of the request's seats is wanted back by the compartment that lent it, which
+    /// is said once: the request should then end, with the refusal that this returns. Where nothing
+    /// is lent it waits for ever.
+    pub async fn recalled(&mut self) -> Refusal {
+        match &mut self.seat {
+            Some(seat) => seat.recalled().await,
+            None => std::future::pending().await,
+        }
+        Refusal {
+            tenant: Some(self.who.tenant.clone()),
+            compartment: self.compartment.clone(),
+            ..Refusal::early(Reason::Shed)
+        }
+    }
+
     /// The compartment that the request sits in (of the first pool that its service uses).
     pub fn compartment(&self) -> Option<&CompartmentId> {
         self.compartment.as_ref()
@@ -121,7 +143,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let said = (self.outcome, self.took.unwrap_or_default());
         self.inner
-            .record(&self.who, &self.service, self.pass, self.outcome);
+            .record(&self.who, &self.service, self.leave, said);
     }
 }

@@ -8,7 +8,7 @@
 //! `Watertight-Degraded`. A last good answer has to come from whoever keeps them; who keeps none
 //! gives the refusal.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
@@ -63,6 +63,15 @@ pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// `Watertight-Degraded`: on an answer that is less than the whole one, the limit because of which.
 pub const DEGRADED: HeaderName = HeaderName::from_static("watertight-degraded");
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.sentence())
+    }
+}
+
+/// So that `?` carries a refusal where a program has one type for all that stops it.
+impl std::error::Error for Refusal {}
 
 impl Refusal {
     /// A refusal before any tenant or limit was found.

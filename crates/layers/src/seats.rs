@@ -2,7 +2,9 @@
 //!
 //! The core answers at once; this shell keeps one channel for each waiting request. A seat travels
 //! as a [`SeatGuard`], which gives itself back when it is dropped, wherever that happens: in the
-//! hands of a request, in a panic, or in a channel whose receiver went away.
+//! hands of a request, in a panic, or in a channel whose receiver went away. A borrowed one carries
+//! a second channel, by which its owner can want it back. Whoever waits for such an owner looks
+//! after the time: nobody else has an interest in a loan that lasts too long.
 
 use std::{
     collections::HashMap,
@@ -20,6 +22,12 @@ use crate::Clock;
 
 type Verdict = Result<SeatGuard, Refusal>;
 
+/// What becomes of an arrival at once.
+enum Begun {
+    Ended(Verdict),
+    Waits(Ticket, Tick, oneshot::Receiver<Verdict>),
+}
+
 /// The pools of this process.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -31,6 +39,8 @@ pub(crate) struct Seats {
 struct Shared {
     pools: Pools,
     waiting: HashMap<Ticket, oneshot::Sender<Verdict>>,
+    /// Who sits on borrowed seats.
+    borrowers: HashMap<SeatKey, oneshot::Sender<()>>,
     effects: Vec<Effect>,
 }
 
@@ -39,12 +49,29 @@ struct Shared {
 pub(crate) struct SeatGuard {
     seats: Arc<Seats>,
     key: SeatKey,
+    /// None: the seat is nobody else's.
+    recall: Option<oneshot::Receiver<()>>,
+}
+
+impl SeatGuard {
+    /// Waits until the seat is wanted back, which is said once.
+    pub(crate) async fn recalled(&mut self) {
+        let Some(recall) = &mut self.recall else {
+            return std::future::pending().await;
+        };
+        let is_recalled = recall.await.is_ok();
+        self.recall = None;
+        if !is_recalled {
+            std::future::pending().await
+        }
+    }
 }
 
 impl Drop for SeatGuard {
     fn drop(&mut self) {
         let now = self.seats.clock.now();
         self.seats.with(|shared| {
+            shared.borrowers.remove(&self.key);
             let held = shared.pools.release(now, self.key, &mut shared.effects);
             debug_assert!(held, "a seat was given back twice");
         });
@@ -59,9 +86,10 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
+        let now = self.seats.clock.now();
         self.seats.with(|shared| {
             if shared.waiting.remove(&self.ticket).is_some() {
-                shared.pools.cancel(self.ticket);
+                shared.pools.cancel(now, self.ticket, &mut shared.effects);
             }
         });
     }
@@ -73,6 +101,7 @@ impl Seats {
         let shared = Shared {
             pools,
             waiting: HashMap::new(),
+            borrowers: HashMap::new(),
             effects: Vec::new(),
         };
         Arc::new(Self {
@@ -83,28 +112,23 @@ impl Seats {
 
     /// Takes a seat in each pool, waiting for them if need be, until the arrival's deadline.
     pub(crate) async fn take(self: &Arc<Self>, now: Tick, arrival: Arrival<'_>) -> Verdict {
-        let (answer, receiver) = self.with(|shared| {
-            let answer = shared.pools.arrive(now, arrival);
-            let receiver = match answer {
-                Answer::Wait { ticket, .. } => {
+        let begun = self.with(|shared| {
+            let answer = shared.pools.arrive(now, arrival, &mut shared.effects);
+            match answer {
+                Answer::Wait { ticket, until } => {
                     let (sender, receiver) = oneshot::channel();
                     shared.waiting.insert(ticket, sender);
-                    Some(receiver)
+                    Begun::Waits(ticket, until, receiver)
                 }
-                Answer::Seat(_) | Answer::Refused(_) => None,
-            };
-            (answer, receiver)
+                Answer::Seat(key) => Begun::Ended(Ok(self.guard(shared, key))),
+                Answer::Refused(refusal) => Begun::Ended(Err(refusal)),
+            }
         });
-        match (answer, receiver) {
-            (Answer::Seat(key), _) => Ok(SeatGuard {
-                seats: Arc::clone(self),
-                key,
-            }),
-            (Answer::Refused(refusal), _) => Err(refusal),
-            (Answer::Wait { ticket, until }, Some(receiver)) => {
+        match begun {
+            Begun::Ended(verdict) => verdict,
+            Begun::Waits(ticket, until, receiver) => {
                 self.wait(ticket, until, receiver, arrival).await
             }
-            (Answer::Wait { .. }, None) => Err(too_late(Duration::ZERO)),
         }
     }
 
@@ -119,9 +143,18 @@ impl Seats {
             seats: self,
             ticket,
         };
-        let deadline = self.clock.instant(until).into();
-        if let Ok(Ok(verdict)) = tokio::time::timeout_at(deadline, &mut receiver).await {
-            return verdict;
+        loop {
+            let wakeup = self.lock().pools.next_wakeup();
+            let next = wakeup.map_or(until, |wakeup| wakeup.min(until));
+            let timer = self.clock.instant(next).into();
+            if let Ok(Ok(verdict)) = tokio::time::timeout_at(timer, &mut receiver).await {
+                return verdict;
+            }
+            let now = self.clock.now();
+            if now >= until {
+                break;
+            }
+            self.with(|shared| shared.pools.tick(now, &mut shared.effects));
         }
         let retry_after = self.retry_after(arrival);
         drop(place);
@@ -146,7 +179,7 @@ impl Seats {
     fn retry_after(&self, arrival: Arrival<'_>) -> Duration {
         self.lock()
             .pools
-            .retry_after(arrival.service, arrival.class, arrival.tenant)
+            .retry_after(arrival.service, arrival.class, &arrival.owner)
     }
 
     /// Lets `event` happen, then tells those who waited what it did to them. They are told after
@@ -157,14 +190,15 @@ impl Seats {
         let mut told = Vec::new();
         while let Some(effect) = shared.effects.pop() {
             let (ticket, verdict) = match effect {
-                Effect::Granted(ticket, key) => (
-                    ticket,
-                    Ok(SeatGuard {
-                        seats: Arc::clone(self),
-                        key,
-                    }),
-                ),
+                Effect::Granted(ticket, key) => (ticket, Ok(self.guard(&mut shared, key))),
                 Effect::Refused(ticket, refusal) => (ticket, Err(refusal)),
+                Effect::Recalled(key) => {
+                    if let Some(borrower) = shared.borrowers.remove(&key) {
+                        // It may be gone, and the seat back in a moment.
+                        let _ = borrower.send(());
+                    }
+                    continue;
+                }
             };
             told.push((shared.waiting.remove(&ticket), verdict));
         }
@@ -176,6 +210,19 @@ impl Seats {
             }
         }
         result
+    }
+
+    fn guard(self: &Arc<Self>, shared: &mut Shared, key: SeatKey) -> SeatGuard {
+        let recall = shared.pools.is_borrowed(key).then(|| {
+            let (sender, receiver) = oneshot::channel();
+            shared.borrowers.insert(key, sender);
+            receiver
+        });
+        SeatGuard {
+            seats: Arc::clone(self),
+            key,
+            recall,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

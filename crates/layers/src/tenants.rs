@@ -1,9 +1,10 @@
 //! Whose limits a request is held to.
 //!
 //! A listed tenant has state of its own. Tenants that nobody listed share a fixed number of lanes:
-//! a keyed hash of the name picks one, and the lane's limits and queue are theirs together. So
-//! invented names cost no memory, and cannot push a listed tenant aside; the hash is seeded afresh
-//! in each process, so a lane cannot be aimed at.
+//! a keyed hash of the name picks one, and the lane's limits are theirs together. To wait, such a
+//! tenant has a hand of lanes to choose from, of which the first is that one: whoever floods one
+//! queue is in the way of few. So invented names cost no memory, and cannot push a listed tenant
+//! aside; the hash is seeded afresh in each process, so a lane cannot be aimed at.
 //!
 //! A reload keeps the state of whoever is still there. A limit that keeps its name keeps what was
 //! used of it, whatever its new numbers are.
@@ -20,13 +21,14 @@ use std::{
 
 use watertight_base::{PlanId, Reason, SegmentId, TenantId};
 use watertight_guard::{
-    pool::{Class, TenantKey},
+    pool::{Class, Hand, Owner, TenantKey},
     throttle::InFlightCount,
 };
 use watertight_plan::{Plan, Unknown};
 
 use crate::{
     Clock,
+    holdings::Holdings,
     limits::{Book, Counts, Tally, Terms, Writer},
 };
 
@@ -49,6 +51,7 @@ pub struct Who {
     /// The name of the API key that was shown, for limits by key. None: all such requests share one.
     pub key: Option<Arc<str>>,
     pub(crate) lane: Arc<Lane>,
+    pub(crate) owner: Owner,
 }
 
 impl Who {
@@ -71,6 +74,7 @@ pub(crate) struct Lane {
     pub(crate) terms: Arc<Terms>,
     pub(crate) segment: Option<SegmentId>,
     pub(crate) in_flight: Arc<InFlightCount>,
+    pub(crate) holdings: Arc<Holdings>,
     /// One for each of the terms' rules that are counted in lanes, in their order.
     /// Shared with the lane that a reload makes of this one, so that what requests under way take
     /// and give back is not lost.
@@ -137,19 +141,24 @@ impl Tenants {
     }
 
     pub(crate) fn who(&self, tenant: &TenantId) -> Result<Who, Reason> {
-        let (lane, is_listed) = match self.listed.get(tenant) {
-            Some(lane) => (lane, true),
+        let (lane, owner) = match self.listed.get(tenant) {
+            Some(lane) => (lane, Owner::Named(lane.key)),
             None if self.lanes.is_empty() => return Err(Reason::UnknownTenant),
-            None => (&self.lanes[self.lane_of(tenant)], false),
+            None => {
+                let Hand(hand) = Hand::deal(self.hash.hash_one(tenant.as_str()), self.lanes.len());
+                let queues = hand.map(|lane| self.lanes[lane].key);
+                (&self.lanes[hand[0]], Owner::Hand(queues))
+            }
         };
         Ok(Who {
             tenant: tenant.clone(),
             class: lane.terms.plan.class,
-            is_listed,
+            is_listed: matches!(owner, Owner::Named(_)),
             address: None,
             user: None,
             key: None,
             lane: Arc::clone(lane),
+            owner,
         })
     }
 
@@ -159,11 +168,6 @@ impl Tenants {
 
     pub(crate) fn lanes(&self) -> &[Arc<Lane>] {
         &self.lanes
-    }
-
-    fn lane_of(&self, tenant: &TenantId) -> usize {
-        let lanes = self.lanes.len() as u64;
-        usize::try_from(self.hash.hash_one(tenant.as_str()) % lanes).unwrap_or(0)
     }
 }
 
@@ -188,6 +192,7 @@ impl Lane {
             terms: Arc::clone(terms),
             segment: segment.cloned(),
             in_flight: old.map_or_else(Arc::default, |old| Arc::clone(&old.in_flight)),
+            holdings: old.map_or_else(Arc::default, |old| Arc::clone(&old.holdings)),
             tallies,
         })
     }

@@ -1,8 +1,9 @@
 //! Admission in front of any tower service that speaks HTTP.
 //!
 //! A thin adapter: it asks [`Identify`] who calls what, calls [`Admission::admit`], and keeps the
-//! permit until the last byte of the answer's body was produced, or the body is dropped. A server
-//! error (5xx) or an error of the inner service or of its body counts as a failure for the breaker.
+//! permit until the last byte of the answer's body was produced, or the body is dropped. Which
+//! statuses are failures for the breaker the plan says, for HTTP and for gRPC, whose status is read
+//! from the trailers; an error of the inner service or of its body always is one.
 //!
 //! Answers that are always the same are served here as at the door, and the inner service is told to
 //! do less; last good answers are not kept, and bodies are not paced.
@@ -138,22 +139,30 @@ where
                     return Ok(answer.map(refused_body));
                 }
             };
-            let answer = match poll_fn(|context| inner.poll_ready(context)).await {
-                Ok(()) => inner.call(Request::from_parts(head, body)).await,
-                Err(error) => Err(error),
+            let method = head.method.clone();
+            let call = async {
+                match poll_fn(|context| inner.poll_ready(context)).await {
+                    Ok(()) => inner.call(Request::from_parts(head, body)).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let answer = tokio::select! {
+                biased;
+                answer = call => answer,
+                refusal = permit.recalled() => {
+                    return Ok(refusal.into_response::<Vec<u8>>(&method).map(refused_body));
+                }
             };
             match answer {
                 Ok(response) => {
-                    let failed = response.status().is_server_error();
-                    permit.set_outcome(if failed {
-                        Outcome::Failure
-                    } else {
-                        Outcome::Success
-                    });
                     let (mut head, body) = response.into_parts();
+                    permit.answered(head.status, &head.headers);
                     permit.quotas().write_headers(&mut head.headers);
                     if let Some(limit) = permit.degraded_by() {
                         mark_degraded(&mut head.headers, limit);
+                    }
+                    if body.is_end_stream() {
+                        permit.ended(None);
                     }
                     let permit = (!body.is_end_stream()).then_some(permit);
                     Ok(Response::from_parts(
@@ -238,8 +247,15 @@ impl<B: Body<Data: From<Vec<u8>>>> Body for AdmissionBody<B> {
             }
             KindProjection::Inner { body, permit } => {
                 let frame = body.poll_frame(context);
-                if let (Poll::Ready(Some(Err(_))), Some(permit)) = (&frame, &mut *permit) {
-                    permit.set_outcome(Outcome::Failure);
+                match (&frame, &mut *permit) {
+                    (Poll::Ready(Some(Err(_))), Some(permit)) => {
+                        permit.set_outcome(Outcome::Failure);
+                    }
+                    (Poll::Ready(Some(Ok(frame))), Some(permit)) if frame.is_trailers() => {
+                        permit.ended(frame.trailers_ref());
+                    }
+                    (Poll::Ready(None), Some(permit)) => permit.ended(None),
+                    _ => {}
                 }
                 if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
                     *permit = None;

@@ -1,17 +1,11 @@
 //! What admission looks like to those who watch it. Lists are bounded and paged.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use watertight_base::{PlanId, ServiceId, TenantId};
-use watertight_guard::{
-    breaker::State,
-    throttle::{Occupancy, lease},
-};
+use watertight_base::{PlanId, TenantId};
+use watertight_guard::throttle::{Occupancy, lease};
 
-use crate::{
-    Admission,
-    tenants::{Lane, UNLISTED},
-};
+use crate::{Admission, tenants::Lane};
 
 /// A tenant and what it uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,23 +18,14 @@ pub struct TenantView {
     pub in_flight: u32,
     /// How many it may have.
     pub max_in_flight: Option<u32>,
-}
-
-/// A breaker of a tenant and a service that is watched because it failed lately.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BreakerView {
-    /// The tenant; `__unlisted__` for a lane that unlisted tenants share.
-    pub tenant: String,
-    /// The service.
-    pub service: ServiceId,
-    /// What it is doing.
-    pub state: State,
-    /// Calls in its window.
-    pub calls: u64,
-    /// Failures among them.
-    pub failures: u64,
-    /// How long it will refuse, if it does.
-    pub open_for: Option<Duration>,
+    /// Client connections that count for it.
+    pub connections: u32,
+    /// How many it may have.
+    pub max_connections: Option<u32>,
+    /// Bytes buffered on its behalf.
+    pub buffered_bytes: u64,
+    /// How many it may have.
+    pub max_buffered_bytes: u64,
 }
 
 /// How many tenants there are.
@@ -115,57 +100,13 @@ impl Admission {
     /// How many tenants there are.
     pub fn tenant_counts(&self) -> TenantCounts {
         let current = self.inner.current.load();
-        let breakers = self.inner.breakers();
+        let breakers = self.inner.breakers.table();
         TenantCounts {
             listed: current.tenants.listed().count(),
             lanes: current.tenants.lanes().len(),
             breakers: breakers.len(),
             breakers_unwatched: breakers.unwatched(),
         }
-    }
-
-    /// Breakers that are watched, at most `most`; those that refuse come first.
-    pub fn breakers(&self, most: usize) -> Vec<BreakerView> {
-        let current = self.inner.current.load();
-        let now = self.inner.clock.now();
-        // Requests wait for this lock: names are looked up after it is given back.
-        let watched: Vec<_> = self
-            .inner
-            .breakers()
-            .iter()
-            .filter_map(|(service, key, breaker)| {
-                let settings = current.plan.services().get(service)?.breaker;
-                let counts = breaker.counts(now, &settings);
-                let open_for = breaker.refuses(now, &settings);
-                Some((service.clone(), key, breaker.state(), counts, open_for))
-            })
-            .collect();
-        let names: HashMap<_, _> = current
-            .tenants
-            .listed()
-            .filter(|_| !watched.is_empty())
-            .map(|(id, lane)| (lane.key, id))
-            .collect();
-        let named = |key| names.get(&key).map_or(UNLISTED, |id| id.as_str());
-        let mut views: Vec<_> = watched
-            .into_iter()
-            .map(
-                |(service, key, state, (calls, failures), open_for)| BreakerView {
-                    tenant: named(key).to_owned(),
-                    service,
-                    state,
-                    calls,
-                    failures,
-                    open_for,
-                },
-            )
-            .collect();
-        views.sort_by(|a, b| {
-            let rank = |view: &BreakerView| view.state == State::Closed;
-            (rank(a), &a.service, &a.tenant).cmp(&(rank(b), &b.service, &b.tenant))
-        });
-        views.truncate(most);
-        views
     }
 }
 
@@ -175,5 +116,9 @@ fn view((id, lane): (&TenantId, &Arc<Lane>)) -> TenantView {
         plan: lane.terms.id.clone(),
         in_flight: lane.in_flight.get(),
         max_in_flight: lane.terms.plan.max_in_flight,
+        connections: lane.holdings.connections(),
+        max_connections: lane.terms.plan.max_connections,
+        buffered_bytes: lane.holdings.buffered(),
+        max_buffered_bytes: lane.terms.plan.max_buffered_bytes,
     }
 }

@@ -5,15 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use watertight_base::{Percent, PlanId, PoolId, Seats, ServiceId, TenantId};
+use watertight_base::{Percent, PlanId, PoolId, Seats, SegmentId, ServiceId, TenantId};
 use watertight_guard::{
     health,
     pool::{CompartmentSpec, Layout, PoolSpec},
 };
 
 use crate::{
-    Across, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes, Service,
-    Tenant, TenantPlan, Throttling, Unknown,
+    Across, Alerting, Error, Identity, Limit, Listener, Log, Measure, Metrics, Node, Plan, Routes,
+    Service, TcpPool, Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -26,8 +26,10 @@ pub struct Builder {
     tenants: HashMap<TenantId, Tenant>,
     services: Vec<Service>,
     pools: Vec<PoolSpec>,
+    tcp: Vec<TcpPool>,
     declared: Vec<PoolId>,
     alerts: BTreeMap<PoolId, Percent>,
+    alerting: Alerting,
     limits: Vec<Limit>,
     throttling: Throttling,
     health: Option<health::Settings>,
@@ -43,8 +45,10 @@ impl Default for Builder {
             tenants: HashMap::new(),
             services: Vec::new(),
             pools: Vec::new(),
+            tcp: Vec::new(),
             declared: Vec::new(),
             alerts: BTreeMap::new(),
+            alerting: Alerting::default(),
             limits: Vec::new(),
             throttling: Throttling::default(),
             health: Some(health::Settings::default()),
@@ -132,6 +136,12 @@ impl Builder {
         self
     }
 
+    /// Adds a pool of connections, with the doors that lead to it.
+    pub fn tcp_pool(mut self, pool: TcpPool) -> Self {
+        self.tcp.push(pool);
+        self
+    }
+
     /// Adds a pool that is mapped and audited only.
     pub fn declared_pool(mut self, id: PoolId) -> Self {
         self.declared.push(id);
@@ -145,10 +155,17 @@ impl Builder {
         self
     }
 
+    /// Says when somebody is told that something fills up, and where.
+    pub fn alerting(mut self, alerting: Alerting) -> Self {
+        self.alerting = alerting;
+        self
+    }
+
     /// Everything that keeps the plan from being built, as far as one thing does not hide another.
     pub fn problems(&self) -> Vec<Error> {
         let mut problems = Vec::new();
         self.check_listeners(&mut problems);
+        self.check_doors(&mut problems);
         self.check_tenants(&mut problems);
         self.check_services(&mut problems);
         self.check_limits(&mut problems);
@@ -169,32 +186,34 @@ impl Builder {
             return Err(first);
         }
         self.add_own_compartments()?;
-        let mut routes = Routes::default();
-        for service in &self.services {
-            for route in &service.routes {
-                routes.insert(route, &service.id)?;
-            }
-        }
+        self.say_tiers();
+        let segments = self.segments();
+        let routes = self.routes()?;
+        let mut order: Vec<ServiceId> = self
+            .services
+            .iter()
+            .filter(|service| !self.only_connects(service))
+            .map(|service| service.id.clone())
+            .collect();
+        order.sort_unstable();
         let services: BTreeMap<ServiceId, Arc<Service>> = self
             .services
             .into_iter()
             .map(|service| (service.id.clone(), Arc::new(service)))
             .collect();
-        let order: Vec<ServiceId> = services.keys().cloned().collect();
         let layout = Layout::new(self.pools, &order)?;
+        let tcp = self.tcp.into_iter().map(|pool| {
+            let layout = pool.layout()?;
+            Ok((pool.id().clone(), (Arc::new(pool), layout)))
+        });
+        let tcp: BTreeMap<PoolId, (Arc<TcpPool>, Layout)> = tcp.collect::<Result<_, Error>>()?;
         let mut alerts = self.alerts;
-        for pool in layout.pools() {
-            if !alerts.contains_key(&pool.id) {
-                alerts.insert(pool.id.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
+        let requests = layout.pools().iter().map(|pool| &pool.id);
+        for pool in requests.chain(tcp.keys()) {
+            if !alerts.contains_key(pool) {
+                alerts.insert(pool.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
             }
         }
-        let mut segments: Vec<_> = self
-            .tenants
-            .values()
-            .filter_map(|tenant| tenant.segment.clone())
-            .collect();
-        segments.sort_unstable();
-        segments.dedup();
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,
@@ -218,13 +237,27 @@ impl Builder {
             services,
             routes,
             layout,
+            tcp,
             declared: self.declared,
             segments,
             alerts,
+            alerting: self.alerting,
             limits: self.limits,
             throttling: self.throttling,
             health: self.health,
         })
+    }
+
+    /// The segments that tenants name, sorted.
+    fn segments(&self) -> Vec<SegmentId> {
+        let mut segments: Vec<_> = self
+            .tenants
+            .values()
+            .filter_map(|tenant| tenant.segment.clone())
+            .collect();
+        segments.sort_unstable();
+        segments.dedup();
+        segments
     }
 
     fn check_limits(&self, problems: &mut Vec<Error>) {
@@ -309,6 +342,30 @@ impl Builder {
         }
     }
 
+    /// Doors of pools are listeners, too: each has an address to itself.
+    fn check_doors(&self, problems: &mut Vec<Error>) {
+        let mut bound: Vec<(String, std::net::SocketAddr)> = self
+            .listeners
+            .iter()
+            .map(|listener| (listener.name.clone(), listener.bind))
+            .collect();
+        for pool in &self.tcp {
+            pool.check_doors(problems);
+            for door in &pool.doors {
+                let name = pool.door_name(door);
+                let same = |(_, bind): &&(String, _)| *bind == door.bind && door.bind.port() != 0;
+                if let Some((first, address)) = bound.iter().find(same) {
+                    problems.push(Error::AddressTwice {
+                        first: first.clone(),
+                        second: name.clone(),
+                        address: *address,
+                    });
+                }
+                bound.push((name, door.bind));
+            }
+        }
+    }
+
     fn check_tenants(&self, problems: &mut Vec<Error>) {
         for (tenant, Tenant { plan, .. }) in &self.tenants {
             if !self.plans.contains_key(plan) {
@@ -360,7 +417,7 @@ impl Builder {
     fn check_uses(&self, problems: &mut Vec<Error>) {
         for service in &self.services {
             for used in &service.uses {
-                let Some(pool) = self.pools.iter().find(|pool| pool.id == *used) else {
+                let Some(pool) = self.fronted().find(|pool| pool.id == *used) else {
                     if !self.declared.contains(used) {
                         problems.push(Error::UsesUnknownPool {
                             service: service.id.clone(),
@@ -381,7 +438,7 @@ impl Builder {
                 }
             }
         }
-        for pool in &self.pools {
+        for pool in self.fronted() {
             for service in pool.compartments.iter().flat_map(|spec| &spec.services) {
                 let known = self.services.iter().find(|known| known.id == *service);
                 if known.is_some_and(|known| !known.uses.contains(&pool.id)) {
@@ -396,7 +453,7 @@ impl Builder {
 
     /// Checks each pool by itself, so that one overbooked pool does not hide another.
     fn check_pools(&self, problems: &mut Vec<Error>) {
-        for (index, pool) in self.pools.iter().enumerate() {
+        for (index, pool) in self.fronted().enumerate() {
             let seated: Vec<ServiceId> = self
                 .services
                 .iter()
@@ -418,7 +475,7 @@ impl Builder {
                 Err(error) => problems.push(error.into()),
             }
             let same = |other: &PoolSpec| other.id == pool.id;
-            if self.declared.contains(&pool.id) || self.pools[..index].iter().any(same) {
+            if self.declared.contains(&pool.id) || self.fronted().take(index).any(same) {
                 problems.push(Error::PoolTwice {
                     pool: pool.id.clone(),
                 });
@@ -427,8 +484,7 @@ impl Builder {
         for service in &self.services {
             if self.has_own_pool(service)
                 && self
-                    .pools
-                    .iter()
+                    .fronted()
                     .map(|pool| &pool.id)
                     .chain(&self.declared)
                     .any(|id| id.as_str() == service.id.as_str())
@@ -440,9 +496,52 @@ impl Builder {
         }
     }
 
+    /// The pools that this node fronts: of requests, then of connections.
+    fn fronted(&self) -> impl Iterator<Item = &PoolSpec> {
+        self.pools
+            .iter()
+            .chain(self.tcp.iter().map(|pool| &pool.spec))
+    }
+
     fn has_own_pool(&self, service: &Service) -> bool {
         let ours = |used: &PoolId| self.pools.iter().any(|pool| pool.id == *used);
-        !service.uses.iter().any(ours)
+        !service.uses.iter().any(ours) && !self.only_connects(service)
+    }
+
+    /// Whether a service takes no requests: it has no way in, and opens connections itself.
+    fn only_connects(&self, service: &Service) -> bool {
+        let requests = |used: &PoolId| self.pools.iter().any(|pool| pool.id == *used);
+        let connections = |used: &PoolId| self.tcp.iter().any(|pool| pool.id() == used);
+        service.routes.is_empty()
+            && service.upstreams.is_empty()
+            && service.uses.iter().any(connections)
+            && !service.uses.iter().any(requests)
+    }
+
+    fn routes(&self) -> Result<Routes, Error> {
+        let mut routes = Routes::default();
+        for service in &self.services {
+            for route in &service.routes {
+                routes.insert(route, &service.id)?;
+            }
+        }
+        Ok(routes)
+    }
+
+    /// A compartment is as critical as the most critical of its services.
+    fn say_tiers(&mut self) {
+        let services = &self.services;
+        let compartments = self
+            .pools
+            .iter_mut()
+            .flat_map(|pool| &mut pool.compartments);
+        for compartment in compartments {
+            let sits = |service: &&Service| compartment.services.contains(&service.id);
+            let tiers = services.iter().filter(sits).map(|service| service.tier);
+            if let Some(tier) = tiers.min() {
+                compartment.tier = tier;
+            }
+        }
     }
 
     /// Gives each service that uses no pool of ours a pool of its own, called like the service.
@@ -456,6 +555,7 @@ impl Builder {
             own.push(PoolSpec {
                 id: service.id.as_str().parse()?,
                 capacity: seats,
+                adaptive: None,
                 reserve: 0,
                 compartments: vec![CompartmentSpec::new(
                     service.id.as_str().parse()?,
@@ -533,6 +633,7 @@ mod tests {
         let pool = |services: Vec<ServiceId>| PoolSpec {
             id: "database".parse().unwrap(),
             capacity: 10_u64.try_into().unwrap(),
+            adaptive: None,
             reserve: 0,
             compartments: vec![CompartmentSpec::new(
                 "c".parse().unwrap(),

@@ -2,6 +2,8 @@
 
 use watertight_base::{LimitId, PlanId, PoolId, ServiceId, TenantId};
 
+use crate::Caller;
+
 /// A plan that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -134,6 +136,22 @@ pub enum Error {
         /// The pool.
         pool: PoolId,
     },
+    /// A service sits in a pool of connections, and has no door to come in by.
+    #[error("service {service} sits in pool {pool}, but no address is bound for it there")]
+    ServiceWithoutDoor {
+        /// The service.
+        service: ServiceId,
+        /// The pool.
+        pool: PoolId,
+    },
+    /// A door of a pool of connections that leads to no seat, or a second one for one caller.
+    #[error("pool {pool} binds an address for {}, {}", caller.name(), why(caller))]
+    DoorOfStranger {
+        /// The pool.
+        pool: PoolId,
+        /// Whose door it is.
+        caller: Caller,
+    },
     /// Two listeners have one name or one address.
     #[error("listeners {first} and {second} both bind {address}")]
     AddressTwice {
@@ -154,4 +172,11 @@ pub enum Error {
         /// What to add.
         need: &'static str,
     },
+}
+
+fn why(caller: &Caller) -> &'static str {
+    match caller {
+        Caller::Service(_) => "which sits in none of its compartments, or has another there",
+        Caller::Operations => "which needs a reserve, and that no service of the pool is called so",
+    }
 }

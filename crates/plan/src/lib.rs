@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod alerting;
 mod builder;
 mod error;
 mod identity;
@@ -30,6 +31,7 @@ mod node;
 mod routes;
 mod secret;
 mod service;
+mod tcp;
 mod tenant;
 mod throttling;
 
@@ -38,6 +40,7 @@ use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
 use watertight_guard::{health, pool::Layout};
 
+pub use alerting::{Alerting, Webhook};
 pub use builder::Builder;
 pub use error::Error;
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
@@ -47,6 +50,7 @@ pub use node::{AccessLog, Log, Metrics, Node};
 pub use routes::Routes;
 pub use secret::Secret;
 pub use service::{Cost, Protocol, Service, Upstream};
+pub use tcp::{Address, Caller, TcpDoor, TcpPool};
 pub use tenant::{Tenant, TenantPlan};
 pub use throttling::{LimitStore, Throttling};
 
@@ -61,9 +65,11 @@ pub struct Plan {
     pub(crate) services: BTreeMap<ServiceId, Arc<Service>>,
     pub(crate) routes: Routes,
     pub(crate) layout: Layout,
+    pub(crate) tcp: BTreeMap<PoolId, (Arc<TcpPool>, Layout)>,
     pub(crate) declared: Vec<PoolId>,
     pub(crate) segments: Vec<SegmentId>,
     pub(crate) alerts: BTreeMap<PoolId, Percent>,
+    pub(crate) alerting: Alerting,
     pub(crate) limits: Vec<Limit>,
     pub(crate) throttling: Throttling,
     pub(crate) health: Option<health::Settings>,
@@ -134,6 +140,11 @@ impl Plan {
         &self.layout
     }
 
+    /// Pools of connections, each with its layout, by name.
+    pub fn tcp_pools(&self) -> &BTreeMap<PoolId, (Arc<TcpPool>, Layout)> {
+        &self.tcp
+    }
+
     /// Pools that are declared for the map and the audit, and not fronted by this node.
     pub fn declared_pools(&self) -> &[PoolId] {
         &self.declared
@@ -148,5 +159,16 @@ impl Plan {
     /// should look.
     pub fn alerts(&self) -> &BTreeMap<PoolId, Percent> {
         &self.alerts
+    }
+
+    /// The share of `pool` from which on somebody should look.
+    pub fn alert_of(&self, pool: &PoolId) -> Percent {
+        // The builder gives every pool one.
+        self.alerts.get(pool).copied().unwrap_or(Percent::WHOLE)
+    }
+
+    /// When somebody is told that something fills up, and where.
+    pub fn alerting(&self) -> &Alerting {
+        &self.alerting
     }
 }

@@ -67,6 +67,9 @@ pub struct ListenLimits {
     pub max_body_bytes: u64,
     /// The time for a request's head to arrive. Default 10 s.
     pub header_timeout: Duration,
+    /// Bytes a second that a body brings at least while it is waited for, over 10 s; fewer are
+    /// answered 408. A reader who takes fewer over an idle timeout is left. 0: any. Default 240.
+    pub min_rate: u64,
     /// The longest silence: between requests, within a body, from a reader. Default 60 s.
     pub idle_timeout: Duration,
 }
@@ -77,6 +80,7 @@ impl Default for ListenLimits {
             max_connections: 8_192,
             max_header_bytes: 32 * 1024,
             max_body_bytes: 64 * 1024 * 1024,
+            min_rate: 240,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
         }

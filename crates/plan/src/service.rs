@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use watertight_base::{PoolId, ServiceId, Tier};
-use watertight_guard::breaker::Settings;
+use watertight_guard::breaker::{Classifier, Settings};
 
 use crate::Limit;
 
@@ -26,8 +26,12 @@ pub struct Service {
     pub upstream_connections: u32,
     /// Bytes of an answer that are taken from the upstream ahead of a slow reader. Default 64 KiB.
     pub response_buffer_bytes: usize,
+    /// The longest silence on an upgraded connection, both ways. Default 1 h.
+    pub upgrade_idle: Duration,
     /// When calls are held back.
     pub breaker: Settings,
+    /// Which answers are failures, for breakers.
+    pub classifier: Classifier,
     /// The shared resources that it uses; empty: a compartment of its own.
     pub uses: Vec<PoolId>,
     /// Limits on requests for it.
@@ -85,6 +89,8 @@ impl Service {
     pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
     /// Default of [`Service::connect_timeout`].
     pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
+    /// Default of [`Service::upgrade_idle`].
+    pub const UPGRADE_IDLE_DEFAULT: Duration = Duration::from_secs(60 * 60);
     /// Default of [`Service::upstream_connections`].
     pub const UPSTREAM_CONNECTIONS_DEFAULT: u32 = 256;
     /// Default of [`Service::response_buffer_bytes`].
@@ -101,7 +107,9 @@ impl Service {
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             upstream_connections: Self::UPSTREAM_CONNECTIONS_DEFAULT,
             response_buffer_bytes: Self::RESPONSE_BUFFER_DEFAULT,
+            upgrade_idle: Self::UPGRADE_IDLE_DEFAULT,
             breaker: Settings::default(),
+            classifier: Classifier::default(),
             uses: Vec::new(),
             throttle: Vec::new(),
             cost: Cost::default(),

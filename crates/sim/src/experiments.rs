@@ -11,8 +11,10 @@
 
 mod boundary;
 mod brown_out;
+mod bulkhead;
 mod burst;
 mod cluster;
+mod crowd;
 mod delay;
 mod load;
 mod server;
@@ -24,7 +26,7 @@ use std::fmt;
 pub const SEED: u64 = 1;
 
 /// All experiments, in the order in which one reads them.
-pub const ALL: [Experiment; 6] = [
+pub const ALL: [Experiment; 7] = [
     Experiment {
         name: "throttle-boundary",
         about: "100 a minute around a full minute: four algorithms, asked for far more",
@@ -49,6 +51,11 @@ pub const ALL: [Experiment; 6] = [
         name: "brown-out",
         about: "a resource loses most of its speed: limits of tier 3 shrink, then those of tier 2",
         run: brown_out::run,
+    },
+    Experiment {
+        name: "bulkhead",
+        about: "eight small tenants beside one, two and eight floods, cheap and dear",
+        run: bulkhead::run,
     },
     Experiment {
         name: "cluster",

@@ -38,6 +38,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Admin {
     listening: Option<Listening>,
+    is_tls: bool,
 }
 
 /// What every answer is made from.
@@ -65,7 +66,10 @@ impl Admin {
                 ListenerKind::Traffic { .. } => None,
             });
         let Some((listener, admin)) = admin else {
-            return Ok(Self { listening: None });
+            return Ok(Self {
+                listening: None,
+                is_tls: false,
+            });
         };
         let room = Arc::new(Room {
             node: Arc::clone(node),
@@ -86,7 +90,15 @@ impl Admin {
         let _ = room.address.set(listening.address());
         Ok(Self {
             listening: Some(listening),
+            is_tls: listener.tls.is_some(),
         })
+    }
+
+    /// Where it is, if it is open.
+    pub fn url(&self) -> Option<String> {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let open = self.listening.as_ref()?;
+        Some(format!("{scheme}://{}", open.address()))
     }
 
     /// The address that `listener` is bound to, if it is the one.

@@ -10,6 +10,8 @@
 //!
 //! A configuration is used whole or not at all. Nothing of the text is kept once it is read.
 
+mod adaptive;
+mod alerts;
 mod api_keys;
 mod breaker;
 mod class;
@@ -42,6 +44,7 @@ mod shape;
 mod size;
 mod source;
 mod stores;
+mod tcp;
 mod tenants;
 mod throttle;
 mod throttling;
@@ -269,6 +272,9 @@ fn read_tables(
     if let Some(health) = document.health.read(findings) {
         builder = builder.health(health);
     }
+    if let Some(alerting) = document.alerts.read(files, findings) {
+        builder = builder.alerting(alerting);
+    }
     for listener in listen::read(&document.listen, files, findings) {
         builder = builder.listener(listener);
     }
@@ -297,19 +303,31 @@ fn read_tables(
             builder = builder.service(service);
         }
     }
+    read_pools(document, builder, findings)
+}
+
+fn read_pools(document: &Document, mut builder: Builder, findings: &mut Findings<'_>) -> Builder {
     for (name, table) in &document.pools {
-        builder = match table.read(name, findings) {
+        let (id, alert) = match table.read(name, findings) {
             Some(pools::Read::Fronted(spec, alert)) => {
                 let id = spec.id.clone();
                 builder = builder.pool(spec);
-                match alert {
-                    Some(alert) => builder.alert(id, alert),
-                    None => builder,
-                }
+                (id, alert)
             }
-            Some(pools::Read::Declared(id)) => builder.declared_pool(id),
-            None => builder,
+            Some(pools::Read::Connections(pool, alert)) => {
+                let id = pool.id().clone();
+                builder = builder.tcp_pool(*pool);
+                (id, alert)
+            }
+            Some(pools::Read::Declared(id)) => {
+                builder = builder.declared_pool(id);
+                continue;
+            }
+            None => continue,
         };
+        if let Some(alert) = alert {
+            builder = builder.alert(id, alert);
+        }
     }
     builder
 }

@@ -3,6 +3,7 @@
 //! Everything that decides lives in other crates; here it is wired together.
 
 pub mod admin;
+pub mod alerts;
 pub mod cli;
 pub mod client;
 mod cluster;

@@ -26,6 +26,7 @@ use watertight_layers::Clock;
 use watertight_plan::{Listener, ListenerKind, Plan};
 
 use crate::{
+    alerts::Alarm,
     cluster,
     config::{self, Failure, Note},
     data::DataDir,
@@ -44,6 +45,7 @@ pub struct Node {
     generation: Gauge<u64, AtomicU64>,
     rejected: Counter,
     draining: AtomicBool,
+    alarm: Arc<Alarm>,
     /// One reload at a time: what is read later is in force later.
     reloading: Mutex<()>,
     _data: Option<DataDir>,
@@ -142,6 +144,8 @@ impl Node {
         let labels = labels.map(|(name, value)| (name.into(), value.into()));
         let mut registry = Registry::with_labels(labels.into_iter());
         gateway.register(&mut registry);
+        let alarm = Arc::new(Alarm::default());
+        alarm.register(&mut registry);
         let node = Self {
             gateway,
             file,
@@ -156,6 +160,7 @@ impl Node {
             generation: Gauge::default(),
             rejected: Counter::default(),
             draining: AtomicBool::new(false),
+            alarm,
             reloading: Mutex::default(),
             _data: data,
             registry,
@@ -166,6 +171,16 @@ impl Node {
     /// The front door.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// What fires, and who was told.
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    /// The clock that ticks are read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The plan in force.

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and prints what it measured"
 )]
 
+mod alerts;
 mod cli;
 mod cluster;
 mod degrade;
@@ -19,11 +20,13 @@ mod identity;
 mod limits;
 mod metrics;
 mod outage;
+mod postgres;
 mod proxy;
 mod reload;
 mod settings;
 mod smuggling;
 mod streaming;
+mod tcp;
 mod timeouts;
 mod upgrade;
 mod walls;

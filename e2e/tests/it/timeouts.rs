@@ -128,3 +128,20 @@ fn a_drip_is_no_silence() {
     assert_eq!(&reply.body[..], b"......");
     assert!(begun.elapsed() < SOON);
 }
+
+#[test]
+fn an_upload_that_trickles_is_answered_in_time_and_gives_its_seat_back() {
+    let upstream = Upstream::start();
+    let node = Node::start(&one_seat(&upstream.http(), ""));
+    let mut raw = Raw::connect(node.traffic());
+    raw.send(
+        "POST /echo HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\ncontent-length: 10000\r\n\r\n",
+    );
+    let begun = Instant::now();
+    while raw.rest().is_empty() && begun.elapsed() < SOON * 2 {
+        raw.send("x");
+        raw.read_some(Duration::from_millis(200));
+    }
+    assert_eq!(raw.reply().status, 408);
+    seat_is_back(&node);
+}

@@ -83,3 +83,28 @@ fn nobody_gets_past_the_door_by_upgrading_to_http2() {
         assert_eq!(echo["headers"].get(name), None, "{name} was forwarded");
     }
 }
+
+#[test]
+fn a_drain_gives_upgraded_connections_its_time() {
+    let upstream = Upstream::start();
+    let config = one(&upstream.http()) + "[node]\ndrain_timeout = \"2s\"\n";
+    let mut node = Node::start(&config);
+    let mut raw = open(&node);
+    echoes(&mut raw, b"before");
+    node.process().signal("TERM");
+    node.says("draining");
+    echoes(&mut raw, b"meanwhile");
+    assert!(raw.closes(SOON), "it outlives the node");
+    assert_eq!(node.process().exit(SOON).code(), Some(0));
+    assert!(node.said("\"cut\":1") == 1, "it was cut when time was up");
+}
+
+#[test]
+fn an_upgraded_connection_that_is_silent_for_too_long_gives_its_seat_back() {
+    let upstream = Upstream::start();
+    let node = Node::start(&one_seat(&upstream.http(), "upgrade_idle = \"1s\""));
+    let mut raw = open(&node);
+    echoes(&mut raw, b"hello");
+    assert!(raw.closes(SOON), "it is silent");
+    seat_is_back(&node);
+}

@@ -54,6 +54,7 @@ pub fn plan() -> Result<Plan, Box<dyn Error>> {
     let database = PoolSpec {
         id: "database".parse()?,
         capacity: 40_u64.try_into()?,
+        adaptive: None,
         reserve: 0,
         compartments,
     };

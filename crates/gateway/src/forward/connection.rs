@@ -1,6 +1,9 @@
 //! One connection to an upstream, HTTP/1.1 or HTTP/2, over hyper's low-level client.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn, upgrade::Upgraded};
@@ -117,36 +120,55 @@ impl Connection {
 
 /// Carries bytes both ways between two upgraded connections until both ends are done. When one is, the
 /// other may still send, and be silent for `silence_max`: an end that never closes must not keep the
-/// seat of one that did. A pause that `pace` imposes is no silence.
+/// seat of one that did. Before that both may be silent for `idle_max`. A pause that `pace` imposes is
+/// no silence.
 pub(crate) async fn tunnel(
     client: Upgraded,
     upstream: Upgraded,
-    silence_max: Duration,
+    (silence_max, idle_max): (Duration, Duration),
     pace: Option<&Pace>,
 ) -> std::io::Result<()> {
+    let moved = AtomicBool::new(false);
     let (from_client, to_client) = split(TokioIo::new(client));
     let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
     let (up_ends, up_ended) = watch::channel(false);
     let (down_ends, down_ended) = watch::channel(false);
-    tokio::try_join!(
-        carry(
-            from_client,
-            to_upstream,
-            up_ends,
-            down_ended,
-            silence_max,
-            pace
-        ),
-        carry(
-            from_upstream,
-            to_client,
-            down_ends,
-            up_ended,
-            silence_max,
-            pace
-        ),
-    )?;
-    Ok(())
+    let both = async {
+        tokio::try_join!(
+            carry(
+                from_client,
+                to_upstream,
+                up_ends,
+                down_ended,
+                silence_max,
+                (pace, &moved)
+            ),
+            carry(
+                from_upstream,
+                to_client,
+                down_ends,
+                up_ended,
+                silence_max,
+                (pace, &moved)
+            ),
+        )
+    };
+    tokio::select! {
+        biased;
+        result = both => result.map(drop),
+        () = silent(&moved, idle_max) => Err(std::io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Until nothing has moved for `idle_max`.
+async fn silent(moved: &AtomicBool, idle_max: Duration) {
+    const LOOKS: u32 = 8;
+    let mut silent = 0;
+    while silent < LOOKS {
+        tokio::time::sleep(idle_max / LOOKS).await;
+        let has_moved = moved.swap(false, Ordering::Relaxed);
+        silent = if has_moved { 0 } else { silent + 1 };
+    }
 }
 
 /// Carries bytes one way until their end, or until they stop when the other way has ended.
@@ -156,7 +178,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(
     ends: watch::Sender<bool>,
     mut other_ended: watch::Receiver<bool>,
     silence_max: Duration,
-    pace: Option<&Pace>,
+    (pace, moved): (Option<&Pace>, &AtomicBool),
 ) -> std::io::Result<()> {
     let slice_bytes = pace.map_or(TUNNEL_BUFFER_BYTES, Pace::slice_bytes);
     let mut buffer = vec![0; TUNNEL_BUFFER_BYTES.min(slice_bytes)];
@@ -173,8 +195,10 @@ async fn carry<S: AsyncRead + AsyncWrite>(
         if count == 0 {
             break;
         }
+        moved.store(true, Ordering::Relaxed);
         if let Some(pace) = pace {
             pace.pass(count).await;
+            moved.store(true, Ordering::Relaxed);
         }
         tokio::select! {
             written = to.write_all(&buffer[..count]) => written?,

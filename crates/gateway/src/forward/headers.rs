@@ -85,7 +85,7 @@ pub(crate) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Fault> 
 /// fields `less`, in which only we say that the service is to do less.
 pub(crate) fn towards_upstream(
     head: &mut Parts,
-    peer: Peer,
+    peer: &Peer,
     tenant: &TenantId,
     identifier: &Identifier,
     less: &[HeaderName],
@@ -172,7 +172,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn add_forwarding(headers: &mut HeaderMap, peer: Peer) {
+fn add_forwarding(headers: &mut HeaderMap, peer: &Peer) {
     let address = peer.address.to_canonical();
     let earlier = headers
         .get_all(&FORWARDED_FOR)
@@ -218,6 +218,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::Request;
     use watertight_plan::Identity;
 
@@ -229,10 +231,11 @@ mod tests {
         let peer = Peer {
             address: address.into(),
             is_tls: false,
+            tenancy: Arc::default(),
         };
         let less = [HeaderName::from_static("x-serve-less")];
         let acme = "acme".parse().unwrap();
-        towards_upstream(&mut head, peer, &acme, &identifier, &less);
+        towards_upstream(&mut head, &peer, &acme, &identifier, &less);
         head.headers
     }
 

@@ -3,7 +3,7 @@
 //! A semaphore counts requests that hold a connection (HTTP/1.1) or a stream (HTTP/2); a new
 //! connection is made only by who holds a permit and finds no idle one, so connections never exceed
 //! the cap, not even for a moment. The breaker counts what says that the upstream itself is unwell:
-//! no connection, or a connection that breaks before the answer. What an answer says is counted
+//! no connection, or a connection that breaks before the answer. No connection counts as slow. What an answer says is counted
 //! for the tenant and the service, in admission.
 
 use std::{
@@ -81,7 +81,7 @@ impl Turn {
         let now = upstream.clock.now();
         let changed = upstream
             .breaker()
-            .record(now, &self.settings, pass, outcome);
+            .record(now, &self.settings, pass, outcome, Duration::ZERO);
         if let Some(state) = changed {
             tracing::warn!(upstream = %upstream.address, state = state.label(), "breaker");
         }
@@ -98,7 +98,7 @@ impl Upstream {
             places: Arc::new(Semaphore::new(cap as usize)),
             idle: Mutex::default(),
             shared: tokio::sync::Mutex::default(),
-            breaker: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(fastrand::u64(..))),
             pending: AtomicUsize::new(0),
             connects: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -237,7 +237,9 @@ impl Upstream {
 }
 
 impl Lease {
-    /// Sends a request. The breaker learns of an answer, or of a connection that broke under it.
+    /// Sends a request. The breaker learns of an answer. A connection that breaks under a request says
+    /// as much of the request as of the upstream, so it is left to the breakers of tenants: one that
+    /// crashes what it calls closes no door to others.
     pub(super) async fn send(
         &mut self,
         request: Request<RequestBody>,
@@ -248,7 +250,10 @@ impl Lease {
             // A kept connection may be closed under us at any time; that says nothing.
             Err(unanswered) if self.is_reused && unanswered.request.is_some() => {}
             Err(unanswered) if unanswered.error.is_user() => {}
-            Err(_) => self.turn.record(Outcome::Failure),
+            Err(_) => {
+                let failures = &self.turn.upstream.failures;
+                failures.fetch_add(1, Ordering::Relaxed);
+            }
         }
         result
     }

@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -31,6 +31,7 @@ use tokio::{
 };
 use watertight_plan::ListenLimits;
 
+use super::UnderWay;
 use crate::pace::HeldUp;
 
 /// Looks within the shorter of the two times.
@@ -43,6 +44,10 @@ const LEAVE_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     moved: AtomicBool,
+    /// The client has not taken what was there for it.
+    is_blocked: AtomicBool,
+    /// Bytes that it took since they were last looked at.
+    taken: AtomicU64,
     /// Bytes came since the last request ended.
     head_begun: AtomicBool,
     has_begun: AtomicBool,
@@ -61,6 +66,8 @@ pub(super) struct Busy {
     activity: Arc<Activity>,
     is_answered: bool,
     paced: Option<HeldUp>,
+    /// For whom the connection counts meanwhile.
+    under_way: Option<Arc<UnderWay>>,
 }
 
 impl Busy {
@@ -68,6 +75,11 @@ impl Busy {
     pub(super) fn paced(&mut self, by: HeldUp) {
         self.activity.paced().push(by.clone());
         self.paced = Some(by);
+    }
+
+    /// It is under way until its answer was read.
+    pub(super) fn until_read(&mut self, under_way: Option<Arc<UnderWay>>) {
+        self.under_way = under_way;
     }
 
     /// The head of its answer is known.
@@ -100,6 +112,7 @@ impl Activity {
             activity: Arc::clone(self),
             is_answered: false,
             paced: None,
+            under_way: None,
         }
     }
 
@@ -128,8 +141,19 @@ impl Activity {
         let shorter = limits.header_timeout.min(limits.idle_timeout);
         let look = (shorter / LOOKS).max(LOOK_MIN);
         let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
+        let mut slow = Duration::ZERO;
         loop {
             tokio::time::sleep(look).await;
+            if self.is_blocked.load(Ordering::Relaxed) {
+                slow += look;
+            }
+            if slow >= limits.idle_timeout {
+                let enough = limits.min_rate.saturating_mul(slow.as_secs());
+                if self.taken.swap(0, Ordering::Relaxed) < enough {
+                    return;
+                }
+                slow = Duration::ZERO;
+            }
             let is_ours = self.paced().iter().any(HeldUp::is_now);
             if is_ours || self.unanswered.load(Ordering::Acquire) > 0 {
                 (silent, dawdled) = (Duration::ZERO, Duration::ZERO);
@@ -149,6 +173,17 @@ impl Activity {
                 return;
             }
         }
+    }
+
+    fn has_written(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+        self.is_blocked
+            .store(written.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(result) = &written {
+            let bytes = result.as_ref().map_or(0, |bytes| *bytes as u64);
+            self.taken.fetch_add(bytes, Ordering::Relaxed);
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        written
     }
 
     fn has_read(&self, bytes: &[u8]) {
@@ -199,9 +234,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.activity.moved.store(true, Ordering::Relaxed);
-        Poll::Ready(written)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.has_written(written)
     }
 
     fn poll_write_vectored(
@@ -209,9 +243,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.activity.moved.store(true, Ordering::Relaxed);
-        Poll::Ready(written)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.activity.has_written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -279,6 +312,7 @@ mod tests {
         max_body_bytes: 1,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
+        min_rate: 240,
     };
 
     async fn is_overdue_within(activity: &Activity, seconds: u64) -> bool {
@@ -342,6 +376,29 @@ mod tests {
             () = activity.may_leave() => {}
             () = another => {}
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_takes_a_little_now_and_then_is_left() {
+        let activity = Arc::new(Activity::default());
+        let mut busy = activity.begin();
+        busy.answered();
+        let read = async |bytes: usize| {
+            loop {
+                assert!(activity.has_written(Poll::Pending).is_pending());
+                tokio::time::sleep(Duration::from_secs(20)).await; // sleep: by a paused clock
+                let _ = activity.has_written(Poll::Ready(Ok(bytes)));
+                assert!(activity.has_written(Poll::Pending).is_pending());
+            }
+        };
+        let left = async |bytes| {
+            tokio::select! {
+                is_left = is_overdue_within(&activity, 600) => is_left,
+                () = read(bytes) => false,
+            }
+        };
+        assert!(left(240).await, "12 bytes a second");
+        assert!(!left(240 * 40).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use watertight_layers::{Admission, What};
 use watertight_plan::{Count, Excess, Limit, Measure, Plan, Service, Tenant, TenantPlan};
 
 use super::*;
-use crate::body::RequestBody;
+use crate::body::{Pickiness, RequestBody};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,8 +68,12 @@ async fn upload(quota: Quota, lengths: Vec<usize>) -> Passed {
         async move {
             // Pauses are longer than the silence that is borne.
             let watch = Arc::default();
+            let patience = Pickiness {
+                silence_max: SECOND / 4,
+                min_rate: 0,
+            };
             let mut body =
-                RequestBody::new(request.into_body(), u64::MAX, SECOND / 4, watch, Vec::new());
+                RequestBody::new(request.into_body(), u64::MAX, patience, watch, Vec::new());
             body.set_pace(pace);
             while let Some(frame) = body.frame().await {
                 let length = frame.unwrap().into_data().unwrap().len();

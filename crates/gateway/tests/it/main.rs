@@ -5,8 +5,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod breakers;
 mod bytes;
 mod degraded;
 mod listeners;
+mod quotas;
 mod serving;
+mod tcp;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use watertight_base::{Percent, Tier};
 
 use super::shares::Shares;
-use crate::Error;
+use crate::{Error, bounds::within};
 
 /// The level at which a signal is unhappy, and the lower one below which it is well again. Between
 /// the two, shares stand still: that band keeps cutting and growing from chasing each other.
@@ -166,19 +166,6 @@ impl Threshold<f64> {
         } else {
             Err(Error::RecoveredAboveTarget { setting })
         }
-    }
-}
-
-fn within(setting: &'static str, given: f64, least: f64, most: f64) -> Result<(), Error> {
-    if (least..=most).contains(&given) {
-        Ok(())
-    } else {
-        Err(Error::SettingOutOfBounds {
-            setting,
-            least,
-            most,
-            given,
-        })
     }
 }
 

@@ -7,39 +7,83 @@
 //! little goes before those that flood, and nobody saves up credit while idle.
 //!
 //! What a request will cost is not known when it is let in. Its tenant's running average is
-//! charged then, and the truth is settled when the seat comes back.
+//! charged then. While it runs longer than that its tenant goes on paying, and when the seat comes
+//! back the truth is settled: over time a flow has paid exactly for the time that its seats were
+//! held. What is owed for seats that are still held is worked out for the flow that would go next,
+//! and only then: the others' clocks could only stand later still.
 //!
-//! A flow is remembered only while it waits or holds a seat; memory follows the seats and queue
-//! places in use, never the number of tenants.
+//! **Slow tenants.** A tenant whose requests hold their seats for so long that with nothing but
+//! them the next free seat would be further away than [`GAP_MAX`] is *slow* there, and so is one of
+//! whom nothing is known yet. It may not take head-room once it sits ([`Flow::may_take_head_room`]).
+//!
+//! A flow is remembered while it waits or holds a seat, and some [`IDLE_MAX`] of those that do
+//! neither, because what they cost is worth knowing: memory follows the seats and queue places in
+//! use, never the number of tenants.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
 
-use watertight_base::Weight;
+use watertight_base::{Tick, Weight};
 
-use super::{TenantKey, Ticket, key::KeyHash};
+use super::{
+    TenantKey, Ticket,
+    cohort::{Cohort, Cohorts},
+    key::KeyHash,
+    occupancy::nanos,
+};
 
 /// What a request is taken to cost before any of its route has been served.
 const SERVICE_NANOS_FIRST: u64 = 20_000_000;
+/// How far apart free seats may become in a compartment before its head-room is kept.
+pub(super) const GAP_MAX: Duration = Duration::from_millis(5);
+/// Flows that are remembered although they neither wait nor hold a seat, roughly.
+const IDLE_MAX: usize = 256;
 
 /// Tenants that wait for, or hold, seats by one route.
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: HashMap<TenantKey, Flow, KeyHash>,
-    /// Flows that wait, by the time on their clocks.
-    order: BTreeSet<(u64, TenantKey)>,
+    /// Flows that wait, by the time on their clocks; of those that stand alike, the one whose first
+    /// request has waited longest.
+    order: BTreeSet<Place>,
     clock: u64,
     service_nanos: u64,
     waiting: u32,
+    sweep_at: usize,
 }
 
+/// Where a flow stands in the order: its clock, its first request, and whose it is.
+type Place = (u64, Ticket, TenantKey);
+
+/// What a flow gets beside the others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Share {
+    /// The tenant's weight.
+    pub(super) weight: Weight,
+    /// The queues that the tenant's requests are spread over, each of which has its part.
+    pub(super) queues: u64,
+}
+
+/// One tenant.
 #[derive(Debug)]
-struct Flow {
+pub(super) struct Flow {
     clock: u64,
-    weight: Weight,
+    share: Share,
     service_nanos: u64,
+    /// Whether any of its requests came to an end.
+    is_known: bool,
     in_service: u32,
+    /// When the seats in service were taken, added up.
+    since_nanos: u128,
+    /// What was charged for the seats in service.
+    charged: u64,
     /// Tickets are given out in ascending order, so this is sorted.
     queue: VecDeque<Ticket>,
+    /// Since when the queue has not been empty.
+    standing_since: Tick,
+    cohorts: Cohorts,
 }
 
 impl Default for Flows {
@@ -50,6 +94,7 @@ impl Default for Flows {
             clock: 0,
             service_nanos: SERVICE_NANOS_FIRST,
             waiting: 0,
+            sweep_at: IDLE_MAX,
         }
     }
 }
@@ -60,9 +105,26 @@ impl Flows {
         self.waiting
     }
 
+    /// A tenant that is remembered.
+    pub(super) fn get(&self, tenant: TenantKey) -> Option<&Flow> {
+        self.flows.get(&tenant)
+    }
+
     /// Requests of `tenant` that wait.
     pub(super) fn waiting_of(&self, tenant: TenantKey) -> usize {
-        self.flows.get(&tenant).map_or(0, |flow| flow.queue.len())
+        self.get(tenant).map_or(0, |flow| flow.queue.len())
+    }
+
+    /// Requests of `tenant` that wait or sit.
+    pub(super) fn held_by(&self, tenant: TenantKey) -> usize {
+        self.get(tenant)
+            .map_or(0, |flow| flow.queue.len() + flow.in_service as usize)
+    }
+
+    /// Tenants that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.flows.len()
     }
 
     /// Tenants that wait.
@@ -70,69 +132,143 @@ impl Flows {
         self.order.len()
     }
 
+    /// The first requests of all tenants that wait.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
+        let waiting = self.order.iter();
+        waiting.map(|(_, head, _)| *head)
+    }
+
     /// The running average of service time.
     pub(super) fn service_nanos(&self) -> u64 {
         self.service_nanos
     }
 
+    /// Whether `tenant` may take a seat of the head-room, where a route has `seats` seats.
+    pub(super) fn may_take_head_room(&self, tenant: TenantKey, now: Tick, seats: u32) -> bool {
+        self.get(tenant)
+            .is_none_or(|flow| flow.may_take_head_room(now, seats))
+    }
+
     /// Charges `tenant` for a seat that it takes without having waited.
-    pub(super) fn charge_at_once(&mut self, tenant: TenantKey, weight: Weight) -> u64 {
-        self.flow(tenant, weight);
-        self.charge(tenant)
+    pub(super) fn charge_at_once(&mut self, now: Tick, tenant: TenantKey, share: Share) -> u64 {
+        self.flow(tenant, share);
+        self.charge(now, tenant)
     }
 
     /// Charges `tenant`, whose first waiting request was just taken out of its queue, for a seat.
     ///
     /// Returns the charge, to be handed to [`Flows::settle`] when the seat comes back.
-    pub(super) fn charge(&mut self, tenant: TenantKey) -> u64 {
+    pub(super) fn charge(&mut self, now: Tick, tenant: TenantKey) -> u64 {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return 0;
         };
         let start = flow.clock;
+        let before = flow.place(tenant);
         let charge = flow.service_nanos;
-        flow.clock = start.saturating_add(charge / u64::from(flow.weight.get()));
+        flow.advance(charge);
+        flow.charged = flow.charged.saturating_add(charge);
         flow.in_service += 1;
+        flow.since_nanos += u128::from(now.as_nanos());
         self.clock = self.clock.max(start);
-        self.reorder(tenant, start);
+        self.reorder(tenant, before);
         charge
     }
 
-    /// Replaces what was charged for a seat of `tenant` by the time it was really held.
-    pub(super) fn settle(&mut self, tenant: TenantKey, charge: u64, held: u64) {
+    /// Replaces what was charged for a seat of `tenant`, held from `since` until `now`, by the time
+    /// it was really held.
+    pub(super) fn settle(&mut self, now: Tick, tenant: TenantKey, charge: u64, since: Tick) {
+        let held = nanos(now - since);
         self.service_nanos = average(self.service_nanos, held);
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return;
         };
         flow.in_service = flow.in_service.saturating_sub(1);
-        flow.service_nanos = average(flow.service_nanos, held);
-        let weight = u64::from(flow.weight.get());
-        let before = flow.clock;
-        flow.clock = before
-            .saturating_add(held / weight)
-            .saturating_sub(charge / weight);
+        flow.since_nanos = flow.since_nanos.saturating_sub(since.as_nanos().into());
+        flow.service_nanos = if flow.is_known {
+            average(flow.service_nanos, held)
+        } else {
+            held
+        };
+        flow.is_known = true;
+        // What went on being paid for this seat cannot be told from what was paid for the others,
+        // and need not be: it is charged again to them if it was theirs.
+        let paid = if flow.in_service == 0 {
+            flow.charged
+        } else {
+            charge.max(held).min(flow.charged)
+        };
+        flow.charged -= paid;
+        let before = flow.place(tenant);
+        flow.advance(held);
+        flow.clock = flow.clock.saturating_sub(flow.share.of(paid));
         self.reorder(tenant, before);
-        self.forget_idle(tenant);
+        self.sweep();
+    }
+
+    /// Whether a request of `tenant` and this cohort may wait.
+    pub(super) fn may_wait(
+        &mut self,
+        now: Tick,
+        window: Duration,
+        (tenant, cohort): (TenantKey, Option<Cohort>),
+    ) -> bool {
+        let Some(flow) = self.flows.get_mut(&tenant) else {
+            return true;
+        };
+        flow.cohorts.enter(now, window, cohort)
+    }
+
+    /// A request of `tenant` that waited, or would have, goes unserved.
+    pub(super) fn on_shed(&mut self, tenant: TenantKey) {
+        if let Some(flow) = self.flows.get_mut(&tenant) {
+            flow.cohorts.on_shed();
+        }
     }
 
     /// Puts `ticket` behind the others of `tenant`.
-    pub(super) fn push(&mut self, tenant: TenantKey, weight: Weight, ticket: Ticket) {
-        let flow = self.flow(tenant, weight);
+    pub(super) fn push(&mut self, now: Tick, tenant: TenantKey, share: Share, ticket: Ticket) {
+        let flow = self.flow(tenant, share);
         debug_assert!(flow.queue.back().is_none_or(|last| *last < ticket));
+        if flow.queue.is_empty() {
+            flow.standing_since = now;
+        }
+        let before = flow.place(tenant);
         flow.queue.push_back(ticket);
-        let place = (flow.clock, tenant);
-        self.order.insert(place);
         self.waiting += 1;
+        self.reorder(tenant, before);
     }
 
-    /// The request that goes next: the first of the flow whose clock stands lowest.
-    pub(super) fn next(&self) -> Option<Ticket> {
-        let (_, tenant) = self.order.first()?;
-        self.flows.get(tenant)?.queue.front().copied()
+    /// The tenant that goes next: the one whose clock stands lowest among those that `may` go.
+    ///
+    /// Clocks are first moved on by what is owed for seats that are held longer than was charged.
+    pub(super) fn next(
+        &mut self,
+        now: Tick,
+        may: impl Fn(&Flow) -> bool,
+    ) -> Option<(TenantKey, Ticket)> {
+        loop {
+            let mut debtor = None;
+            for &(_, head, tenant) in &self.order {
+                let flow = self.flows.get(&tenant)?;
+                let owed = flow.owed(now);
+                if owed > self.service_nanos / 8 {
+                    debtor = Some((tenant, owed));
+                    break;
+                }
+                if may(flow) {
+                    return Some((tenant, head));
+                }
+            }
+            let (tenant, owed) = debtor?;
+            let flow = self.flows.get_mut(&tenant)?;
+            let before = flow.place(tenant);
+            flow.charged = flow.charged.saturating_add(owed);
+            flow.advance(owed);
+            self.reorder(tenant, before);
+        }
     }
 
     /// Takes a waiting request out of its queue, wherever it stands. Whether it was there.
-    ///
-    /// The flow stays, even idle, until [`Flows::forget_idle`].
     pub(super) fn remove(&mut self, tenant: TenantKey, ticket: Ticket) -> bool {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return false;
@@ -140,50 +276,115 @@ impl Flows {
         let Ok(at) = flow.queue.binary_search(&ticket) else {
             return false;
         };
+        let before = flow.place(tenant);
         flow.queue.remove(at);
         self.waiting -= 1;
-        if flow.queue.is_empty() {
-            self.order.remove(&(flow.clock, tenant));
-        }
+        self.reorder(tenant, before);
         true
     }
 
-    /// Forgets `tenant` unless it waits or holds a seat.
-    pub(super) fn forget_idle(&mut self, tenant: TenantKey) {
-        let idle = |flow: &Flow| flow.in_service == 0 && flow.queue.is_empty();
-        if self.flows.get(&tenant).is_some_and(idle) {
-            self.flows.remove(&tenant);
-        }
-    }
-
     /// The flow of `tenant`. One that does not wait starts at the queue's clock at the earliest.
-    fn flow(&mut self, tenant: TenantKey, weight: Weight) -> &mut Flow {
+    fn flow(&mut self, tenant: TenantKey, share: Share) -> &mut Flow {
         let clock = self.clock;
         let service_nanos = self.service_nanos;
         let flow = self.flows.entry(tenant).or_insert_with(|| Flow {
             clock,
-            weight,
+            share,
             service_nanos,
+            is_known: false,
             in_service: 0,
+            since_nanos: 0,
+            charged: 0,
             queue: VecDeque::new(),
+            standing_since: Tick::ZERO,
+            cohorts: Cohorts::default(),
         });
-        flow.weight = weight;
+        flow.share = share;
         if flow.queue.is_empty() {
             flow.clock = flow.clock.max(clock);
         }
         flow
     }
 
-    /// Puts a waiting flow whose clock stood at `before` where its clock stands now.
-    fn reorder(&mut self, tenant: TenantKey, before: u64) {
-        let Some(flow) = self.flows.get(&tenant) else {
-            return;
-        };
-        if !flow.queue.is_empty() && flow.clock != before {
-            let place = (flow.clock, tenant);
-            self.order.remove(&(before, tenant));
-            self.order.insert(place);
+    /// Puts a flow that stood at `before` where it stands now.
+    fn reorder(&mut self, tenant: TenantKey, before: Option<Place>) {
+        let after = self.flows.get(&tenant).and_then(|flow| flow.place(tenant));
+        if before != after {
+            before.map(|place| self.order.remove(&place));
+            self.order.extend(after);
         }
+    }
+
+    /// When flows have become many, forgets idle ones: those whose clocks say nothing any more, and
+    /// then the rest.
+    fn sweep(&mut self) {
+        if self.flows.len() < self.sweep_at {
+            return;
+        }
+        let clock = self.clock;
+        self.flows
+            .retain(|_, flow| flow.is_busy() || flow.clock > clock);
+        let busy = self.flows.values().filter(|flow| flow.is_busy()).count();
+        if self.flows.len() - busy > IDLE_MAX / 2 {
+            self.flows.retain(|_, flow| flow.is_busy());
+        }
+        self.sweep_at = busy + IDLE_MAX;
+    }
+}
+
+impl Share {
+    /// How far a cost moves the clock of one of the queues.
+    fn of(self, cost: u64) -> u64 {
+        cost.saturating_mul(self.queues) / u64::from(self.weight.get())
+    }
+}
+
+impl Flow {
+    /// How long its requests may wait: `max_wait`, or `target` when its queue has not been empty
+    /// for as long as that. Waiting for the next seat to come free is not held against anybody.
+    pub(super) fn patience(&self, now: Tick, max_wait: Duration, target: Duration) -> Duration {
+        if self.queue.len() > 1 && now - self.standing_since > max_wait {
+            target.min(max_wait)
+        } else {
+            max_wait
+        }
+    }
+
+    /// Whether it may take a seat of the head-room, where its route has `seats` seats: it sits
+    /// nowhere yet, or it is known not to be slow.
+    pub(super) fn may_take_head_room(&self, now: Tick, seats: u32) -> bool {
+        if self.in_service == 0 {
+            return true;
+        }
+        let mean_age = self.age_nanos(now) / u128::from(self.in_service);
+        let hold = u128::from(self.service_nanos).max(mean_age);
+        self.is_known && hold <= GAP_MAX.as_nanos() * u128::from(seats)
+    }
+
+    /// Where it stands in the order, if it waits.
+    fn place(&self, tenant: TenantKey) -> Option<Place> {
+        let head = self.queue.front()?;
+        Some((self.clock, *head, tenant))
+    }
+
+    /// For how long its seats have been held, added up.
+    fn age_nanos(&self, now: Tick) -> u128 {
+        let nows = u128::from(now.as_nanos()) * u128::from(self.in_service);
+        nows.saturating_sub(self.since_nanos)
+    }
+
+    /// How far the time that its seats have been held is ahead of what was charged.
+    fn owed(&self, now: Tick) -> u64 {
+        let age = u64::try_from(self.age_nanos(now)).unwrap_or(u64::MAX);
+        age.saturating_sub(self.charged)
+    }
+
+    fn advance(&mut self, cost: u64) {
+        self.clock = self.clock.saturating_add(self.share.of(cost));
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_service > 0 || !self.queue.is_empty()
     }
 }
 

@@ -13,7 +13,8 @@ pub struct TenantKey(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ticket(pub(super) u64);
 
-/// A seat that is held. Never given out twice.
+/// A seat that is held: a place in the table of seats, and how often that place was taken. Not given
+/// out again before its place was taken 2⁴⁰ times.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SeatKey(pub(super) u64);
 

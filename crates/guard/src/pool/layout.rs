@@ -11,89 +11,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, PoolId, Seats, ServiceId};
+use watertight_base::{CompartmentId, ServiceId, Tier};
 
+use super::{Class, CompartmentSpec, Lend, PoolSpec};
 use crate::Error;
-
-/// What kind of request asks for a seat.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Class {
-    /// A tenant's ordinary request.
-    #[default]
-    Ordinary,
-    /// A request of the people who run the system; it sits in the reserve of each pool that has
-    /// one.
-    Operations,
-}
-
-impl Class {
-    /// Both classes.
-    pub const ALL: [Self; 2] = [Self::Ordinary, Self::Operations];
-
-    /// The class in configuration and logs.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ordinary => "ordinary",
-            Self::Operations => "operations",
-        }
-    }
-}
-
-/// A shared resource: how much there is, and how it is divided.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolSpec {
-    /// Its name.
-    pub id: PoolId,
-    /// Seats in all.
-    pub capacity: Seats,
-    /// Seats that only [`Class::Operations`] may take; 0 for none.
-    pub reserve: u32,
-    /// Its walled parts.
-    pub compartments: Vec<CompartmentSpec>,
-}
-
-/// A walled part of a pool.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CompartmentSpec {
-    /// Its name, unique in its pool.
-    pub id: CompartmentId,
-    /// The services whose requests sit here.
-    pub services: Vec<ServiceId>,
-    /// Hard seats.
-    pub seats: Seats,
-    /// The most seats that one service may hold of these.
-    pub caps: Vec<(ServiceId, Seats)>,
-    /// The most requests that one tenant may have waiting for one service.
-    pub queue: u32,
-    /// The most requests that may wait here in all.
-    pub queue_total: u32,
-    /// The longest time a request waits for a seat.
-    pub max_wait: Duration,
-}
-
-impl CompartmentSpec {
-    /// Requests of one tenant that may wait for one service, where nothing else is said.
-    pub const QUEUE_DEFAULT: u32 = 128;
-    /// Requests that may wait in all, where nothing else is said.
-    pub const QUEUE_TOTAL_DEFAULT: u32 = 16_384;
-    /// The longest wait, where nothing else is said.
-    pub const MAX_WAIT_DEFAULT: Duration = Duration::from_secs(1);
-    /// Seats of the compartment that a service without `uses` has to itself.
-    pub const OWN_SEATS: u32 = 256;
-
-    /// A compartment of `seats` for `services`, without caps and with the default queue.
-    pub fn new(id: CompartmentId, seats: Seats, services: Vec<ServiceId>) -> Self {
-        Self {
-            id,
-            services,
-            seats,
-            caps: Vec::new(),
-            queue: Self::QUEUE_DEFAULT,
-            queue_total: Self::QUEUE_TOTAL_DEFAULT,
-            max_wait: Self::MAX_WAIT_DEFAULT,
-        }
-    }
-}
 
 /// The checked layout of all pools that this node fronts.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +23,10 @@ pub struct Layout {
     pub(super) compartments: Vec<Walls>,
     pub(super) slots: Vec<Slot>,
     pub(super) routes: Vec<Route>,
+    /// Routes that take seats in more than one pool.
+    pub(super) wide: Vec<usize>,
+    /// The compartments of each pool that lend.
+    pub(super) lenders: Vec<Vec<usize>>,
     by_service: HashMap<ServiceId, [usize; 2]>,
 }
 
@@ -110,10 +35,16 @@ pub struct Layout {
 pub(super) struct Walls {
     pub(super) id: CompartmentId,
     pub(super) pool: usize,
+    pub(super) tier: Tier,
+    /// Seats as configured; those in force may be fewer.
     pub(super) seats: u32,
     pub(super) queue: u32,
     pub(super) queue_total: u32,
     pub(super) max_wait: Duration,
+    pub(super) wait_target: Duration,
+    pub(super) lend: Lend,
+    pub(super) head_room: u32,
+    pub(super) borrow_max: Duration,
     pub(super) is_reserve: bool,
     /// Routes that take a seat here, in layout order.
     pub(super) routes: Vec<usize>,
@@ -124,7 +55,12 @@ pub(super) struct Walls {
 pub(super) struct Slot {
     pub(super) service: ServiceId,
     pub(super) compartment: usize,
+    /// What is shown as its cap: without one, the compartment's seats.
     pub(super) cap: u32,
+    /// The most it may hold: without a cap, whatever can be borrowed.
+    pub(super) most: u32,
+    /// The compartment's head-room, in proportion to the cap.
+    pub(super) head_room: u32,
 }
 
 /// The requests of one service and class: they take the same seats and wait in the same place.
@@ -198,6 +134,11 @@ impl Layout {
         })
     }
 
+    /// Whether any compartment lends.
+    pub(super) fn lends(&self) -> bool {
+        self.lenders.iter().any(|lenders| !lenders.is_empty())
+    }
+
     fn add_pool(
         &mut self,
         index: usize,
@@ -205,13 +146,36 @@ impl Layout {
         wanted: &mut HashMap<ServiceId, [Vec<Demand>; 2]>,
     ) -> Result<(), Error> {
         let reserve = self.compartments.len() + pool.compartments.len();
+        self.lenders.push(Vec::new());
         for spec in &pool.compartments {
             let compartment = self.compartments.len();
             self.compartments.push(Walls::new(spec, index));
+            if spec.lend == Lend::Everybody || spec.lend == Lend::ByTier && spec.tier != Tier::One {
+                self.lenders[index].push(compartment);
+            }
             for service in &spec.services {
-                let ordinary = self.add_slot(service, index, compartment, spec.cap_of(service));
+                let cap = spec.cap_of(service);
+                let ordinary = self.add_slot(
+                    index,
+                    Slot {
+                        service: service.clone(),
+                        compartment,
+                        cap: cap.unwrap_or(spec.seats.get()),
+                        most: cap.unwrap_or(pool.capacity.get()),
+                        head_room: cap.map_or(0, |cap| head_room_of(spec, cap)),
+                    },
+                );
                 let operations = if pool.reserve > 0 {
-                    self.add_slot(service, index, reserve, pool.reserve)
+                    self.add_slot(
+                        index,
+                        Slot {
+                            service: service.clone(),
+                            compartment: reserve,
+                            cap: pool.reserve,
+                            most: pool.reserve,
+                            head_room: 0,
+                        },
+                    )
                 } else {
                     ordinary
                 };
@@ -226,18 +190,9 @@ impl Layout {
         Ok(())
     }
 
-    fn add_slot(
-        &mut self,
-        service: &ServiceId,
-        pool: usize,
-        compartment: usize,
-        cap: u32,
-    ) -> Demand {
-        self.slots.push(Slot {
-            service: service.clone(),
-            compartment,
-            cap,
-        });
+    fn add_slot(&mut self, pool: usize, slot: Slot) -> Demand {
+        let compartment = slot.compartment;
+        self.slots.push(slot);
         Demand {
             pool,
             compartment,
@@ -253,6 +208,9 @@ impl Layout {
                     .routes
                     .push(self.routes.len());
             }
+            if demands.len() > 1 {
+                self.wide.push(self.routes.len());
+            }
             self.routes.push(Route {
                 service: service.clone(),
                 class,
@@ -263,24 +221,20 @@ impl Layout {
     }
 }
 
-impl CompartmentSpec {
-    fn cap_of(&self, service: &ServiceId) -> u32 {
-        self.caps
-            .iter()
-            .find(|(capped, _)| capped == service)
-            .map_or(self.seats.get(), |(_, cap)| cap.get())
-    }
-}
-
 impl Walls {
     fn new(spec: &CompartmentSpec, pool: usize) -> Self {
         Self {
             id: spec.id.clone(),
             pool,
+            tier: spec.tier,
             seats: spec.seats.get(),
             queue: spec.queue,
             queue_total: spec.queue_total,
             max_wait: spec.max_wait,
+            wait_target: spec.wait_target,
+            lend: spec.lend,
+            head_room: spec.head_room,
+            borrow_max: spec.borrow_max,
             is_reserve: false,
             routes: Vec::new(),
         }
@@ -295,17 +249,29 @@ impl Walls {
                     compartment: Layout::RESERVE.to_owned(),
                 })?,
             pool,
+            tier: Tier::One,
             seats: spec.reserve,
             queue: CompartmentSpec::QUEUE_DEFAULT,
             queue_total: CompartmentSpec::QUEUE_TOTAL_DEFAULT,
             max_wait: CompartmentSpec::MAX_WAIT_DEFAULT,
+            wait_target: CompartmentSpec::WAIT_TARGET_DEFAULT,
+            lend: Lend::Nobody,
+            head_room: 0,
+            borrow_max: CompartmentSpec::BORROW_MAX_DEFAULT,
             is_reserve: true,
             routes: Vec::new(),
         })
     }
 }
 
+/// What of a compartment's head-room falls to a service that may hold `cap` of its seats.
+fn head_room_of(spec: &CompartmentSpec, cap: u32) -> u32 {
+    let share = u64::from(cap) * u64::from(spec.head_room) / u64::from(spec.seats.get());
+    u32::try_from(share).unwrap_or(spec.head_room)
+}
+
 fn check_arithmetic(pool: &PoolSpec) -> Result<(), Error> {
+    check_adaptive(pool)?;
     let seats: u64 = pool
         .compartments
         .iter()
@@ -339,6 +305,13 @@ fn check_arithmetic(pool: &PoolSpec) -> Result<(), Error> {
             }
             seen.push(service.clone());
         }
+        if spec.head_room >= spec.seats.get() {
+            return Err(Error::NothingButHeadRoom {
+                compartment: spec.id.clone(),
+                head_room: spec.head_room,
+                seats: spec.seats.get(),
+            });
+        }
         for (service, cap) in &spec.caps {
             if !spec.services.contains(service) {
                 return Err(Error::CapOfStranger {
@@ -354,6 +327,25 @@ fn check_arithmetic(pool: &PoolSpec) -> Result<(), Error> {
                     seats: spec.seats.get(),
                 });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Capacity adapts within what there is, and leaves each compartment a seat.
+fn check_adaptive(pool: &PoolSpec) -> Result<(), Error> {
+    if let Some(adaptive) = &pool.adaptive {
+        adaptive.check()?;
+        let parts = u32::try_from(pool.compartments.len()).unwrap_or(u32::MAX);
+        let least = parts.saturating_add(pool.reserve);
+        if adaptive.max > pool.capacity.get() || adaptive.min < least {
+            return Err(Error::AdaptiveBounds {
+                pool: pool.id.clone(),
+                min: adaptive.min,
+                max: adaptive.max,
+                least,
+                capacity: pool.capacity.get(),
+            });
         }
     }
     Ok(())

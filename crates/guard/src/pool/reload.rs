@@ -6,23 +6,30 @@
 //! but is still sat on lives on as a compartment without seats, until it is empty at a later
 //! reload. Requests that wait keep their order; if their service went, they are refused.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
 
 use super::{
     Compartment, Effect, Layout, Pools, Refusal,
     layout::{Demand, Slot, Walls},
+    lending::{Borrowed, Loans},
     occupancy::Occupancy,
 };
 
 impl Pools {
     /// Swaps the layout, and seats whoever fits into the new one.
     pub fn reload(&mut self, now: Tick, layout: Layout, effects: &mut Vec<Effect>) {
-        let old = std::mem::replace(self, Self::new(layout));
-        self.last_key = old.last_key;
+        let mut old = std::mem::replace(self, Self::new(layout));
+        self.last_ticket = old.last_ticket;
         let places = Places::find(&old, &mut self.layout);
         self.take_over_occupancy(&old, &places);
+        for (from, capacity) in old.capacities.drain(..).enumerate() {
+            if let Some(to) = places.pools[from] {
+                self.capacities[to].reloaded(now, capacity);
+                self.share_out(to);
+            }
+        }
         for (from, state) in old.routes.into_iter().enumerate() {
             if let Some(to) = places.routes[from] {
                 self.compartments[self.layout.routes[to].demands[0].compartment].waiting +=
@@ -30,14 +37,17 @@ impl Pools {
                 self.routes[to] = state;
             }
         }
-        for (key, mut seat) in old.seats {
+        self.seats = old.seats;
+        for seat in self.seats.values_mut() {
+            let before = seat.holds.take().or_else(|| {
+                let route = &old.layout.routes[seat.route?];
+                Some(Arc::clone(&route.demands))
+            });
+            let before = before.unwrap_or_default();
+            let holds: Arc<[Demand]> = before.iter().filter_map(|at| places.demand(*at)).collect();
             seat.route = seat.route.and_then(|route| places.routes[route]);
-            seat.holds = seat
-                .holds
-                .iter()
-                .filter_map(|hold| places.demand(*hold))
-                .collect();
-            self.seats.insert(key, seat);
+            let wanted = seat.route.map(|route| &self.layout.routes[route].demands);
+            seat.holds = (wanted != Some(&holds)).then_some(holds);
         }
         for (ticket, mut waiter) in old.waiters {
             if let Some(route) = places.routes[waiter.route] {
@@ -51,9 +61,8 @@ impl Pools {
                 effects.push(Effect::Refused(ticket, refusal));
             }
         }
-        for compartment in 0..self.compartments.len() {
-            self.dispatch(now, compartment, effects);
-        }
+        self.dispatch_everywhere(now, effects);
+        self.settle_claims(now, effects);
     }
 
     fn take_over_occupancy(&mut self, old: &Self, places: &Places) {
@@ -72,6 +81,7 @@ impl Pools {
         }
         for (from, to) in taken(&places.compartments) {
             self.compartments[to].occupancy = old.compartments[from].occupancy;
+            self.compartments[to].loans = places.loans(&old.compartments[from].loans);
         }
         for (from, to) in taken(&places.slots) {
             self.slots[to] = old.slots[from];
@@ -98,7 +108,7 @@ impl Places {
             .collect();
         let mut compartments = Vec::with_capacity(old.compartments.len());
         for (walls, state) in old.layout.compartments.iter().zip(&old.compartments) {
-            let held = state.occupancy.in_use > 0;
+            let held = state.occupancy.in_use > 0 || state.loans.lent() > 0;
             compartments.push(pools[walls.pool].and_then(|pool| new.place(walls, pool, held)));
         }
         let mut slots = Vec::with_capacity(old.slots.len());
@@ -121,6 +131,19 @@ impl Places {
         }
     }
 
+    /// Loans of and to compartments that are still there. Whoever is owed a seat by one that is
+    /// gone, pool and all, is owed nothing.
+    fn loans(&self, old: &Loans) -> Loans {
+        let borrowed = old.borrowed.iter().filter_map(|loan| {
+            let lender = self.compartments[loan.lender]?;
+            Some(Borrowed { lender, ..*loan })
+        });
+        Loans {
+            lent: old.lent.clone(),
+            borrowed: borrowed.collect(),
+        }
+    }
+
     fn demand(&self, hold: Demand) -> Option<Demand> {
         Some(Demand {
             pool: self.pools[hold.pool]?,
@@ -138,6 +161,7 @@ impl Layout {
                 self.compartments.push(Walls {
                     pool,
                     seats: 0,
+                    head_room: 0,
                     routes: Vec::new(),
                     ..walls.clone()
                 });
@@ -154,6 +178,8 @@ impl Layout {
                     service: slot.service.clone(),
                     compartment,
                     cap: 0,
+                    most: 0,
+                    head_room: 0,
                 });
                 self.slots.len() - 1
             })

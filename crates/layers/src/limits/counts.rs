@@ -1,5 +1,10 @@
 //! What limits decided, as counters. Labels are names from the configuration, and few words.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -18,7 +23,11 @@ struct Labels {
 
 /// What all limits decided.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(Family<Labels, Counter>);
+pub(crate) struct Counts {
+    all: Family<Labels, Counter>,
+    /// The same by limit and place, as many as there are names in configurations.
+    known: Arc<Mutex<BTreeMap<(LimitId, &'static str), RuleCounts>>>,
+}
 
 /// What one limit decided.
 #[derive(Clone, Debug)]
@@ -39,36 +48,51 @@ pub(crate) struct RuleCounts {
 
 impl Counts {
     pub(crate) fn of(&self, home: &Home, limit: &LimitId) -> RuleCounts {
-        // Tenants are many, so their names are no labels.
-        let place = match home {
-            Home::Tenant(_) => "tenant",
-            Home::Service(_) => "service",
-            Home::Plan(_) => "plan",
-            Home::Everybody => "everybody",
-        };
+        let place = home.place();
         let counter = |decision| {
             let labels = Labels {
                 limit: limit.to_string(),
                 place,
                 decision,
             };
-            self.0.get_or_create(&labels).clone()
+            self.all.get_or_create(&labels).clone()
         };
-        RuleCounts {
+        let counts = RuleCounts {
             allowed: counter("allowed"),
             near: counter("near"),
             delayed: counter("delayed"),
             degraded: counter("degraded"),
             refused: counter("refused"),
             shadow_refused: counter("shadow-refused"),
-        }
+        };
+        let known = self.known.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        known.insert((limit.clone(), place), counts.clone());
+        counts
+    }
+
+    /// Requests that were near each limit, or beyond it, so far. Limits are named by themselves and by
+    /// [`Home::place`].
+    pub(crate) fn pressed(&self) -> Vec<(LimitId, &'static str, u64)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.iter();
+        known
+            .map(|((limit, place), counts)| (limit.clone(), *place, counts.pressed()))
+            .collect()
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "watertight_limit_decisions",
             "Requests by limit, by where the limit stands and by what it decided; near is also allowed",
-            self.0.clone(),
+            self.all.clone(),
         );
+    }
+}
+
+impl RuleCounts {
+    fn pressed(&self) -> u64 {
+        let counters = [&self.near, &self.delayed, &self.degraded, &self.refused];
+        counters.map(Counter::get).iter().sum()
     }
 }

@@ -22,6 +22,18 @@ pub enum Home {
     Everybody,
 }
 
+impl Home {
+    /// What sort of place it is. Tenants are many, so their names are no labels.
+    pub(crate) const fn place(&self) -> &'static str {
+        match self {
+            Self::Tenant(_) => "tenant",
+            Self::Service(_) => "service",
+            Self::Plan(_) => "plan",
+            Self::Everybody => "everybody",
+        }
+    }
+}
+
 impl fmt::Display for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

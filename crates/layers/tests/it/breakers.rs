@@ -1,23 +1,32 @@
 //! Breakers are per tenant and service: one tenant's errors close the door on that tenant alone.
 
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::Reason;
-use watertight_guard::breaker::{Outcome, Settings, State};
-use watertight_layers::Admission;
+use watertight_guard::breaker::{Mode, Outcome, Settings, State};
+use watertight_layers::{Admission, Order};
 
-use crate::{SECOND, ask, reason, room::Room};
+use crate::{SECOND, ask, id, reason, room::Room};
+
+const SETTINGS: fn() -> Settings = || Settings {
+    minimum_number_of_calls: 4,
+    slow_call_duration_threshold: SECOND * 2,
+    wait_duration_in_open_state: SECOND * 5,
+    permitted_number_of_calls_in_half_open_state: 2,
+    max_wait_duration_in_half_open_state: SECOND * 3,
+    rollup_minimum_tenants: 2,
+    ..Settings::default()
+};
+
+fn room(breaker: Settings) -> Room {
+    Room {
+        queue: 0,
+        breaker,
+        ..Room::default()
+    }
+}
 
 fn admission() -> Admission {
-    let room = Room {
-        queue: 0,
-        breaker: Settings {
-            minimum_number_of_calls: 4,
-            wait_duration_in_open_state: SECOND * 5,
-            permitted_number_of_calls_in_half_open_state: 2,
-            ..Settings::default()
-        },
-        ..Room::default()
-    };
-    room.open()
+    room(SETTINGS()).open()
 }
 
 async fn call(admission: &Admission, tenant: &str, outcome: Outcome) {
@@ -56,19 +65,24 @@ async fn a_breaker_closes_after_its_probes_succeed_and_is_forgotten() {
     call(&admission, "acme", Outcome::Success).await;
     assert_eq!(admission.breakers(9)[0].state, State::HalfOpen);
     call(&admission, "acme", Outcome::Success).await;
-    assert!(admission.breakers(9).is_empty());
+    assert_eq!(admission.breakers(9)[0].state, State::Closed);
     for _ in 0..9 {
         call(&admission, "acme", Outcome::Success).await;
     }
+    // It remembers for as long as it was open.
+    tokio::time::advance(SECOND * 5).await;
+    call(&admission, "acme", Outcome::Success).await;
+    assert!(admission.breakers(9).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_fails_opens_again() {
+async fn a_probe_that_fails_opens_again_for_longer() {
     let admission = opened().await;
     tokio::time::advance(SECOND * 5).await;
     call(&admission, "acme", Outcome::Failure).await;
     let refusal = ask(&admission, "acme").await.unwrap_err();
-    assert_eq!(refusal.retry_after_seconds(), Some(5));
+    let seconds = refusal.retry_after_seconds().unwrap();
+    assert!((9..=10).contains(&seconds), "{seconds}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,5 +98,130 @@ async fn a_probe_that_finds_no_seat_may_be_made_again() {
     for _ in 0..2 {
         call(&admission, "acme", Outcome::Success).await;
     }
+    assert_eq!(admission.breakers(9)[0].state, State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_calls_open_it() {
+    let admission = admission();
+    for _ in 0..4 {
+        let mut permit = ask(&admission, "acme").await.unwrap();
+        tokio::time::advance(SECOND * 2).await;
+        permit.set_outcome(Outcome::Success);
+    }
+    let refused = reason(ask(&admission, "acme").await);
+    assert_eq!(refused, Some(Reason::BreakerOpen));
+    assert_eq!(reason(ask(&admission, "globex").await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hangs_makes_room_when_its_lease_runs_out() {
+    let seats = Room {
+        seats: 9,
+        ..room(SETTINGS())
+    };
+    let admission = seats.open();
+    for _ in 0..4 {
+        call(&admission, "acme", Outcome::Failure).await;
+    }
+    tokio::time::advance(SECOND * 5).await;
+    let _hung = [
+        ask(&admission, "acme").await.unwrap(),
+        ask(&admission, "acme").await.unwrap(),
+    ];
+    let refused = reason(ask(&admission, "acme").await);
+    assert_eq!(refused, Some(Reason::BreakerOpen));
+    tokio::time::advance(SECOND * 3).await;
+    for _ in 0..2 {
+        call(&admission, "acme", Outcome::Success).await;
+    }
+    assert_eq!(admission.breakers(9)[0].state, State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn distinct_tenants_who_fail_hold_back_all_and_invented_ones_do_not() {
+    let admission = admission();
+    for number in 0..99 {
+        let name = format!("invented-{number}");
+        if let Ok(mut permit) = ask(&admission, &name).await {
+            permit.set_outcome(Outcome::Failure);
+        }
+    }
+    assert_eq!(reason(ask(&admission, "globex").await), None);
+
+    let admission = self::admission();
+    for tenant in ["acme", "globex", "acme", "globex"] {
+        call(&admission, tenant, Outcome::Failure).await;
+    }
+    for tenant in ["acme", "globex", "nobody-listed-me"] {
+        let refused = reason(ask(&admission, tenant).await);
+        assert_eq!(refused, Some(Reason::BreakerOpen), "{tenant}");
+    }
+    let views = admission.service_breakers();
+    assert_eq!(views[0].shared.state, State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
+    let admission = opened().await;
+    let checkout = id("checkout");
+    assert!(!admission.order_breaker(&id("nowhere"), Order::ForcedOpen));
+    assert!(admission.order_breaker(&checkout, Order::ForcedOpen));
+    admission.reload(room(SETTINGS()).plan());
+    let refusal = ask(&admission, "globex").await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::BreakerOpen);
+    assert_eq!(refusal.retry_after_seconds(), Some(5));
+    let view = &admission.service_breakers()[0];
+    assert_eq!((view.mode, view.is_ordered), (Mode::ForcedOpen, true));
+
+    assert!(admission.order_breaker(&checkout, Order::Auto));
+    assert_eq!(reason(ask(&admission, "globex").await), None);
+    let still = reason(ask(&admission, "acme").await);
+    assert_eq!(
+        still,
+        Some(Reason::BreakerOpen),
+        "its own breaker is as it was"
+    );
+    for order in [Order::Disabled, Order::MetricsOnly, Order::Closed] {
+        assert!(admission.order_breaker(&checkout, order));
+        assert_eq!(reason(ask(&admission, "acme").await), None, "{order:?}");
+    }
     assert!(admission.breakers(9).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_means_closed_where_the_configuration_forces_it_open() {
+    let breaker = Settings {
+        mode: Mode::ForcedOpen,
+        ..SETTINGS()
+    };
+    let admission = room(breaker).open();
+    let refused = reason(ask(&admission, "acme").await);
+    assert_eq!(refused, Some(Reason::BreakerOpen));
+    admission.order_breaker(&id("checkout"), Order::Closed);
+    assert_eq!(reason(ask(&admission, "acme").await), None);
+    admission.order_breaker(&id("checkout"), Order::Auto);
+    let refused = reason(ask(&admission, "acme").await);
+    assert_eq!(refused, Some(Reason::BreakerOpen), "as it is configured");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breakers_do_is_counted() {
+    let admission = opened().await;
+    let _ = ask(&admission, "acme").await;
+    let mut permit = ask(&admission, "globex").await.unwrap();
+    tokio::time::advance(SECOND * 2).await;
+    permit.set_outcome(Outcome::Success);
+    drop(permit);
+    let mut registry = Registry::default();
+    admission.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"watertight_breaker_changes_total{service="checkout",of="tenant",state="open"} 1"#,
+        r#"watertight_breaker_not_permitted_total{service="checkout",by="tenant"} 1"#,
+        r#"watertight_breaker_slow_calls_total{service="checkout"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
 }

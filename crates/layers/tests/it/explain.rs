@@ -103,6 +103,8 @@ fn room() -> Room {
         breaker: Settings {
             minimum_number_of_calls: 3,
             wait_duration_in_open_state: SECOND,
+            // Two admissions are compared.
+            randomized_wait_factor: 0.0,
             ..Settings::default()
         },
         ..Room::default()

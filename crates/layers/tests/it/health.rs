@@ -29,6 +29,7 @@ fn shop() -> Admission {
     let pool = PoolSpec {
         id: id("database"),
         capacity: seats,
+        adaptive: None,
         reserve: 0,
         compartments: vec![CompartmentSpec::new(id("all"), seats, services)],
     };

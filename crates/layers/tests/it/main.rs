@@ -3,7 +3,9 @@
 //! Time is paused: it passes when everybody waits, so that waits cost nothing and end exactly.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alerts;
 mod breakers;
+mod bulkhead;
 mod client;
 mod degraded;
 mod delays;
@@ -16,6 +18,7 @@ mod metrics;
 mod quotas;
 mod reload;
 mod room;
+mod runtimes;
 mod tower_layer;
 mod waiting;
 

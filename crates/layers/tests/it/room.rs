@@ -51,6 +51,7 @@ impl Room {
         let database = PoolSpec {
             id: id("database"),
             capacity: seats,
+            adaptive: None,
             reserve: 0,
             compartments: vec![compartment],
         };

@@ -89,6 +89,65 @@ fn stack(
         .service(service_fn(move |_: Request<()>| async move { answer() }))
 }
 
+/// A body of trailers alone.
+struct Trailers(Option<http::HeaderMap>);
+
+impl Body for Trailers {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        Poll::Ready(self.0.take().map(|fields| Ok(Frame::trailers(fields))))
+    }
+}
+
+/// Two calls, each answered by gRPC with 200 and this status in the trailers, or in the head.
+/// Returns whether the breaker is open then.
+async fn opens_by_grpc(kind: &'static str, status: &'static str, in_head: bool) -> bool {
+    let admission = room().open();
+    let stack = ServiceBuilder::new()
+        .layer(AdmissionLayer::new(admission.clone(), identify))
+        .service(service_fn(move |_: Request<()>| async move {
+            let response = Response::builder().header("content-type", kind);
+            let mut fields = http::HeaderMap::new();
+            fields.insert("grpc-status", status.parse().unwrap());
+            let answer = match in_head {
+                true => response.header("grpc-status", status).body(Trailers(None)),
+                false if status.is_empty() => response.body(Trailers(None)),
+                false => response.body(Trailers(Some(fields))),
+            };
+            Ok::<_, &'static str>(answer.unwrap())
+        }));
+    for _ in 0..2 {
+        let response = stack.clone().oneshot(request()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let _ = response.into_body().collect().await.map_err(|_| "broken");
+    }
+    stack.oneshot(request()).await.unwrap().status() == 503
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_status_says_how_the_call_went() {
+    const GRPC: &str = "application/grpc+proto";
+    for in_head in [false, true] {
+        assert!(opens_by_grpc(GRPC, "14", in_head).await, "UNAVAILABLE");
+        assert!(!opens_by_grpc(GRPC, "0", in_head).await, "OK");
+        assert!(
+            !opens_by_grpc(GRPC, "8", in_head).await,
+            "RESOURCE_EXHAUSTED"
+        );
+        let web = opens_by_grpc("application/grpc-web", "14", in_head).await;
+        assert!(!web, "its trailers are elsewhere");
+    }
+    assert!(
+        opens_by_grpc(GRPC, "", false).await,
+        "none at all is UNKNOWN"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_held_until_the_last_byte() {
     let admission = room().open();

@@ -7,4 +7,5 @@ mod laws;
 mod lease;
 mod pages;
 mod planted;
+mod pools;
 mod search;

@@ -4,26 +4,35 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
-    extract::{FromRequestParts, Query, State},
+    extract::{
+        FromRequestParts, Path as UrlPath, Query, State,
+        rejection::{JsonRejection, PathRejection},
+    },
     response::IntoResponse,
 };
 use http::{StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
-use watertight_base::TenantId;
+use watertight_base::{ServiceId, TenantId};
 use watertight_gateway::Question;
 
 use super::{
     Room, health as readiness, openapi,
     problem::Problem,
-    view::{Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants},
+    view::{
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
+    },
 };
+use crate::alerts::{KindName, runbook};
 
 type TheRoom = State<Arc<Room>>;
 
 /// The media type of metrics.
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+/// The media type of pages.
+pub(super) const MARKDOWN: &str = "text/markdown; charset=utf-8";
 /// The longest page, in rows.
 const LIMIT_MAX: usize = 1_000;
 
@@ -96,6 +105,13 @@ pub(super) struct Asker {
     key: Option<String>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// The kind of the alert.
+    alert: KindName,
+}
+
 fn limit_default() -> usize {
     100
 }
@@ -133,13 +149,23 @@ pub(super) async fn health(State(room): TheRoom, _: Asked<Nothing>) -> Json<Heal
     Json(Healths::from(&*health))
 }
 
+pub(super) async fn alerts(State(room): TheRoom, _: Asked<Nothing>) -> Json<Alerts> {
+    Json(Alerts::of(&room.node))
+}
+
+pub(super) async fn runbook(Asked(which): Asked<Which>) -> impl IntoResponse {
+    let page = runbook::page(which.alert.into());
+    ([(header::CONTENT_TYPE, MARKDOWN)], page)
+}
+
 pub(super) async fn services(State(room): TheRoom, _: Asked<Nothing>) -> Json<Services> {
     Json(Services::from(&*room.node.gateway().services()))
 }
 
 pub(super) async fn pools(State(room): TheRoom, _: Asked<Nothing>) -> Json<Pools> {
-    let pools = room.node.gateway().admission().pools();
-    Json(Pools::new(&pools, &room.node.plan()))
+    let gateway = room.node.gateway();
+    let (pools, tcp) = (gateway.admission().pools(), gateway.tcp());
+    Json(Pools::new(&pools, &tcp, &room.node.plan()))
 }
 
 pub(super) async fn tenants(
@@ -165,8 +191,31 @@ pub(super) async fn breakers(
     Asked(first): Asked<First>,
 ) -> Result<Json<Breakers>, Problem> {
     let most = checked(first.limit)?;
-    let views = room.node.gateway().admission().breakers(most);
-    Ok(Json(Breakers::from(&*views)))
+    let admission = room.node.gateway().admission();
+    let (tenants, services) = (admission.breakers(most), admission.service_breakers());
+    Ok(Json(Breakers::new(&tenants, &services)))
+}
+
+pub(super) async fn order_breaker(
+    State(room): TheRoom,
+    service: Result<UrlPath<String>, PathRejection>,
+    _: Asked<Nothing>,
+    order: Result<Json<BreakerOrder>, JsonRejection>,
+) -> Result<Json<ServiceBreaker>, Problem> {
+    let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
+    let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong.body_text()))?;
+    let admission = room.node.gateway().admission();
+    let ordered = service.parse::<ServiceId>().ok().filter(|service| {
+        let order = order.state.into();
+        admission.order_breaker(service, order)
+    });
+    let views = admission.service_breakers();
+    let view = ordered.and_then(|id| views.into_iter().find(|view| view.service == id));
+    view.map(|view| Json(ServiceBreaker::from(&view)))
+        .ok_or_else(|| {
+            let detail = "there is no such service; /v1/services lists those there are";
+            Problem::new(StatusCode::NOT_FOUND, detail)
+        })
 }
 
 pub(super) async fn config(State(room): TheRoom, _: Asked<Nothing>) -> Json<Config> {

@@ -68,13 +68,19 @@ fn operation(route: &Route, method: &str, schemas: &mut SchemaGenerator) -> Valu
     }
     let default = json!({ "$ref": "#/components/responses/Problem" });
     responses.insert("default".to_owned(), default);
-    let name = route.path.trim_start_matches('/').replace('/', "-");
+    let name = route.path.trim_start_matches('/').replace(['/', '.'], "-");
+    let mut parameters = parameters(route.query);
+    parameters.extend(in_path(route.path));
     let mut operation = json!({
-        "operationId": format!("{method}-{}", name.replace('.', "-")),
+        "operationId": format!("{method}-{}", name.replace(['{', '}'], "")),
         "summary": route.summary,
-        "parameters": parameters(route.query),
+        "parameters": parameters,
         "responses": responses,
     });
+    if let Some(body) = route.body {
+        let content = json!({ "application/json": { "schema": body(schemas) } });
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
     if route.is_open {
         operation["security"] = json!([{}]);
     }
@@ -89,6 +95,23 @@ fn answer(answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
         Answer::Health => (TEXT, json!({ "type": "string" })),
     };
     json!({ "description": "What was asked for.", "content": { kind: { "schema": schema } } })
+}
+
+/// What is named in a path.
+fn in_path(path: &str) -> impl Iterator<Item = Value> {
+    let names = path.split('/').filter_map(|part| {
+        let name = part.strip_prefix('{')?;
+        name.strip_suffix('}')
+    });
+    names.map(|name| {
+        json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": format!("The name of the {name}."),
+            "schema": { "type": "string" },
+        })
+    })
 }
 
 /// The fields of a query as parameters.

@@ -10,8 +10,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     Room,
-    answer::{self, Asker, First, Health, Nothing, OPEN_METRICS, Page, TEXT},
-    view::{Breakers, Config, Explanation, Healths, Pools, Reloaded, Services, Status, Tenants},
+    answer::{self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which},
+    view::{
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        ServiceBreaker, Services, Status, Tenants,
+    },
 };
 
 /// Something that can be asked.
@@ -22,6 +25,8 @@ pub(super) struct Route {
     /// Whether it is answered without a token.
     pub(super) is_open: bool,
     pub(super) query: Shape,
+    /// What is sent, if anything is.
+    pub(super) body: Option<Shape>,
     pub(super) answer: Answer,
     /// Statuses with a problem document, beyond those that everything has.
     pub(super) problems: &'static [(u16, &'static str)],
@@ -53,7 +58,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 14] = [
+pub(super) const ROUTES: [Route; 17] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -96,6 +101,21 @@ pub(super) const ROUTES: [Route; 14] = [
         )
     },
     Route {
+        answer: Answer::Json(shape::<Alerts>),
+        ..read(
+            "/v1/alerts",
+            "The alerts that fire, those that are over of late, and how telling of them goes",
+            || get(answer::alerts),
+        )
+    },
+    Route {
+        query: shape::<Which>,
+        answer: Answer::Text(MARKDOWN),
+        ..read("/v1/runbook", "What to do about an alert", || {
+            get(answer::runbook)
+        })
+    },
+    Route {
         answer: Answer::Json(shape::<Services>),
         ..read("/v1/services", "The services and their upstreams", || {
             get(answer::services)
@@ -123,6 +143,21 @@ pub(super) const ROUTES: [Route; 14] = [
             "/v1/breakers",
             "The breakers of tenants and services that failed lately",
             || get(answer::breakers),
+        )
+    },
+    Route {
+        method: Method::Post,
+        body: Some(shape::<BreakerOrder>),
+        answer: Answer::Json(shape::<ServiceBreaker>),
+        problems: &[
+            BAD_QUERY,
+            (404, "There is no such service."),
+            (422, "There is no such state."),
+        ],
+        ..read(
+            "/v1/breakers/{service}",
+            "Says what the breakers of a service are to do, through reloads too, until it is `auto` again",
+            || post(answer::order_breaker),
         )
     },
     Route {
@@ -172,6 +207,7 @@ const fn read(
         summary,
         is_open: false,
         query: shape::<Nothing>,
+        body: None,
         answer: Answer::Text(TEXT),
         problems: &[BAD_QUERY],
         handler,

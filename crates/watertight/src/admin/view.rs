@@ -4,7 +4,10 @@
 //! cannot disagree. Their names are a promise to users: fields are added, and never renamed. Units
 //! come last in names; points in time are RFC 3339 in UTC.
 
+mod alerts;
+mod breakers;
 mod config;
+mod connections;
 mod explanation;
 mod health;
 mod pools;
@@ -15,13 +18,16 @@ mod tenants;
 use std::time::Duration;
 
 pub use self::{
+    alerts::{Alert, Alerts, Webhook},
+    breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
     config::{Config, EffectivePlan},
+    connections::{Backend, Connections, Door},
     explanation::{Check, Explanation, Outcome, Place},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
     status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
-    tenants::{Breaker, Breakers, Tenant, Tenants},
+    tenants::{Tenant, Tenants},
 };
 
 /// Whole milliseconds, rounded up: a caller that waits so long has waited enough.

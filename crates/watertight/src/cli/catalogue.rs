@@ -57,14 +57,27 @@ tier = 1
 routes = ["/"]
 upstreams = ["http://127.0.0.1:9"]
 uses = ["database"]
-breaker = { minimum_number_of_calls = 1 }
+breaker = { minimum_number_of_calls = 1, slow_call_duration_threshold = "1ms" }
 cost_header = "x-cost"
 throttle = [{ name = "less", routes = ["/less"], limit = 1, per = "365d", excess = "degrade", fallback = { body = "[]" } }]
 [pools.database]
-capacity = 1
+capacity = 2
 [pools.database.compartments.shop]
 services = ["shop"]
+seats = 2
+caps = { shop = 1 }
+[services.cart]
+tier = 2
+uses = ["cache"]
+[pools.cache]
+kind = "tcp"
+upstreams = ["127.0.0.1:9"]
+capacity = 1
+breaker = { minimum_number_of_calls = 1 }
+[pools.cache.compartments.cart]
+services = ["cart"]
 seats = 1
+binds = { cart = "127.0.0.1:0" }
 "#;
 /// The second one is beyond a limit, and is served less.
 const REQUESTS: [&[u8]; 2] = [REQUEST, REQUEST];
@@ -99,6 +112,8 @@ async fn exercised() -> anyhow::Result<String> {
         stream.read_to_end(&mut Vec::new()).await?;
     }
     trip_a_breaker(&node).await?;
+    node.alarm().look(node.gateway());
+    refuse_a_connection(&node).await?;
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {
         let text = node.metrics();
@@ -110,6 +125,29 @@ async fn exercised() -> anyhow::Result<String> {
     anyhow::bail!("the request was not counted")
 }
 
+/// Nobody listens where the pool's connections go: the first is not made, and the second refused.
+async fn refuse_a_connection(node: &Arc<Node>) -> anyhow::Result<()> {
+    for number in 1..=2 {
+        let pools = node.gateway().tcp();
+        let doors = pools.first().context("no pool of connections")?;
+        let address = doors.doors.first().context("no door")?.address;
+        // It is reset, while it connects or after.
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        for _ in 0..LOOKS_MAX {
+            let doors = node.gateway().tcp();
+            let mut doors = doors.iter().flat_map(|pool| &pool.doors);
+            let is_done = |refused: &[_], unconnected: u64| refused.len() as u64 + unconnected;
+            if doors.any(|door| is_done(&door.refused, door.unconnected) == number) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    Ok(())
+}
+
 async fn trip_a_breaker(node: &Arc<Node>) -> anyhow::Result<()> {
     let admission = node.gateway().admission();
     let refused =
@@ -119,7 +157,15 @@ async fn trip_a_breaker(node: &Arc<Node>) -> anyhow::Result<()> {
     let what = What::new(&service, Tick::MAX);
     let permit = admission.admit(&who, what, admission.clock().now()).await;
     let mut permit = permit.map_err(|refusal| refused(refusal.reason))?;
+    // sleep: the call is a slow one.
+    tokio::time::sleep(Duration::from_millis(2)).await;
     permit.set_outcome(Outcome::Failure);
+    drop(permit);
+    let again = admission.admit(&who, what, admission.clock().now()).await;
+    anyhow::ensure!(
+        again.is_err(),
+        "the breaker of the node that is to show its metrics is closed"
+    );
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
     columns, print,
 };
 use crate::{
-    admin::view::{Breakers, Healths, Pools, Services, Status},
+    admin::view::{Alerts, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
     client::{Client, ClientError},
 };
 
@@ -37,6 +37,8 @@ struct Screen {
     pools: Pools,
     #[serde(flatten)]
     breakers: Breakers,
+    #[serde(flatten)]
+    alerts: Alerts,
 }
 
 /// The width of a bar that is full, in characters.
@@ -64,6 +66,7 @@ impl Screen {
             breakers: client
                 .get(&format!("/v1/breakers?limit={BREAKERS_MAX}"))
                 .await?,
+            alerts: client.get("/v1/alerts").await?,
         })
     }
 
@@ -105,6 +108,10 @@ impl Screen {
                 open_for(breaker.open_for_ms),
             );
         }
+        for breaker in &self.breakers.services {
+            text.push_str(&of_all_tenants(breaker));
+        }
+        add_alerts(&mut text, &self.alerts);
         if let Some(rejected) = &self.status.config.rejected {
             let why = rejected.why.replace('\n', "\n  ");
             let _ = write!(
@@ -241,6 +248,61 @@ fn upstreams(services: &Services) -> Table {
         }
     }
     table
+}
+
+/// What is to be said of the breaker of all tenants of a service; nothing when all is as usual.
+fn of_all_tenants(breaker: &ServiceBreaker) -> String {
+    let mut text = String::new();
+    let service = &breaker.service;
+    if breaker.state != "closed" {
+        let _ = writeln!(
+            text,
+            "breaker {}: all tenants for {service} ({} of {} tenants fail){}",
+            breaker.state,
+            breaker.failing_tenants,
+            breaker.tenants,
+            open_for(breaker.open_for_ms),
+        );
+    }
+    if breaker.admits_percent < 100.0 {
+        let share = breaker.admits_percent;
+        let _ = writeln!(
+            text,
+            "breakers of {service} let {share} % of the calls through, and more soon"
+        );
+    }
+    if breaker.ordered || breaker.mode != "auto" {
+        let whence = if breaker.ordered {
+            "as ordered"
+        } else {
+            "as configured"
+        };
+        let _ = writeln!(text, "breakers of {service} are {}, {whence}", breaker.mode);
+    }
+    text
+}
+
+fn add_alerts(text: &mut String, alerts: &Alerts) {
+    let firing = alerts.alerts.iter().filter(|alert| alert.state == "firing");
+    for alert in firing {
+        let _ = writeln!(
+            text,
+            "ALERT {} since {}: {}",
+            alert.alert, alert.began, alert.says
+        );
+    }
+    if alerts.alerts_left_out > 0 {
+        let _ = writeln!(text, "and {} alerts more", alerts.alerts_left_out);
+    }
+    if let Some(webhook) = &alerts.webhook
+        && let Some(error) = &webhook.error
+    {
+        let _ = writeln!(
+            text,
+            "the webhook of alerts at {} is AWAY ({error}); it has still to be told of {} alerts",
+            webhook.to, webhook.waiting
+        );
+    }
 }
 
 fn open_for(ms: Option<u64>) -> String {

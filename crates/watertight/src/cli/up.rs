@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{colour, config_path, environment, say};
 use crate::{
     admin::Admin,
+    alerts::Watch,
     config::{self, Loaded},
     log,
     node::Node,
@@ -69,7 +70,14 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
     }
     let node = Node::start(plan, notes, Some(path))?;
     let admin = Admin::open(&node)?;
+    let _alerts = Watch::start(&node, admin.url());
     let plan = node.plan();
+    for pool in node.gateway().tcp() {
+        for door in &pool.doors {
+            let listener = format!("{}/{}", pool.pool, door.caller.name());
+            tracing::info!(listener, address = %door.address, "open");
+        }
+    }
     for listener in plan.listeners() {
         let address = node
             .gateway()

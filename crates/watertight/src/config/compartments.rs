@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use watertight_base::{Seats, ServiceId};
-use watertight_guard::pool::CompartmentSpec;
+use watertight_guard::pool::{CompartmentSpec, Lend};
 
 use super::{
     duration::{self, DurationText, HOUR},
     findings::Findings,
-    located::{Located, Name},
+    located::{Located, Name, Span},
 };
 
 /// A walled part of a pool.
@@ -26,14 +26,32 @@ pub(super) struct Compartment {
     /// The most seats that one service may hold of these. Default: all.
     #[serde(default)]
     pub(super) caps: BTreeMap<Located<Name>, Cap>,
-    /// Requests of one tenant that may wait for one service. Default: 128.
+    /// The address of each service: whoever connects to it is that service. For a pool of kind
+    /// "tcp", which needs one for each. Default: none.
+    #[serde(default)]
+    pub(super) binds: BTreeMap<Located<Name>, Located<String>>,
+    /// Requests of one tenant (connections of one client address, in a pool of kind "tcp") that may
+    /// wait for one service. Default: 128.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue: Option<u32>,
-    /// Requests that may wait here in all. Default: 16384.
+    /// Requests that may wait here in all; those of tenants that nobody listed may take up half of
+    /// it. Default: 16384.
     #[schemars(range(min = 0, max = 1_000_000))]
     queue_total: Option<u32>,
     /// The longest time a request waits for a seat, 0s to 1h. Default: 1s.
     max_wait: Option<Located<DurationText>>,
+    /// How long requests of a tenant wait at most once its queue has not been empty for `max_wait`,
+    /// so that those which are served are fresh, 1ms to 1h. Default: 50ms.
+    wait_target: Option<Located<DurationText>>,
+    /// Whether seats that stand idle here may be lent to every other compartment of the pool (true)
+    /// or to none (false). Default: tiers 2 and 3 lend to each other, tier 1 lends nothing.
+    lend: Option<Located<bool>>,
+    /// Seats that are kept: never lent, and never given to a tenant that already sits here and whose
+    /// requests are slow. Fewer than `seats`. Default: an eighth of the seats; 0 for connections.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    head_room: Option<u32>,
+    /// For how long a lent seat may stay away when it is wanted back, 0s to 1h. Default: 1s.
+    borrow_max: Option<Located<DurationText>>,
 }
 
 /// The most seats that a service may hold.
@@ -49,9 +67,18 @@ impl Cap {
 }
 
 impl Compartment {
+    /// Where lending is spoken of.
+    pub(super) fn lent(&self) -> Option<(&'static str, &Span)> {
+        let lend = self.lend.as_ref().filter(|lend| ***lend);
+        let borrow_max = self.borrow_max.as_ref();
+        let lend = lend.map(|lend| ("lend", lend.span()));
+        lend.or_else(|| borrow_max.map(|span| ("borrow_max", span.span())))
+    }
+
     pub(super) fn read(
         &self,
         name: &Located<Name>,
+        is_tcp: bool,
         findings: &mut Findings<'_>,
     ) -> Option<CompartmentSpec> {
         let id = findings.parse(name);
@@ -76,16 +103,41 @@ impl Compartment {
             Duration::ZERO..=HOUR,
             findings,
         );
+        let wait_target = duration::or_default(
+            self.wait_target.as_ref(),
+            CompartmentSpec::WAIT_TARGET_DEFAULT,
+            Duration::from_millis(1)..=HOUR,
+            findings,
+        );
+        let borrow_max = duration::or_default(
+            self.borrow_max.as_ref(),
+            CompartmentSpec::BORROW_MAX_DEFAULT,
+            Duration::ZERO..=HOUR,
+            findings,
+        );
+        let seats = seats?;
+        let lend = match self.lend.as_deref() {
+            Some(true) => Lend::Everybody,
+            None if !is_tcp => Lend::ByTier,
+            None | Some(false) => Lend::Nobody,
+        };
+        // Connections are all held for long: head-room would only make the walls narrower.
+        let head_room_default = match is_tcp {
+            true => 0,
+            false => CompartmentSpec::head_room_default(seats),
+        };
         Some(CompartmentSpec {
-            id: id?,
-            services,
-            seats: seats?,
             caps,
             queue: self.queue.unwrap_or(CompartmentSpec::QUEUE_DEFAULT),
             queue_total: self
                 .queue_total
                 .unwrap_or(CompartmentSpec::QUEUE_TOTAL_DEFAULT),
             max_wait: max_wait?,
+            wait_target: wait_target?,
+            lend,
+            head_room: self.head_room.unwrap_or(head_room_default),
+            borrow_max: borrow_max?,
+            ..CompartmentSpec::new(id?, seats, services)
         })
     }
 }

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    api_keys::ApiKey, health::Health, identity::Identity, listen::Listen, listen::ListenName,
-    located::Located, located::Named, log::Log, metrics::Metrics, node::Node, plans::TenantPlan,
-    pools::Pool, services::Service, stores::Stores, tenants::Tenant, throttle::Throttle,
-    throttling::Throttling,
+    alerts::Alerts, api_keys::ApiKey, health::Health, identity::Identity, listen::Listen,
+    listen::ListenName, located::Located, located::Named, log::Log, metrics::Metrics, node::Node,
+    plans::TenantPlan, pools::Pool, services::Service, stores::Stores, tenants::Tenant,
+    throttle::Throttle, throttling::Throttling,
 };
 
 /// The configuration of a node.
@@ -41,10 +41,20 @@ pub(super) struct Document {
     pub(super) throttling: Throttling,
     /// How limits shrink when the node or a service is unwell.
     pub(super) health: Health,
+    /// When somebody is told that something fills up, and where.
+    pub(super) alerts: Alerts,
     /// Engines outside of the node.
     pub(super) stores: Stores,
     /// The services behind the front door, by name.
     pub(super) services: Named<Service>,
     /// Shared resources and their compartments, by name.
     pub(super) pools: Named<Pool>,
+}
+
+impl Document {
+    /// The names of the pools of connections.
+    pub(super) fn tcp_pools(&self) -> Vec<String> {
+        let pools = self.pools.iter().filter(|(_, pool)| pool.is_tcp());
+        pools.map(|(name, _)| name.to_string()).collect()
+    }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, Span},
 };
 
 /// One millisecond.
@@ -36,21 +36,31 @@ impl Located<DurationText> {
         range: RangeInclusive<Duration>,
         findings: &mut Findings<'_>,
     ) -> Option<Duration> {
-        let Some(duration) = parse(&self.0) else {
-            let finding = Finding::new(self.span(), "this is not a duration");
-            findings.add(finding.help(
-                "a whole number and its unit, one of ms, s, m, h, d: \"250ms\", \"2s\"".to_owned(),
-            ));
-            return None;
-        };
-        if range.contains(&duration) {
-            return Some(duration);
-        }
-        let (min, max) = (Short(*range.start()), Short(*range.end()));
-        let message = format!("this duration lies between {min} and {max}");
-        findings.add(Finding::new(self.span(), message));
-        None
+        read_text(&self.0, self.span(), range, findings)
     }
+}
+
+/// The duration that `text` is, if it is one and lies in `range`.
+pub(super) fn read_text(
+    text: &str,
+    span: &Span,
+    range: RangeInclusive<Duration>,
+    findings: &mut Findings<'_>,
+) -> Option<Duration> {
+    let Some(duration) = parse(text) else {
+        let finding = Finding::new(span, "this is not a duration");
+        findings.add(finding.help(
+            "a whole number and its unit, one of ms, s, m, h, d: \"250ms\", \"2s\"".to_owned(),
+        ));
+        return None;
+    };
+    if range.contains(&duration) {
+        return Some(duration);
+    }
+    let (min, max) = (Short(*range.start()), Short(*range.end()));
+    let message = format!("this duration lies between {min} and {max}");
+    findings.add(Finding::new(span, message));
+    None
 }
 
 /// The duration that is written, or `default`; nothing when what is written is wrong.

@@ -44,6 +44,11 @@ pub(super) struct Listen {
     max_body: Option<Located<Size>>,
     /// The time for a request's head to arrive, 1ms to 1h. Default: 10s.
     header_timeout: Option<Located<DurationText>>,
+    /// Bytes a second that a request's body brings at least, while it is waited for, over any 10s;
+    /// slower ones are answered 408, calls of gRPC aside. A client that takes fewer of its answer
+    /// over `idle_timeout` is left. 0 allows any. Default: 240.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    min_rate: Option<u64>,
     /// The longest silence: between requests, within a body, from a reader, 1ms to 1d.
     /// Default: 60s.
     idle_timeout: Option<Located<DurationText>>,
@@ -52,7 +57,7 @@ pub(super) struct Listen {
 /// What cleartext beyond loopback is for.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum Plaintext {
+pub(super) enum Plaintext {
     /// A balancer in front ends TLS.
     BehindBalancer,
 }
@@ -269,6 +274,7 @@ impl Listen {
             },
             max_header_bytes: header?,
             max_body_bytes: body?,
+            min_rate: self.min_rate.unwrap_or(defaults.min_rate),
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
         })

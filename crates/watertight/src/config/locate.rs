@@ -2,7 +2,7 @@
 
 use watertight_base::{PoolId, ServiceId};
 use watertight_guard::Error as Walls;
-use watertight_plan::Error;
+use watertight_plan::{Caller, Error};
 
 use super::{
     compartments::Compartment, document::Document, findings::Finding, located::Located,
@@ -58,6 +58,17 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
         Error::CompartmentWithoutUse { service, pool } => {
             finding.help(format!("add \"{pool}\" to `uses` of [services.{service}]"))
         }
+        Error::ServiceWithoutDoor { service, .. } => finding.help(format!(
+            "add {service} to `binds` of its compartment: binds = {{ {service} = \"127.0.0.1:PORT\" }}"
+        )),
+        Error::DoorOfStranger {
+            pool,
+            caller: Caller::Service(service),
+        } => {
+            let seated = compartments(document, Some(pool)).flat_map(|(_, table)| &table.services);
+            let help = did_you_mean(service.as_str(), seated.map(|service| service.as_str()));
+            finding.label("no seat here").help(help)
+        }
         Error::KeyTenant { tenant, .. } => finding.help(format!("add a table [tenants.{tenant}]")),
         Error::OwnPoolTwice { .. } | Error::PoolTwice { .. } => {
             finding.help("give the pool another name".to_owned())
@@ -94,6 +105,8 @@ fn span_of(document: &Document, error: &Error) -> Option<Span> {
             bind(document, second).or_else(|| bind(document, first))
         }
         Error::Exposed { listener, .. } => bind(document, listener),
+        Error::ServiceWithoutDoor { service, pool } => seated(document, Some(pool), service),
+        Error::DoorOfStranger { pool, caller } => door(document, pool.as_str(), caller.name()),
         Error::PoolTwice { pool } => {
             find(&document.pools, pool.as_str()).map(|(name, _)| place(name))
         }
@@ -160,7 +173,22 @@ fn compartments<'d>(
         .flat_map(|(_, table)| &table.compartments)
 }
 
+/// The address of a door, which is called by its pool and its caller.
+fn door(document: &Document, pool: &str, caller: &str) -> Option<Span> {
+    let (_, table) = find(&document.pools, pool)?;
+    let mut binds = table.compartments.values().flat_map(|part| &part.binds);
+    let bind = binds.find(|(name, _)| (***name).as_ref() == caller);
+    let operations = || {
+        let bind = table.operations.as_ref();
+        bind.filter(|_| caller == Caller::OPERATIONS)
+    };
+    bind.map(|(_, bind)| bind).or_else(operations).map(place)
+}
+
 fn bind(document: &Document, listener: &str) -> Option<Span> {
+    if let Some((pool, caller)) = listener.split_once('/') {
+        return door(document, pool, caller);
+    }
     let mut named = document.listen.iter();
     let (name, table) = named.find(|(name, _)| name.as_str() == listener)?;
     Some(table.bind.as_ref().map_or_else(|| place(name), place))

@@ -8,6 +8,7 @@ use super::{
     class::Class,
     findings::Findings,
     located::{Located, Name},
+    size::{GIB, KIB, Size},
     throttle::{self, Known, Place, Throttle},
 };
 
@@ -22,6 +23,18 @@ pub(super) struct TenantPlan {
     /// finds seats and queue places for.
     #[schemars(range(min = 1, max = 1_000_000))]
     max_in_flight: Option<u32>,
+    /// Client connections that may count for a tenant at once; a request on one more is answered 429
+    /// and the connection closed. A connection counts for the tenant of its requests. One that
+    /// carries requests of several tenants, as a balancer's does, counts for each of them while it
+    /// has a request under way there; in between it counts for nobody when it comes from a peer in
+    /// `identity.trusted`, and otherwise for the tenant of its latest request. Default: as many as
+    /// the listeners take.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_connections: Option<u32>,
+    /// Bytes of answers that may be buffered on a tenant's behalf while its clients read more slowly
+    /// than its services write, 64KiB to 64GiB. Beyond them nothing is read ahead for it, and its
+    /// answers hold their seats for as long as its clients take. Default: 64MiB.
+    max_buffered: Option<Located<Size>>,
     /// The class of its requests. Default: ordinary.
     class: Option<Class>,
     /// Its limits; a request passes all of them or is charged by none. Default: none.
@@ -43,9 +56,15 @@ impl TenantPlan {
         };
         let place = Place::Plan((**name).as_ref());
         let throttle = throttle::read(&self.throttle, place, known, findings);
+        let max_buffered_bytes = match &self.max_buffered {
+            Some(size) => size.read(64 * KIB..=64 * GIB, findings),
+            None => Some(watertight_plan::TenantPlan::MAX_BUFFERED_DEFAULT),
+        };
         Some(watertight_plan::TenantPlan {
             weight: weight?,
             max_in_flight: self.max_in_flight,
+            max_connections: self.max_connections,
+            max_buffered_bytes: max_buffered_bytes?,
             throttle,
             class: self.class.unwrap_or_default().into(),
         })

@@ -10,7 +10,7 @@ use watertight_plan::{Cost, Upstream};
 use super::{
     breaker::Breaker,
     cost::{self, Costs},
-    duration::{self, DurationText, HOUR, MILLISECOND, MINUTE},
+    duration::{self, DAY, DurationText, HOUR, MILLISECOND, MINUTE, SECOND},
     findings::{Finding, Findings},
     located::{Located, Name},
     size::{KIB, MIB, Size},
@@ -25,10 +25,14 @@ pub(super) struct Service {
     /// How much it matters: 1 stops the business, 2 hurts it, 3 is missed.
     #[schemars(range(min = 1, max = 3))]
     tier: Located<u64>,
-    /// Path prefixes that belong to it, on segment boundaries; the longest wins.
+    /// Path prefixes that belong to it, on segment boundaries; the longest wins. Needed, unless the
+    /// service only connects to pools of kind "tcp". Default: none.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 256))]
     pub(super) routes: Vec<Located<String>>,
     /// Where it runs: "http://host:port" (HTTP/1.1) or "h2c://host:port" (HTTP/2, as gRPC needs).
+    /// Needed where there are `routes`. Default: none.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 256))]
     upstreams: Vec<Located<String>>,
     /// The time from the arrival of a request's head to that of its answer's head, 1ms to 1h.
@@ -42,6 +46,8 @@ pub(super) struct Service {
     /// Bytes of an answer that are taken from the upstream ahead of a slow reader, 1KiB to 64MiB.
     /// Default: 64KiB.
     response_buffer: Option<Located<Size>>,
+    /// The longest silence on an upgraded connection (a WebSocket), both ways, 1s to 30d. Default: 1h.
+    upgrade_idle: Option<Located<DurationText>>,
     /// The pools that it uses. Default: none; the service has a compartment of its own with 256
     /// seats.
     #[serde(default)]
@@ -75,6 +81,7 @@ impl Service {
         let id = findings.parse(name);
         let tier = findings.number(&self.tier);
         let upstreams = self.read_upstreams(findings);
+        self.check_ways(name, known, findings);
         let uses = self.read_uses(findings);
         let breaker = self.breaker.read(findings);
         let place = Place::Service((**name).as_ref());
@@ -92,12 +99,19 @@ impl Service {
             MILLISECOND..=MINUTE,
             findings,
         );
+        let upgrade_idle = duration::or_default(
+            self.upgrade_idle.as_ref(),
+            watertight_plan::Service::UPGRADE_IDLE_DEFAULT,
+            SECOND..=30 * DAY,
+            findings,
+        );
         let response_buffer_bytes = match &self.response_buffer {
             Some(size) => size
                 .read(KIB..=64 * MIB, findings)
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             None => Some(watertight_plan::Service::RESPONSE_BUFFER_DEFAULT),
         };
+        let (breaker, classifier) = breaker?;
         Some(watertight_plan::Service {
             id: id?,
             tier: tier?,
@@ -109,11 +123,46 @@ impl Service {
                 .upstream_connections
                 .unwrap_or(watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT),
             response_buffer_bytes: response_buffer_bytes?,
-            breaker: breaker?,
+            upgrade_idle: upgrade_idle?,
+            breaker,
+            classifier,
             uses: uses?,
             throttle,
             cost: cost?,
         })
+    }
+
+    /// A service has routes and upstreams, or neither, if it only opens connections itself.
+    fn check_ways(&self, name: &Located<Name>, known: &Known, findings: &mut Findings<'_>) {
+        let path = format!("services.{}", **name);
+        let written = [
+            ("routes", !self.routes.is_empty()),
+            ("upstreams", !self.upstreams.is_empty()),
+        ];
+        let has = |(key, is_there): &(&str, bool)| {
+            *is_there || findings.was_taken_out(&format!("{path}.{key}"))
+        };
+        let connects = self.uses.iter().any(|pool| known.is_tcp(pool));
+        let missing: Vec<&str> = written
+            .iter()
+            .filter(|key| !has(key))
+            .map(|(key, _)| *key)
+            .collect();
+        if missing.len() == written.len()
+            && (connects || findings.was_taken_out(&format!("{path}.uses")))
+        {
+            return;
+        }
+        for key in missing {
+            let finding = Finding::new(name.span(), format!("`{path}` lacks `{key}`"));
+            let help = "a service has `routes` and `upstreams`; one that only connects to pools of \
+                        kind \"tcp\" has neither, and names them in `uses`";
+            findings.add(
+                finding
+                    .label(format!("`{key}` is missing here"))
+                    .help(help.to_owned()),
+            );
+        }
     }
 
     fn read_cost(&self, known: &Known, findings: &mut Findings<'_>) -> Option<Cost> {

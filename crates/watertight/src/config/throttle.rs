@@ -75,6 +75,7 @@ pub(super) struct Known {
     services: Vec<String>,
     has_store: bool,
     tenant_headers: Vec<String>,
+    tcp_pools: Vec<String>,
 }
 
 impl Known {
@@ -85,7 +86,13 @@ impl Known {
             services,
             has_store: stores.iter().any(|name| name == "redis"),
             tenant_headers: document.identity.headers(),
+            tcp_pools: document.tcp_pools(),
         }
+    }
+
+    /// Whether a pool is one of connections.
+    pub(super) fn is_tcp(&self, pool: &str) -> bool {
+        self.tcp_pools.iter().any(|name| name == pool)
     }
 
     /// Fields that name tenants.

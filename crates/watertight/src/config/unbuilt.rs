@@ -12,9 +12,6 @@ const KEYS: &[&str] = &[
     "listen.postgres",
     "listen.ratelimit",
     "listen.sqs",
-    "pools.*.compartments.*.borrow_max",
-    "pools.*.compartments.*.head_room",
-    "pools.*.compartments.*.lend",
     "services.*.cpu",
     "services.*.credentials",
     "services.*.dedicated",
@@ -24,8 +21,7 @@ const KEYS: &[&str] = &[
 /// Words, by the key that they are the value of.
 const WORDS: &[(&str, &[&str])] = &[
     ("identity.tenant.*", &["certificate:san"]),
-    ("pools.*.capacity", &["adaptive"]),
-    ("pools.*.kind", &["postgres", "tcp"]),
+    ("pools.*.kind", &["postgres"]),
 ];
 
 /// Whether the key at `path` is one.

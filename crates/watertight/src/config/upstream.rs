@@ -2,12 +2,27 @@
 
 use std::net::Ipv6Addr;
 
-use watertight_plan::{Protocol, Upstream};
+use watertight_plan::{Address, Protocol, Upstream};
 
 /// What is wrong, and what to do.
 type Fault = (&'static str, &'static str);
 
 const FORM: &str = "\"http://host:port\", or \"h2c://host:port\" for HTTP/2";
+const BARE_FORM: &str = "\"host:port\", without a scheme";
+
+/// The upstream of a pool of connections that `text` names.
+pub(super) fn parse_address(text: &str) -> Result<Address, Fault> {
+    if text.contains("://") {
+        return Err((
+            "a pool of connections has addresses without a scheme",
+            BARE_FORM,
+        ));
+    }
+    if text.contains(['/', '?', '#', '@']) {
+        return Err(("this is not the address of an upstream", BARE_FORM));
+    }
+    parse_authority(text, BARE_FORM)
+}
 
 /// The upstream that `text` names.
 pub(super) fn parse(text: &str) -> Result<Upstream, Fault> {
@@ -34,13 +49,22 @@ pub(super) fn parse(text: &str) -> Result<Upstream, Fault> {
             "requests keep the path that they came with; leave it out here",
         ));
     }
+    let Address { host, port } = parse_authority(authority, FORM)?;
+    Ok(Upstream {
+        protocol,
+        host,
+        port,
+    })
+}
+
+fn parse_authority(authority: &str, form: &'static str) -> Result<Address, Fault> {
     let Some((host, port)) = authority.rsplit_once(':') else {
-        return Err(("this upstream has no port", FORM));
+        return Err(("this upstream has no port", form));
     };
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = match port.parse() {
         Ok(port) if digits && port != 0 => port,
-        _ => return Err(("a port lies between 1 and 65535", FORM)),
+        _ => return Err(("a port lies between 1 and 65535", form)),
     };
     let bare = host
         .strip_prefix('[')
@@ -55,10 +79,9 @@ pub(super) fn parse(text: &str) -> Result<Upstream, Fault> {
         }
     };
     if !is_right {
-        return Err(("this is not the name of a host", FORM));
+        return Err(("this is not the name of a host", form));
     }
-    Ok(Upstream {
-        protocol,
+    Ok(Address {
         host: bare.unwrap_or(host).to_ascii_lowercase(),
         port,
     })
@@ -67,6 +90,27 @@ pub(super) fn parse(text: &str) -> Result<Upstream, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for text in ["127.0.0.1:6379", "cache.internal:11211", "[::1]:6379"] {
+            assert_eq!(
+                parse_address(text).map(|address| address.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        for text in [
+            "",
+            "cache",
+            "cache:",
+            "redis://cache:6379",
+            "cache:6379/0",
+            "a@b:1",
+            "::1:1",
+        ] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn an_upstream_is_a_scheme_a_host_and_a_port() {

@@ -122,6 +122,11 @@ impl Running {
         ask(self.admin(), "POST", path, &[]).await
     }
 
+    async fn post_json(&self, path: &str, body: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        send(self.admin(), "POST", path, &headers, body).await
+    }
+
     /// Sends a request through the front door, whose service nobody runs.
     async fn request(&self, tenant: &str, path: &str) -> u16 {
         let headers = [("x-tenant-id", tenant)];
@@ -151,6 +156,16 @@ impl Answer {
 }
 
 async fn ask(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(to, method, path, headers, "").await
+}
+
+async fn send(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let stream = TcpStream::connect(to).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -163,7 +178,9 @@ async fn ask(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)])
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::<Bytes>::default()).unwrap();
+    let request = request
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer {

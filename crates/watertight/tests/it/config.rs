@@ -7,6 +7,7 @@
 )]
 
 mod agreement;
+mod alerts;
 mod files;
 mod laws;
 mod loads;

@@ -3,3 +3,4 @@
 mod admin;
 mod config;
 mod pages;
+mod rules;

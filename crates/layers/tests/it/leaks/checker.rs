@@ -31,11 +31,13 @@ pub(super) fn walls(pools: &[PoolView], widest: &Plan) -> Result<(), String> {
         for compartment in &pool.compartments {
             let spec = spec.compartments.iter().find(|it| it.id == compartment.id);
             let seats = spec.map_or(compartment.seats, |spec| spec.seats.get());
-            no_more(&compartment.id, compartment.in_use, seats)?;
+            let own = compartment.in_use - compartment.borrowed + compartment.lent;
+            no_more(&compartment.id, own, seats)?;
             for slot in &compartment.slots {
                 let caps = spec.iter().flat_map(|spec| &spec.caps);
                 let mut caps = caps.filter(|(service, _)| *service == slot.service);
-                let cap = caps.next().map_or(seats, |(_, cap)| cap.get());
+                let all = seats + compartment.borrowed;
+                let cap = caps.next().map_or(all, |(_, cap)| cap.get());
                 no_more(&slot.service, slot.in_use, cap)?;
             }
         }

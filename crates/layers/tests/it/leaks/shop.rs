@@ -57,6 +57,7 @@ pub(super) fn plan(size: u64) -> Arc<Plan> {
     let database = PoolSpec {
         id: id("database"),
         capacity: (10 * size).try_into().unwrap(),
+        adaptive: None,
         reserve: 1,
         compartments: vec![
             compartment("checkout", 3 * size, &["checkout"], &[]),
@@ -71,6 +72,7 @@ pub(super) fn plan(size: u64) -> Arc<Plan> {
     let index = PoolSpec {
         id: id("index"),
         capacity: (3 * size).try_into().unwrap(),
+        adaptive: None,
         reserve: 0,
         compartments: vec![compartment("all", 3 * size, &["reports", "search"], &[])],
     };

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_base::{PoolId, TenantId};
-use watertight_plan::{AccessLog, Identity, Plan, Source, Tenant, TenantPlan, Unknown};
+use watertight_plan::{AccessLog, Identity, Plan, Source, TcpPool, Tenant, TenantPlan, Unknown};
 
 use super::{ConfigStatus, milliseconds};
 use crate::node::Node;
@@ -59,6 +59,29 @@ pub struct EffectivePlan {
     pub pools: BTreeMap<String, Walls>,
     /// Pools that are mapped and audited only.
     pub declared_pools: Vec<String>,
+    /// When somebody is told that something fills up, and where.
+    pub alerts: Alerting,
+}
+
+/// When somebody is told that something fills up, and where.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Alerting {
+    /// How often everything is looked at.
+    pub every_ms: u64,
+    /// How long something must be at its mark before its alert fires.
+    pub after_ms: u64,
+    /// How long it must be well before its alert is over.
+    pub hold_ms: u64,
+    /// How long requests may wait for seats.
+    pub queue_wait_ms: u64,
+    /// How long a seat may be lent to another compartment.
+    pub borrowed_for_ms: u64,
+    /// Kinds of alerts that nobody wants to hear of.
+    pub off: Vec<String>,
+    /// Where the webhook is, without its path.
+    pub webhook: Option<String>,
+    /// How often it is told again of what still fires.
+    pub repeat_ms: Option<u64>,
 }
 
 /// What a listener takes.
@@ -72,6 +95,8 @@ pub struct Limits {
     pub max_header_bytes: usize,
     /// A request's body.
     pub max_body_bytes: u64,
+    /// Bytes a second that a body brings at least; 0: any.
+    pub min_rate_bytes: u64,
     /// The time for a request's head to arrive.
     pub header_timeout_ms: u64,
     /// The longest silence.
@@ -98,6 +123,10 @@ pub struct Terms {
     pub weight: u32,
     /// Requests that it may have in flight.
     pub max_in_flight: Option<u32>,
+    /// Client connections that a tenant may have.
+    pub max_connections: Option<u32>,
+    /// Bytes of answers that may be buffered for a tenant.
+    pub max_buffered_bytes: u64,
     /// The class of its requests.
     pub class: String,
     /// Its limits, by name.
@@ -142,6 +171,23 @@ pub struct Walls {
     pub alert_percent: f64,
     /// The walled parts.
     pub compartments: BTreeMap<String, Walled>,
+    /// For a pool of connections, kind "tcp": how they are carried.
+    pub connections: Option<Carried>,
+}
+
+/// How a pool's connections are carried.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Carried {
+    /// The addresses that were asked for, by service; `operations` leads to the reserve.
+    pub binds: BTreeMap<String, String>,
+    /// Where connections go.
+    pub upstreams: Vec<String>,
+    /// The time to open a connection.
+    pub connect_timeout_ms: u64,
+    /// The longest silence on a connection.
+    pub idle_timeout_ms: Option<u64>,
+    /// The longest life of a connection.
+    pub max_lifetime_ms: Option<u64>,
 }
 
 /// A compartment.
@@ -159,6 +205,14 @@ pub struct Walled {
     pub queue_total: u32,
     /// The longest wait for a seat.
     pub max_wait_ms: u64,
+    /// How long requests of a tenant wait whose queue has not been empty for as long as that.
+    pub wait_target_ms: u64,
+    /// Who may borrow seats that stand idle: `by-tier`, `everybody` or `nobody`.
+    pub lend: String,
+    /// Seats that are kept from borrowers and from tenants that are slow.
+    pub head_room: u32,
+    /// For how long a lent seat may stay away when it is wanted back.
+    pub borrow_max_ms: u64,
 }
 
 impl Config {
@@ -197,6 +251,7 @@ impl From<&Plan> for EffectivePlan {
                 .map(|(id, service)| (id.to_string(), Calls::from(&**service)))
                 .collect(),
             pools: pools(plan),
+            alerts: Alerting::from(plan.alerting()),
             declared_pools: plan
                 .declared_pools()
                 .iter()
@@ -236,6 +291,8 @@ impl From<&TenantPlan> for Terms {
         Self {
             weight: plan.weight.get(),
             max_in_flight: plan.max_in_flight,
+            max_connections: plan.max_connections,
+            max_buffered_bytes: plan.max_buffered_bytes,
             class: plan.class.label().to_owned(),
             throttle: limits::by_name(&plan.throttle),
         }
@@ -281,6 +338,7 @@ fn listen_limits(listener: &watertight_plan::Listener) -> (String, Limits) {
         max_connections: listener.limits.max_connections,
         max_header_bytes: listener.limits.max_header_bytes,
         max_body_bytes: listener.limits.max_body_bytes,
+        min_rate_bytes: listener.limits.min_rate,
         header_timeout_ms: milliseconds(listener.limits.header_timeout),
         idle_timeout_ms: milliseconds(listener.limits.idle_timeout),
     };
@@ -288,7 +346,10 @@ fn listen_limits(listener: &watertight_plan::Listener) -> (String, Limits) {
 }
 
 fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
-    let pools = plan.layout().pools().iter().map(|pool| {
+    let requests = plan.layout().pools().iter().map(|pool| (pool, None));
+    let connections = plan.tcp_pools().values();
+    let connections = connections.map(|(pool, _)| (&pool.spec, Some(carried(pool))));
+    let pools = requests.chain(connections).map(|(pool, connections)| {
         let compartments = pool.compartments.iter().map(|part| {
             let walled = Walled {
                 services: part.services.iter().map(ToString::to_string).collect(),
@@ -301,6 +362,10 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
                 queue: part.queue,
                 queue_total: part.queue_total,
                 max_wait_ms: milliseconds(part.max_wait),
+                wait_target_ms: milliseconds(part.wait_target),
+                lend: part.lend.label().to_owned(),
+                head_room: part.head_room,
+                borrow_max_ms: milliseconds(part.borrow_max),
             };
             (part.id.to_string(), walled)
         });
@@ -310,8 +375,42 @@ fn pools(plan: &Plan) -> BTreeMap<String, Walls> {
             reserve_seats: pool.reserve,
             alert_percent: alert.map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
             compartments: compartments.collect(),
+            connections,
         };
         (pool.id.to_string(), walls)
     });
     pools.collect()
+}
+
+impl From<&watertight_plan::Alerting> for Alerting {
+    fn from(alerting: &watertight_plan::Alerting) -> Self {
+        let webhook = alerting.webhook.as_ref();
+        Self {
+            every_ms: milliseconds(alerting.every),
+            after_ms: milliseconds(alerting.board.after),
+            hold_ms: milliseconds(alerting.board.hold),
+            queue_wait_ms: milliseconds(alerting.queue_wait),
+            borrowed_for_ms: milliseconds(alerting.borrowed_for),
+            off: alerting
+                .off
+                .iter()
+                .map(|kind| kind.label().to_owned())
+                .collect(),
+            webhook: webhook.map(|webhook| format!("http://{}", webhook.authority())),
+            repeat_ms: webhook.map(|webhook| milliseconds(webhook.repeat)),
+        }
+    }
+}
+
+fn carried(pool: &TcpPool) -> Carried {
+    let doors = pool.doors.iter();
+    Carried {
+        binds: doors
+            .map(|door| (door.caller.name().to_owned(), door.bind.to_string()))
+            .collect(),
+        upstreams: pool.upstreams.iter().map(ToString::to_string).collect(),
+        connect_timeout_ms: milliseconds(pool.connect_timeout),
+        idle_timeout_ms: pool.idle_timeout.map(milliseconds),
+        max_lifetime_ms: pool.max_lifetime.map(milliseconds),
+    }
 }

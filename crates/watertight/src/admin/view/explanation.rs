@@ -171,7 +171,7 @@ impl Explanation {
             tier: Some(service.tier.number()),
             compartment: said.compartment.as_ref().map(ToString::to_string),
             checks,
-            places: places(service, class.unwrap_or_default(), pools),
+            places: places(service, class.unwrap_or_default(), plan, pools),
             ..Self::bare(question)
         }
     }
@@ -395,7 +395,7 @@ fn instead(fallback: &Fallback) -> String {
 }
 
 /// The compartments in which a request of `class` for `service` takes a seat.
-fn places(service: &Service, class: Class, pools: &[PoolView]) -> Vec<Place> {
+fn places(service: &Service, class: Class, plan: &Plan, pools: &[PoolView]) -> Vec<Place> {
     let place = |pool: &PoolView| {
         let sits = |is_reserve: bool| {
             pool.compartments
@@ -417,7 +417,8 @@ fn places(service: &Service, class: Class, pools: &[PoolView]) -> Vec<Place> {
             in_use_of_service: slot.in_use,
         })
     };
-    pools.iter().filter_map(place).collect()
+    let of_requests = |pool: &&PoolView| !plan.tcp_pools().contains_key(&pool.id);
+    pools.iter().filter(of_requests).filter_map(place).collect()
 }
 
 impl Check {

@@ -1,11 +1,14 @@
 //! The pools: how many seats there are, who holds them, and who waits.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_gateway::TcpView;
 use watertight_guard::pool::{CompartmentView, PoolView, SlotView};
 use watertight_plan::Plan;
 
-use super::{percent, seconds};
+use super::{Connections, percent, seconds};
 
 /// The pools.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -19,8 +22,12 @@ pub struct Pools {
 pub struct Pool {
     /// Its name.
     pub pool: String,
-    /// Seats in all.
+    /// Seats in all, now.
     pub capacity_seats: u32,
+    /// The most seats that there can be: another number only where capacity adapts.
+    pub capacity_max_seats: u32,
+    /// How capacity adapts, where it does.
+    pub adaptive: Option<Adaptive>,
     /// Seats that are held.
     pub in_use: u32,
     /// The share of its seats that is held.
@@ -29,6 +36,19 @@ pub struct Pool {
     pub alert_percent: f64,
     /// Its walled parts; the reserve, where there is one, comes last.
     pub compartments: Vec<Compartment>,
+    /// For a pool of connections, kind "tcp": where they come from and go to.
+    pub connections: Option<Connections>,
+}
+
+/// How the capacity of a pool follows how long its seats are held.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Adaptive {
+    /// How long a seat is held while nothing queues behind the pool, as far as it is known.
+    pub baseline_ms: Option<f64>,
+    /// How long a seat has been held of late.
+    pub level_ms: Option<f64>,
+    /// Whether capacity is lowered for a moment to see the baseline.
+    pub probing: bool,
 }
 
 /// A compartment of a pool.
@@ -40,8 +60,16 @@ pub struct Compartment {
     pub seats: u32,
     /// Seats that are held.
     pub in_use: u32,
+    /// Seats of other compartments that are among those held.
+    pub borrowed: u32,
+    /// Own seats that other compartments sit on.
+    pub lent: u32,
+    /// For how long the longest of those has been lent.
+    pub longest_loan_ms: Option<f64>,
     /// Requests that wait here.
     pub waiting: u32,
+    /// How long the longest of them has waited.
+    pub longest_wait_ms: Option<f64>,
     /// Whether only requests of class `operations` sit here.
     pub reserve: bool,
     /// The share of its seats that is held.
@@ -71,14 +99,24 @@ pub struct Slot {
     pub granted: u64,
     /// How long they waited for that, on average.
     pub mean_wait_ms: f64,
+    /// Requests left out so far because their tenants asked for more than they got.
+    pub shed: u64,
 }
 
 impl Pools {
     /// The pools as they are now, with the alerts of `plan`.
-    pub fn new(views: &[PoolView], plan: &Plan) -> Self {
+    ///
+    /// `tcp` are those of them that are pools of connections.
+    pub fn new(views: &[PoolView], tcp: &[TcpView], plan: &Plan) -> Self {
         let pool = |view: &PoolView| Pool {
             pool: view.id.to_string(),
             capacity_seats: view.capacity,
+            capacity_max_seats: view.capacity_max,
+            adaptive: view.adaptive.map(|adaptive| Adaptive {
+                baseline_ms: adaptive.baseline.map(milliseconds),
+                level_ms: adaptive.level.map(milliseconds),
+                probing: adaptive.probing,
+            }),
             in_use: view.in_use,
             utilisation_percent: percent(view.in_use, view.capacity),
             alert_percent: plan
@@ -86,6 +124,10 @@ impl Pools {
                 .get(&view.id)
                 .map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
             compartments: view.compartments.iter().map(Compartment::from).collect(),
+            connections: tcp
+                .iter()
+                .find(|pool| pool.pool == view.id)
+                .map(Connections::from),
         };
         Self {
             pools: views.iter().map(pool).collect(),
@@ -99,7 +141,11 @@ impl From<&CompartmentView> for Compartment {
             compartment: view.id.to_string(),
             seats: view.seats,
             in_use: view.in_use,
+            borrowed: view.borrowed,
+            lent: view.lent,
+            longest_loan_ms: view.longest_loan.map(milliseconds),
             waiting: view.waiting,
+            longest_wait_ms: view.longest_wait.map(milliseconds),
             reserve: view.is_reserve,
             utilisation_percent: percent(view.in_use, view.seats),
             seat_seconds: seconds(view.seat_time),
@@ -121,6 +167,11 @@ impl From<&SlotView> for Slot {
             seat_seconds: seconds(view.seat_time),
             granted: view.granted,
             mean_wait_ms: (mean_ms * 1_000.0).round() / 1_000.0,
+            shed: view.shed,
         }
     }
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }

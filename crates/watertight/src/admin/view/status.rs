@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_gateway::{DoorView, TcpView};
 use watertight_guard::throttle::lease;
-use watertight_plan::ListenerKind;
+use watertight_plan::{Caller, ListenerKind, Plan};
 
 use super::{seconds, time};
 use crate::node::Node;
@@ -111,11 +112,11 @@ pub struct Counts {
 /// A listener.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Listener {
-    /// Its name.
+    /// Its name; that of a pool's door is made of the pool and whoever comes through it.
     pub name: String,
     /// The address that it is bound to.
     pub address: String,
-    /// What it is for: `traffic` or `admin`.
+    /// What it is for: `traffic`, `admin`, or `tcp` for a pool of connections.
     pub kind: String,
     /// The one tier that it serves, with accept threads of its own.
     pub tier: Option<u8>,
@@ -146,6 +147,12 @@ impl Status {
             };
             Listener::new(listener, open.unwrap_or(listener.bind))
         });
+        let doors = node.gateway().tcp();
+        let doors = doors.iter().flat_map(|pool| {
+            pool.doors
+                .iter()
+                .map(|door| Listener::door(pool, door, &plan))
+        });
         let listeners: Vec<Listener> = listeners.collect();
         tiers.extend(listeners.iter().filter_map(|listener| listener.tier));
         tiers.sort_unstable();
@@ -163,11 +170,11 @@ impl Status {
                 tenants: tenants.listed,
                 unlisted_lanes: tenants.lanes,
                 services: plan.services().len(),
-                pools: plan.layout().pools().len(),
+                pools: plan.layout().pools().len() + plan.tcp_pools().len(),
                 breakers: tenants.breakers,
                 breakers_unwatched: tenants.breakers_unwatched,
             },
-            listeners,
+            listeners: listeners.into_iter().chain(doors).collect(),
             tiers_with_own_listener: tiers,
             cluster: node.gateway().admission().cluster().map(Cluster::from),
         }
@@ -192,6 +199,22 @@ impl ConfigStatus {
 }
 
 impl Listener {
+    fn door(pool: &TcpView, door: &DoorView, plan: &Plan) -> Self {
+        let tier = match &door.caller {
+            Caller::Service(id) => plan.services().get(id).map(|service| service.tier),
+            Caller::Operations => None,
+        };
+        Self {
+            name: format!("{}/{}", pool.pool, door.caller.name()),
+            address: door.address.to_string(),
+            kind: "tcp".to_owned(),
+            tier: tier.map(|tier| tier.number()),
+            tls: false,
+            mutual_tls: false,
+            token: false,
+        }
+    }
+
     fn new(listener: &watertight_plan::Listener, address: SocketAddr) -> Self {
         let (kind, tier, token) = match &listener.kind {
             ListenerKind::Traffic { tier, .. } => {

@@ -1,10 +1,8 @@
-//! The tenants, and the breakers that watch some of them.
+//! The tenants.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watertight_layers::{BreakerView, TenantView};
-
-use super::milliseconds;
+use watertight_layers::TenantView;
 
 /// A page of listed tenants.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -26,30 +24,16 @@ pub struct Tenant {
     pub in_flight: u32,
     /// How many it may have.
     pub max_in_flight: Option<u32>,
-}
-
-/// Breakers of tenants and services that failed lately.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Breakers {
-    /// Those that refuse come first.
-    pub breakers: Vec<Breaker>,
-}
-
-/// A breaker of a tenant and a service.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Breaker {
-    /// The tenant; `__unlisted__` for a lane that unlisted tenants share.
-    pub tenant: String,
-    /// The service.
-    pub service: String,
-    /// What it is doing: `closed`, `open` or `half-open`.
-    pub state: String,
-    /// Calls in its window.
-    pub calls: u64,
-    /// Failures among them.
-    pub failures: u64,
-    /// How long it will refuse, if it does.
-    pub open_for_ms: Option<u64>,
+    /// Client connections that count for it.
+    #[serde(default)]
+    pub connections: u32,
+    /// How many it may have.
+    pub max_connections: Option<u32>,
+    /// Bytes of answers that are buffered on its behalf.
+    #[serde(default)]
+    pub buffered_bytes: u64,
+    /// How many it may have.
+    pub max_buffered_bytes: Option<u64>,
 }
 
 impl Tenants {
@@ -72,22 +56,10 @@ impl From<&TenantView> for Tenant {
             plan: view.plan.to_string(),
             in_flight: view.in_flight,
             max_in_flight: view.max_in_flight,
-        }
-    }
-}
-
-impl From<&[BreakerView]> for Breakers {
-    fn from(views: &[BreakerView]) -> Self {
-        let breaker = |view: &BreakerView| Breaker {
-            tenant: view.tenant.clone(),
-            service: view.service.to_string(),
-            state: view.state.label().to_owned(),
-            calls: view.calls,
-            failures: view.failures,
-            open_for_ms: view.open_for.map(milliseconds),
-        };
-        Self {
-            breakers: views.iter().map(breaker).collect(),
+            connections: view.connections,
+            max_connections: view.max_connections,
+            buffered_bytes: view.buffered_bytes,
+            max_buffered_bytes: Some(view.max_buffered_bytes),
         }
     }
 }

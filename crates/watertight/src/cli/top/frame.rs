@@ -146,7 +146,8 @@ fn service_line(service: &Service, before: &Snapshot, now: &Snapshot) -> Line {
     });
     // A request that uses several pools holds a seat in each, and waits once.
     let (mut held, mut waiting) = (0, 0);
-    for pool in &now.pools.pools {
+    let requests = now.pools.pools.iter();
+    for pool in requests.filter(|pool| pool.connections.is_none()) {
         let slots = pool.compartments.iter().flat_map(|part| &part.slots);
         let of_pool = slots.filter(|slot| slot.service == name);
         let sums = of_pool.fold((0, 0), |(held, waiting), slot| {

@@ -37,6 +37,8 @@ async fn a_token_is_asked_for_everywhere_but_at_the_health_checks() {
         assert_eq!(answer.header("www-authenticate"), "Bearer", "{path}");
     }
     assert_eq!(running.post("/v1/reload").await.problem().status, 401);
+    let order = running.post_json("/v1/breakers/a", r#"{"state": "forced-open"}"#);
+    assert_eq!(order.await.problem().status, 401);
     let right = format!("Bearer {TOKEN}");
     for (shown, expected) in [
         (right.as_str(), 200),

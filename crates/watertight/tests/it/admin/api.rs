@@ -222,3 +222,56 @@ async fn breakers_that_refuse_are_listed_with_their_tenant() {
     let path = "/v1/explain?tenant=acme&path=/cart";
     assert_eq!(running.get(path).await.json()["reason"], "breaker-open");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_otherwise() {
+    let running = Running::shop();
+    let order = async |service: &str, body: &str| {
+        let path = format!("/v1/breakers/{service}");
+        running.post_json(&path, body).await
+    };
+    let forced = order("checkout", r#"{"state": "forced-open"}"#)
+        .await
+        .json();
+    assert_eq!(forced["service"], "checkout");
+    assert_eq!(forced["mode"], "forced-open");
+    assert_eq!(forced["configured"], "auto");
+    assert_eq!(forced["ordered"], true);
+    assert_eq!(running.request("acme", "/cart").await, 503);
+    assert_ne!(running.request("acme", "/reports").await, 503);
+    let services = running.get("/v1/breakers").await.json();
+    assert_eq!(services["services"][0]["mode"], "forced-open");
+    assert_eq!(services["services"][1]["mode"], "auto");
+    let plan = running.node.plan();
+    running.node.gateway().reload(plan).unwrap();
+    assert_eq!(
+        running.request("acme", "/cart").await,
+        503,
+        "after a reload"
+    );
+
+    let closed = order("checkout", r#"{"state": "closed"}"#).await.json();
+    assert_eq!(
+        (&closed["mode"], &closed["ordered"]),
+        (&"auto".into(), &false.into())
+    );
+    assert_ne!(running.request("acme", "/cart").await, 503);
+    for state in ["disabled", "metrics-only"] {
+        let answer = order("checkout", &format!(r#"{{"state": "{state}"}}"#)).await;
+        assert_eq!(answer.json()["mode"], state);
+    }
+    let auto = order("checkout", r#"{"state": "auto"}"#).await.json();
+    assert_eq!(auto["ordered"], false);
+
+    for (service, body, status) in [
+        ("nowhere", r#"{"state": "closed"}"#, 404),
+        ("..", r#"{"state": "closed"}"#, 404),
+        ("checkout", r#"{"state": "open"}"#, 422),
+        ("checkout", r#"{"states": "open"}"#, 422),
+        ("checkout", "open", 400),
+    ] {
+        let answer = order(service, body).await;
+        assert_eq!(answer.status, status, "{service} {body}");
+        answer.problem();
+    }
+}

@@ -47,6 +47,17 @@ async fn status_shows_the_node_on_one_screen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_says_which_breakers_were_told_what_to_do() {
+    let running = Running::shop();
+    let path = "/v1/breakers/checkout";
+    running.post_json(path, r#"{"state": "forced-open"}"#).await;
+    let text = data(&watertight(&["status", "--node", &running.url()]));
+    let words = "breakers of checkout are forced-open, as ordered";
+    assert!(text.contains(words), "{text}");
+    assert!(!text.contains("breakers of reporting"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn top_prints_one_plain_frame_where_there_is_no_terminal() {
     let running = Running::shop();
     let text = data(&watertight(&["top", "--once", "--node", &running.url()]));

@@ -42,6 +42,7 @@ async fn every_published_path_answers_as_published() {
             continue;
         };
         let query = match path.as_str() {
+            "/v1/runbook" => "?alert=cap-filling",
             "/v1/explain" => "?tenant=acme&path=/cart",
             _ => "",
         };

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use watertight_guard::pool::Class;
+use watertight_base::Percent;
+use watertight_guard::{
+    breaker::{CallError, Classifier, Grpc, Mode, Settings, SlidingWindow},
+    pool::Class,
+};
 use watertight_plan::{Count, ListenerKind, Source, Unknown};
 
 use super::{EXAMPLE, parse, read};
@@ -149,4 +153,82 @@ fn variables_are_put_into_values() {
     let node = plan.unwrap().plan.node().clone();
     assert_eq!(node.region.unwrap().as_str(), "westeurope");
     assert_eq!(node.id.as_str(), "edge-7");
+}
+
+#[test]
+fn a_breaker_is_told_everything_in_the_words_of_resilience4j() {
+    let plan = read(
+        r#"
+        [services.a]
+        tier = 1
+        routes = ["/a"]
+        upstreams = ["http://127.0.0.1:9001"]
+        [services.a.breaker]
+        state = "metrics-only"
+        failure_rate_threshold = 40
+        slow_call_rate_threshold = 60
+        slow_call_duration_threshold = "2s"
+        minimum_number_of_calls = 10
+        sliding_window_type = "count"
+        sliding_window_size = 50
+        wait_duration_in_open_state = "1m"
+        exponential_backoff_multiplier = 1.5
+        randomized_wait_factor = 0.5
+        permitted_number_of_calls_in_half_open_state = 5
+        max_wait_duration_in_half_open_state = "10s"
+        ramp_duration = "20s"
+        rollup_minimum_tenants = 0
+        record_statuses = ["5xx", 429, "408-409"]
+        ignore_statuses = ["501"]
+        record_grpc = ["UNAVAILABLE", "OK"]
+        ignore_grpc = ["UNKNOWN"]
+        record_errors = ["connect", "reset"]
+        "#,
+    )
+    .unwrap_or_else(|failure| panic!("{failure}"))
+    .plan;
+    let service = &plan.services()["a"];
+    let percent = |number: f64| Percent::try_from(number).unwrap();
+    let expected = Settings {
+        mode: Mode::MetricsOnly,
+        failure_rate_threshold: percent(40.0),
+        slow_call_rate_threshold: percent(60.0),
+        slow_call_duration_threshold: Duration::from_secs(2),
+        minimum_number_of_calls: 10,
+        sliding_window: SlidingWindow::Calls(50),
+        wait_duration_in_open_state: Duration::from_secs(60),
+        exponential_backoff_multiplier: 1.5,
+        exponential_max_wait_duration_in_open_state: Duration::from_secs(60),
+        randomized_wait_factor: 0.5,
+        permitted_number_of_calls_in_half_open_state: 5,
+        max_wait_duration_in_half_open_state: Duration::from_secs(10),
+        ramp_duration: Duration::from_secs(20),
+        rollup_minimum_tenants: 0,
+    };
+    assert_eq!(service.breaker, expected);
+    let classifier = &service.classifier;
+    assert_eq!(
+        classifier.record_statuses,
+        [500..=599, 429..=429, 408..=409]
+    );
+    assert_eq!(classifier.ignore_statuses.as_slice(), &[501..=501]);
+    let names = |statuses: &[Grpc]| statuses.iter().map(|one| one.name()).collect::<Vec<_>>();
+    assert_eq!(names(&classifier.record_grpc), ["UNAVAILABLE", "OK"]);
+    assert_eq!(names(&classifier.ignore_grpc), ["UNKNOWN"]);
+    assert_eq!(
+        classifier.record_errors,
+        [CallError::Connect, CallError::Reset]
+    );
+}
+
+#[test]
+fn a_breaker_of_which_nothing_is_said_is_the_default_one() {
+    let text = "[services.a]\ntier = 1\nroutes = ['/a']\nupstreams = ['http://127.0.0.1:9001']\n";
+    let plan = read(text).unwrap().plan;
+    assert_eq!(plan.services()["a"].breaker, Settings::default());
+    assert_eq!(plan.services()["a"].classifier, Classifier::default());
+    let count = format!("{text}[services.a.breaker]\nsliding_window_type = 'count'\n");
+    let plan = read(&count).unwrap().plan;
+    let window = plan.services()["a"].breaker.sliding_window;
+    assert_eq!(window, SlidingWindow::Calls(100));
 }

@@ -41,7 +41,8 @@ mod with_engines {
     use std::{fs, path::Path, time::Duration};
 
     use watertight::config::parse;
-    use watertight_plan::{Across, Sharing};
+    use watertight_guard::throttle::lease::Sharing;
+    use watertight_plan::Across;
 
     use super::{super::scratch, *};
 

@@ -31,13 +31,14 @@ fn slot(service: &str, cap: u32, in_use: u32, waiting: u32) -> Value {
     json!({
         "service": service, "cap": cap, "in_use": in_use, "waiting": waiting,
         "utilisation_percent": 0.0, "seat_seconds": 0.0, "granted": 0, "mean_wait_ms": 0.0,
+        "shed": 0,
     })
 }
 
 fn part(name: &str, seats: u32, in_use: u32, waiting: u32, slots: &[Value]) -> Value {
     json!({
         "compartment": name, "seats": seats, "in_use": in_use, "waiting": waiting,
-        "reserve": false, "utilisation_percent": 0.0, "seat_seconds": 0.0, "slots": slots,
+        "borrowed": 0, "lent": 0, "reserve": false, "utilisation_percent": 0.0, "seat_seconds": 0.0, "slots": slots,
     })
 }
 
@@ -54,7 +55,7 @@ fn service(name: &str, tier: u8, breaker: &str) -> Value {
 fn snapshot(at_s: u64, metrics: &str) -> Snapshot {
     let rest = [slot("reporting", 10, 10, 4), slot("inventory", 50, 23, 0)];
     let pools = json!({ "pools": [{
-        "pool": "database", "capacity_seats": 80, "in_use": 36, "utilisation_percent": 45.0,
+        "pool": "database", "capacity_seats": 80, "capacity_max_seats": 80, "in_use": 36, "utilisation_percent": 45.0,
         "alert_percent": 70.0,
         "compartments": [
             part("checkout", 30, 3, 0, &[slot("checkout", 30, 3, 0)]),

@@ -1,0 +1,342 @@
+//! How many at once? A concurrency limit found from service times.
+//!
+//! A resource of unknown size is slow when more is asked of it at once than it can do: with `c`
+//! slots and `limit` requests in them, each takes `limit / c` times as long. [`Gradient`] watches
+//! service times ([`Gradient::on_sample`]) and moves its limit so that they stay a little above
+//! the *baseline*, the service time without a queue.
+//!
+//! # The method
+//!
+//! Samples are collected into windows; the level of a window is the geometric mean of its service
+//! times, which outliers hardly move. At each window's end, as in Gradient2 of Netflix's
+//! `concurrency-limits`:
+//!
+//! ```text
+//! gradient = clamp(baseline / level, 0.5, 1)
+//! limit   += smoothing × (limit × gradient + head_room × limit - limit)
+//! ```
+//!
+//! so that it comes to rest with a queue of `head_room` (10 %) inside the resource. The level gets
+//! the benefit of the doubt, one standard error, so that noise does not wear the limit down. It moves only
+//! when at least half of it is used: an idle hour neither raises nor lowers it. A drop (a time-out,
+//! a word of overload) takes a tenth off, once per window.
+//!
+//! **The baseline.** Gradient2 takes a long average for the baseline, which learns a standing queue
+//! as normal and lets the limit grow without end. Envoy's adaptive concurrency measures it at a
+//! limit of 3, which costs throughput, all at once. Here the limit is lowered a little
+//! (`probe_share`, 80 %), for a short spell, rarely, and at random times (Envoy's jitter), and what
+//! is seen then is the new baseline (halfway, where the two are so close that it may be noise). Since a probe lowers the limit by more than the
+//! head-room that the limit comes to rest with, a baseline that is too high shrinks with every
+//! probe: 0.8 × 1.11 is less than 1. That is all there is to it; [`Settings::check`] refuses
+//! settings of which it is not true.
+//!
+//! A probe in which service times fall about as much as the limit did has met a queue: the limit
+//! stays where the probe put it, does not grow, and the next probe comes soon. So does one after the
+//! limit was cut by a fifth: the resource may have become slower, not smaller. Between probes the
+//! baseline only falls, towards levels that lie below it.
+//!
+//! # What it cannot do
+//!
+//! The queue must be of our own making. Where many nodes load one resource, each sees the queue of
+//! all, a probe of one of them drains little, and the limits rise together until the resource's own
+//! limits bind: give each node a `max` then. A limit below 5 is probed by one whole place, and a
+//! limit of 1 not at all.
+//!
+//! # Laws
+//!
+//! 1. The limit lies between `min` and `max`, whatever the samples.
+//! 2. It does not grow while less than half of it is used.
+//! 3. It converges to the slots of a server from above and below, and follows a server that loses
+//!    half of them, or becomes half as fast.
+//! 4. A standing queue does not become the baseline.
+//! 5. Probes that find no queue take at most a tenth of the time. Probes begin at random, and
+//!    leave `probe_share` of the limit, rounded down.
+//! 6. The same samples, ticks and seed give the same limits.
+
+mod jitter;
+mod probe;
+mod settings;
+mod window;
+
+use std::time::Duration;
+
+use watertight_base::Tick;
+
+use self::{jitter::Jitter, probe::Probe, window::Window};
+use crate::Error;
+
+pub use self::settings::Settings;
+
+/// A limit on concurrency that follows service times. About 300 bytes, whatever is sampled.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    settings: Settings,
+    jitter: Jitter,
+    limit: f64,
+    window: Window,
+    /// The natural logarithm of nanoseconds, as all levels are.
+    baseline: Option<f64>,
+    level: Option<f64>,
+    /// The variance of single samples, as levels.
+    variance: f64,
+    /// The standard error of the level.
+    doubt: f64,
+    gradient: f64,
+    /// Requests at once, as of the last window.
+    in_flight: f64,
+    probe: Option<Probe>,
+    /// The last probe met a queue: no growth before the next.
+    is_falling: bool,
+    next_probe: Tick,
+    /// The limit when it was last probed: a cut well below it asks for a new probe.
+    probed_at: f64,
+    last_probe_end: Tick,
+    next_drop: Tick,
+    /// What [`Gradient::on_tick`] reported last.
+    reported: u32,
+}
+
+/// What a [`Gradient`] sees and does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// The limit in force; lower while probing.
+    pub limit: u32,
+    /// The service time without a queue, as far as it is known.
+    pub baseline: Option<Duration>,
+    /// The service time of late; none before the first window is full.
+    pub level: Option<Duration>,
+    /// Baseline over level as of the last window, 0.5 to 1. 1 before that.
+    pub gradient: f64,
+    /// Whether the limit is lowered to see the baseline.
+    pub probing: bool,
+}
+
+impl Gradient {
+    /// A limit of `initial`. `seed` is for the times of probes alone: give each node and pool its
+    /// own, so that they do not probe together.
+    ///
+    /// # Errors
+    /// As [`Settings::check`].
+    pub fn new(now: Tick, settings: Settings, seed: u64) -> Result<Self, Error> {
+        settings.check()?;
+        let mut jitter = Jitter::new(seed);
+        let next_probe = now + jitter.around(settings.gap());
+        Ok(Self {
+            settings,
+            jitter,
+            limit: f64::from(settings.initial),
+            window: Window::default(),
+            baseline: None,
+            level: None,
+            variance: 0.0,
+            doubt: 0.0,
+            gradient: 1.0,
+            in_flight: 0.0,
+            probe: None,
+            is_falling: false,
+            next_probe,
+            probed_at: f64::from(settings.initial),
+            last_probe_end: now,
+            next_drop: now,
+            reported: settings.initial,
+        })
+    }
+
+    /// A request is done: how long it was served, its wait for a seat not included, and how many
+    /// were in flight with it, itself included. Any number of samples.
+    pub fn on_sample(&mut self, now: Tick, service_time: Duration, in_flight: u32) {
+        let level = window::level(service_time);
+        if let Some(probe) = &mut self.probe {
+            probe.add(now, level);
+        }
+        self.window.add(now, level, in_flight);
+        self.turn(now);
+    }
+
+    /// A request timed out, or was answered with overload: lowers the limit by a tenth, once per
+    /// window. Do not report its service time as well.
+    pub fn on_drop(&mut self, now: Tick) {
+        if now >= self.next_drop {
+            self.next_drop = now + self.settings.window;
+            self.set_limit(self.limit * Settings::DROP);
+        }
+        self.turn(now);
+    }
+
+    /// Begins and ends probes that are due, and says what the limit has become, if it is another
+    /// than was said before. Call it after every sample, and at [`Gradient::next_wakeup`].
+    pub fn on_tick(&mut self, now: Tick) -> Option<u32> {
+        self.turn(now);
+        let limit = self.limit();
+        (limit != self.reported).then(|| {
+            self.reported = limit;
+            limit
+        })
+    }
+
+    /// When [`Gradient::on_tick`] is due at the latest. Early calls are harmless.
+    pub fn next_wakeup(&self) -> Tick {
+        match &self.probe {
+            Some(probe) => probe.ends(),
+            None => self.next_probe,
+        }
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> u32 {
+        let whole = self.limit.floor();
+        let limit = match &self.probe {
+            Some(_) => (whole * self.settings.probe_share.ratio()).floor(),
+            None => whole,
+        };
+        let bounded = limit.clamp(self.settings.min.into(), self.settings.max.into());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two u32"
+        )]
+        let limit = bounded as u32;
+        limit
+    }
+
+    /// Between which bounds it lies, and how it is looked for.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it sees and does.
+    pub fn view(&self) -> View {
+        View {
+            limit: self.limit(),
+            baseline: self.baseline.map(window::span),
+            level: self.level.map(window::span),
+            gradient: self.gradient,
+            probing: self.probe.is_some(),
+        }
+    }
+
+    /// Changes the settings; what was learned stays, the limit moves between its new bounds.
+    ///
+    /// # Errors
+    /// As [`Settings::check`]; nothing is changed then.
+    pub fn reload(&mut self, now: Tick, settings: Settings) -> Result<(), Error> {
+        settings.check()?;
+        self.settings = settings;
+        self.probe = None;
+        self.next_probe = now + self.jitter.around(settings.gap());
+        self.set_limit(self.limit);
+        Ok(())
+    }
+
+    fn turn(&mut self, now: Tick) {
+        if let Some(probe) = &self.probe {
+            if probe.is_over(now) {
+                self.end_probe(now);
+            }
+        } else if let Some(window) = self.window.close(now, &self.settings) {
+            self.in_flight = window.in_flight;
+            self.variance = window.variance;
+            // A mean of windows, half of it the last, is surer than one window by this factor.
+            self.doubt = (window.variance / window.count / 3.0).sqrt();
+            self.learn(window.level);
+            self.adjust();
+        }
+        if self.probe.is_none() && now >= self.next_probe {
+            self.begin_probe(now);
+        }
+    }
+
+    /// Takes a window's level into account.
+    fn learn(&mut self, level: f64) {
+        let smooth = self.level.map_or(level, |old| f64::midpoint(old, level));
+        self.level = Some(smooth);
+        let baseline = self.baseline.get_or_insert(smooth);
+        if smooth + self.doubt < *baseline {
+            *baseline += Settings::SINK * (smooth - *baseline);
+        }
+    }
+
+    fn adjust(&mut self) {
+        let (Some(level), Some(baseline)) = (self.level, self.baseline) else {
+            return;
+        };
+        self.gradient = (baseline - level + self.doubt)
+            .exp()
+            .clamp(Settings::STEEPEST, 1.0);
+        if !self.is_used(0.5) {
+            return;
+        }
+        let change = self.gradient + self.settings.head_room.ratio() - 1.0;
+        if change < 0.0 || !self.is_falling {
+            self.set_limit(self.limit * (1.0 + Settings::SMOOTHING * change));
+        }
+    }
+
+    fn begin_probe(&mut self, now: Tick) {
+        let share = self.settings.probe_share.ratio();
+        // A limit that does not bind, and one that cannot be lower, have nothing to show.
+        let (Some(level), true) = (self.level, self.is_used(share)) else {
+            self.next_probe = now + self.jitter.around(self.settings.gap());
+            return;
+        };
+        let shortest = self.jitter.around(self.settings.window);
+        self.probe = Some(Probe::begin(
+            now,
+            level,
+            self.variance,
+            shortest,
+            &self.settings,
+        ));
+        self.window = Window::default();
+    }
+
+    /// Ends the probe and takes what it saw for the baseline.
+    fn end_probe(&mut self, now: Tick) {
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
+        self.window = Window::default();
+        self.is_falling = false;
+        if let Some(seen) = probe.seen(&self.settings) {
+            let share = self.settings.probe_share.ratio();
+            self.is_falling = seen - probe.before() < f64::midpoint(1.0, share).ln();
+            let old = self.baseline.unwrap_or(seen);
+            let is_far = (seen - old).abs() > Settings::FAR;
+            self.baseline = Some(if is_far {
+                seen
+            } else {
+                f64::midpoint(old, seen)
+            });
+            self.level = Some(seen);
+            if self.is_falling {
+                self.set_limit(self.limit * share);
+            }
+        }
+        self.probed_at = self.limit;
+        self.last_probe_end = now;
+        let spell = now - probe.began();
+        let pause = if self.is_falling {
+            self.settings.gap().max(spell)
+        } else {
+            // Half of 18 spells, by the jitter, make the spell a tenth of the time.
+            self.settings.probe_interval.max(spell * 18)
+        };
+        self.next_probe = now + self.jitter.around(pause);
+    }
+
+    fn is_used(&self, share: f64) -> bool {
+        self.in_flight >= self.limit.floor() * share
+    }
+
+    fn set_limit(&mut self, limit: f64) {
+        self.limit = limit.clamp(self.settings.min.into(), self.settings.max.into());
+        if self.limit < self.probed_at * self.settings.probe_share.ratio() {
+            self.probed_at = self.limit;
+            let soon = self.last_probe_end + self.jitter.around(self.settings.gap());
+            self.next_probe = self.next_probe.min(soon);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Giving out seats: where one can come from, and who sits next when one came free.
+
+use watertight_base::{Reason, Tick};
+
+use super::{
+    Effect, Pools, Refusal, SeatKey, TenantKey, Ticket, layout::Demand, occupancy::nanos,
+    seated::Seat,
+};
+
+/// Where a seat comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Source {
+    /// The compartment's own.
+    Own,
+    /// An idle one of another compartment of the pool.
+    Lent {
+        /// Whose it is.
+        lender: usize,
+    },
+}
+
+impl Pools {
+    /// Where a seat for `demand` could come from; `kept`: without touching head-room.
+    pub(super) fn source(&self, route: usize, demand: &Demand, kept: bool) -> Option<Source> {
+        let Demand {
+            pool,
+            compartment,
+            slot,
+        } = *demand;
+        let cap = &self.layout.slots[slot];
+        let walls = &self.layout.compartments[compartment];
+        let (slot_kept, own_kept) = match kept {
+            true => (cap.head_room, walls.head_room),
+            false => (0, 0),
+        };
+        let is_pool_full = self.pools[pool].in_use >= self.capacities[pool].limit;
+        if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.most {
+            return None;
+        }
+        let claimed = self.claimed_in(route, compartment);
+        if self.free_seats(compartment) > own_kept + claimed {
+            return Some(Source::Own);
+        }
+        let lender = self.lender(pool, compartment, route)?;
+        Some(Source::Lent { lender })
+    }
+
+    /// Seats of a compartment that nobody holds.
+    pub(super) fn free_seats(&self, compartment: usize) -> u32 {
+        let state = &self.compartments[compartment];
+        let own = state.occupancy.in_use - state.loans.borrowed();
+        let taken = own + state.loans.lent();
+        state.seats.saturating_sub(taken)
+    }
+
+    /// Whether a request of `tenant` could sit now.
+    pub(super) fn fits(&self, now: Tick, route: usize, tenant: TenantKey) -> bool {
+        self.has_room(route, true)
+            || self.has_room(route, false) && self.may_take_head_room(now, route, tenant)
+    }
+
+    /// Whether there is a seat in each pool that the route takes one in.
+    pub(super) fn has_room(&self, route: usize, kept: bool) -> bool {
+        let demands = &self.layout.routes[route].demands;
+        demands
+            .iter()
+            .all(|demand| self.source(route, demand, kept).is_some())
+    }
+
+    pub(super) fn may_take_head_room(&self, now: Tick, route: usize, tenant: TenantKey) -> bool {
+        let seats = self.narrowest(route);
+        self.routes[route]
+            .flows
+            .may_take_head_room(tenant, now, seats)
+    }
+
+    /// Seats a request for which there is room; `kept`: without touching head-room.
+    pub(super) fn seat(
+        &mut self,
+        now: Tick,
+        route: usize,
+        kept: bool,
+        (tenant, charge): (TenantKey, u64),
+    ) -> SeatKey {
+        let key = self.seats.insert(Seat {
+            route: Some(route),
+            holds: None,
+            tenant,
+            since: now,
+            charge,
+        });
+        for index in 0..self.layout.routes[route].demands.len() {
+            let demand = self.layout.routes[route].demands[index];
+            let source = self.source(route, &demand, kept);
+            self.pools[demand.pool].take(now);
+            self.slots[demand.slot].take(now);
+            let compartment = demand.compartment;
+            self.compartments[compartment].occupancy.take(now);
+            if let Some(Source::Lent { lender }) = source {
+                self.borrow(now, compartment, lender, key);
+            }
+        }
+        self.routes[route].counts.granted += 1;
+        if self.claim == Some(route) {
+            self.claim = None;
+        }
+        key
+    }
+
+    /// Takes a seat's places back, then seats whoever fits.
+    pub(super) fn give_back(
+        &mut self,
+        now: Tick,
+        key: SeatKey,
+        since: Tick,
+        holds: &[Demand],
+        effects: &mut Vec<Effect>,
+    ) {
+        // Nearly always empty, and then without memory.
+        let mut lenders = Vec::new();
+        let mut grown = Vec::new();
+        for hold in holds {
+            if self.sample(now, hold.pool, now - since) {
+                grown.push(hold.pool);
+            }
+            self.pools[hold.pool].give_back(now);
+            self.slots[hold.slot].give_back(now);
+            self.compartments[hold.compartment].occupancy.give_back(now);
+            lenders.extend(self.end_loan(hold.compartment, key));
+        }
+        self.settle_claims(now, effects);
+        for lender in lenders {
+            self.dispatch(now, lender, effects);
+        }
+        for hold in holds {
+            self.dispatch_pool(now, hold, effects);
+        }
+        for pool in grown {
+            self.dispatch_grown(now, pool, effects);
+        }
+        self.settle_claims(now, effects);
+    }
+
+    /// Seats whoever fits, wherever that is.
+    pub(super) fn dispatch_everywhere(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        for compartment in 0..self.compartments.len() {
+            self.dispatch(now, compartment, effects);
+        }
+    }
+
+    /// Seats whoever fits now that a seat came back: first those of its compartment, then, where
+    /// seats are lent or the pool itself was the bound, everybody else in the pool.
+    fn dispatch_pool(&mut self, now: Tick, hold: &Demand, effects: &mut Vec<Effect>) {
+        self.dispatch(now, hold.compartment, effects);
+        let capacity = self.capacities[hold.pool].limit;
+        let was_full = self.pools[hold.pool].in_use + 1 >= capacity;
+        if was_full || !self.layout.lenders[hold.pool].is_empty() {
+            let all = self.compartments.len();
+            for other in (1..all).map(|step| (hold.compartment + step) % all) {
+                if self.layout.compartments[other].pool == hold.pool {
+                    self.dispatch(now, other, effects);
+                }
+            }
+        }
+    }
+
+    /// Lets the routes that sit in `compartment` take turns until none of them fits.
+    pub(super) fn dispatch(&mut self, now: Tick, compartment: usize, effects: &mut Vec<Effect>) {
+        let routes = self.layout.compartments[compartment].routes.len();
+        let mut passed = 0;
+        while passed < routes {
+            let turn = self.compartments[compartment].turn % routes;
+            self.compartments[compartment].turn = turn + 1;
+            let route = self.layout.compartments[compartment].routes[turn];
+            if self.grant_next(now, route, effects) {
+                passed = 0;
+            } else {
+                passed += 1;
+            }
+        }
+    }
+
+    /// Seats the next request of a route, if there is one and it fits.
+    fn grant_next(&mut self, now: Tick, route: usize, effects: &mut Vec<Effect>) -> bool {
+        let seats = self.narrowest(route);
+        while self.routes[route].flows.waiting() > 0 {
+            let kept = self.has_room(route, true);
+            if !kept && !self.has_room(route, false) {
+                return false;
+            }
+            let flows = &mut self.routes[route].flows;
+            let next = flows.next(now, |flow| kept || flow.may_take_head_room(now, seats));
+            let Some((tenant, ticket)) = next else {
+                return false;
+            };
+            if let Some(refusal) = self.too_late(now, route, tenant, ticket) {
+                self.unqueue(ticket);
+                self.routes[route].flows.on_shed(tenant);
+                effects.push(Effect::Refused(ticket, refusal));
+                continue;
+            }
+            let Some(waiter) = self.unqueue(ticket) else {
+                return false;
+            };
+            self.routes[route].counts.wait_nanos += nanos(now - waiter.since);
+            let charge = self.routes[route].flows.charge(now, tenant);
+            let seat = self.seat(now, route, kept, (tenant, charge));
+            effects.push(Effect::Granted(ticket, seat));
+            return true;
+        }
+        false
+    }
+
+    /// Why a request that could sit now is refused all the same: its time is over, or its tenant's
+    /// queue has stood for so long that a fresher one is better served.
+    fn too_late(
+        &mut self,
+        now: Tick,
+        route: usize,
+        tenant: TenantKey,
+        ticket: Ticket,
+    ) -> Option<Refusal> {
+        let waiter = self.waiters.get(&ticket)?;
+        let walls = &self.layout.compartments[self.home(route)];
+        let flow = self.routes[route].flows.get(tenant)?;
+        let reason = if waiter.until <= now {
+            Reason::DeadlineExceeded
+        } else if now - waiter.since > flow.patience(now, walls.max_wait, walls.wait_target) {
+            self.routes[route].counts.shed += 1;
+            Reason::Shed
+        } else {
+            return None;
+        };
+        let retry_after = self.time_to_drain(route, tenant);
+        Some(Refusal {
+            reason,
+            retry_after,
+        })
+    }
+}

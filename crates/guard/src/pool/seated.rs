@@ -1,0 +1,76 @@
+//! The table of seats that are held.
+
+use std::sync::Arc;
+
+use watertight_base::Tick;
+
+use super::{SeatKey, TenantKey, layout::Demand};
+
+/// A seat in each pool that a request uses.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    /// None: the route went with a reload.
+    pub(super) route: Option<usize>,
+    /// What is held, where a reload made that something else than what the route takes now.
+    pub(super) holds: Option<Arc<[Demand]>>,
+    pub(super) tenant: TenantKey,
+    pub(super) since: Tick,
+    pub(super) charge: u64,
+}
+
+/// Seats by their keys. A key is a place and the number of times that it was taken, so one that was
+/// given back finds nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seated {
+    places: Vec<Place>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Place {
+    taken: u64,
+    seat: Option<Seat>,
+}
+
+const PLACE_BITS: u32 = 24;
+
+impl Seated {
+    pub(super) fn insert(&mut self, seat: Seat) -> SeatKey {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+        });
+        let entry = &mut self.places[place as usize];
+        entry.taken += 1;
+        entry.seat = Some(seat);
+        SeatKey(entry.taken << PLACE_BITS | u64::from(place))
+    }
+
+    pub(super) fn remove(&mut self, key: SeatKey) -> Option<Seat> {
+        let place = place_of(key);
+        let entry = self.places.get_mut(place as usize)?;
+        if entry.taken != key.0 >> PLACE_BITS {
+            return None;
+        }
+        let seat = entry.seat.take()?;
+        self.free.push(place);
+        Some(seat)
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.places
+            .iter_mut()
+            .filter_map(|place| place.seat.as_mut())
+    }
+
+    /// Seats held.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+}
+
+fn place_of(key: SeatKey) -> u32 {
+    // As many bits as it is shifted by.
+    (key.0 & ((1 << PLACE_BITS) - 1)) as u32
+}

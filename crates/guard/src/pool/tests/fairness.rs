@@ -1,0 +1,109 @@
+//! Who gets how much.
+
+use super::{super::*, world::*};
+
+/// Serves a backlog by `(tenant, weight, service time)` for `events` releases with one seat free
+/// at a time, and returns the service time of each tenant.
+fn share(tenants: &[(u64, u64, u64)], events: usize) -> HashMap<u64, u64> {
+    let mut spec = compartment("all", 4, &["checkout"], &[]);
+    spec.queue_total = 10_000;
+    let pool = PoolSpec {
+        id: "database".parse().unwrap(),
+        capacity: seats(4),
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![spec],
+    };
+    let mut pools = Pools::new(Layout::new(vec![pool], &[service("checkout")]).unwrap());
+    let mut running: Vec<(Tick, u64, SeatKey)> = Vec::new();
+    let mut owner: HashMap<Ticket, u64> = HashMap::new();
+    let (mut now, mut served, mut effects) = (Tick::ZERO, HashMap::new(), Vec::new());
+    let cost = |tenant: u64| tenants.iter().find(|(key, ..)| *key == tenant).unwrap().2;
+    for _ in 0..events {
+        for &(tenant, weight, _) in tenants {
+            while pools.routes[0].flows.waiting_of(TenantKey(tenant)) < 3 {
+                let arrival = Arrival {
+                    service: &service("checkout"),
+                    class: Class::Ordinary,
+                    owner: Owner::Named(TenantKey(tenant)),
+                    weight: weight.try_into().unwrap(),
+                    cohort: None,
+                    deadline: Tick::MAX,
+                };
+                match pools.arrive(now, arrival, &mut effects) {
+                    Answer::Seat(seat) => {
+                        running.push((now + Duration::from_millis(cost(tenant)), tenant, seat));
+                    }
+                    Answer::Wait { ticket, .. } => {
+                        owner.insert(ticket, tenant);
+                    }
+                    Answer::Refused(refusal) => panic!("{refusal:?}"),
+                }
+            }
+        }
+        let first = (0..running.len())
+            .min_by_key(|&index| running[index].0)
+            .unwrap();
+        let (end, tenant, seat) = running.swap_remove(first);
+        now = end;
+        *served.entry(tenant).or_insert(0) += cost(tenant);
+        pools.release(now, seat, &mut effects);
+        for effect in effects.drain(..) {
+            if let Effect::Granted(ticket, seat) = effect {
+                let tenant = owner.remove(&ticket).unwrap();
+                running.push((now + Duration::from_millis(cost(tenant)), tenant, seat));
+            }
+        }
+    }
+    served
+}
+
+/// Jain's fairness index: 1 when all are equal, 1/n when one has everything.
+fn jain(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    sum * sum / (shares.len() as f64 * squares)
+}
+
+#[test]
+fn backlogged_tenants_get_equal_service_time_whatever_their_requests_cost() {
+    let tenants: Vec<_> = (0..8_usize)
+        .map(|tenant| (tenant as u64, 1, [5, 20, 80, 5, 20, 80, 5, 20][tenant]))
+        .collect();
+    let served = share(&tenants, 4_000);
+    let shares: Vec<f64> = served.values().map(|&time| time as f64).collect();
+    assert!(jain(&shares) >= 0.95, "{served:?}");
+    assert!(
+        jain(&[1.0, 1.0, 1.0, 9.0]) < 0.95,
+        "the index catches an unfair share"
+    );
+}
+
+#[test]
+fn service_time_follows_weight() {
+    let served = share(&[(1, 1, 20), (2, 2, 20), (3, 4, 5)], 6_000);
+    let one = served[&1] as f64;
+    for (tenant, weight) in [(2, 2.0), (3, 4.0)] {
+        let ratio = served[&tenant] as f64 / one / weight;
+        assert!(
+            (0.95..1.05).contains(&ratio),
+            "tenant {tenant}: {ratio}, {served:?}"
+        );
+    }
+}
+
+#[test]
+fn of_flows_that_neither_wait_nor_sit_few_are_remembered() {
+    let mut world = World::new(layout(1));
+    for tenant in 0..10_000 {
+        world.arrive("checkout", Class::Ordinary, tenant);
+        if world.seats.len() > 2 {
+            world.release(0);
+        }
+    }
+    while !world.seats.is_empty() {
+        world.release(0);
+    }
+    let flows = &world.pools.routes[0].flows;
+    assert!(flows.remembered() <= 300, "{}", flows.remembered());
+}

@@ -1,0 +1,221 @@
+//! What is measured: seats held against seats there are, waits, breakers, limits.
+//!
+//! How full a wall is, is counted when it is looked at: seats that a compartment's own requests hold,
+//! borrowed ones among them. How long requests wait is the mean of those that were seated since the last
+//! look, or how long the first of those that wait now has waited, whichever is more. Labels are names
+//! from the configuration; tenants are named in the sentence, one each.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use watertight_base::{CompartmentId, PoolId, ServiceId};
+use watertight_guard::{
+    alert::{Key, Kind, Sample, Wall},
+    pool::{CompartmentView, PoolView, SlotView},
+};
+use watertight_plan::{Alerting, Plan};
+
+use super::limits::Pressure;
+use crate::{Admission, BreakerView};
+
+/// The names of all labels that alerts have, in the order of the alphabet.
+pub const ALERT_LABELS: [&str; 6] = [
+    "compartment",
+    "limit",
+    "place",
+    "pool",
+    "service",
+    "upstream",
+];
+
+/// Breakers that are looked at; those that are open come first.
+const BREAKERS_MAX: usize = 1_000;
+/// Waits are well below this share of their target.
+const WELL: f64 = 0.8;
+
+/// Remembers what was counted at the last look.
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    waits: HashMap<Place, Seen>,
+    pressure: Pressure,
+}
+
+type Place = (PoolId, CompartmentId, ServiceId);
+
+/// What was seen of a slot.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    granted: u64,
+    wait_time: Duration,
+}
+
+impl Sampler {
+    /// All that is measured at all, with the marks of `plan`.
+    pub(super) fn samples(&mut self, admission: &Admission, plan: &Plan) -> Vec<Sample> {
+        let now = admission.clock().now();
+        let (pools, alerting) = (admission.pools(), plan.alerting());
+        let mut samples: Vec<_> = pools.iter().flat_map(|pool| walls(pool, plan)).collect();
+        samples.extend(self.waits(&pools, alerting));
+        samples.extend(loans(&pools, alerting));
+        samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
+        samples.extend(self.pressure.samples(admission, now));
+        samples
+    }
+
+    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
+        let (mut seen, mut samples) = (HashMap::new(), Vec::new());
+        let target = alerting.queue_wait.as_secs_f64();
+        for (pool, part, slot) in slots(pools) {
+            let place = (pool.id.clone(), part.id.clone(), slot.service.clone());
+            let (state, wait) = Seen::looked(self.waits.get(&place), slot);
+            seen.insert(place, state);
+            let seconds = wait.as_secs_f64();
+            if seconds < target * WELL {
+                // What is not brought counts as well.
+                continue;
+            }
+            samples.push(Sample {
+                key: key(Kind::QueueWait, pool, part).with("service", &slot.service),
+                value: seconds,
+                fires: target,
+                clears: target * WELL,
+                says: format!(
+                    "requests of {} wait {:.0} ms for seats of {} in {}, and should wait less than \
+                     {:.0} ms; {} wait now",
+                    slot.service,
+                    seconds * 1_000.0,
+                    part.id,
+                    pool.id,
+                    target * 1_000.0,
+                    slot.waiting,
+                ),
+            });
+        }
+        self.waits = seen;
+        samples
+    }
+}
+
+impl Seen {
+    /// What is seen of `slot` after `before`, and how long its requests wait.
+    fn looked(before: Option<&Self>, slot: &SlotView) -> (Self, Duration) {
+        let seen = Self {
+            granted: slot.granted,
+            wait_time: slot.wait_time,
+        };
+        let mean = before.map_or(Duration::ZERO, |before| {
+            let seated = slot.granted.saturating_sub(before.granted);
+            let waited = slot.wait_time.saturating_sub(before.wait_time);
+            waited.div_f64(seated.max(1) as f64)
+        });
+        (seen, mean.max(slot.longest_wait.unwrap_or_default()))
+    }
+}
+
+/// How full a pool is, each of its compartments, and what services may hold of these.
+fn walls(pool: &PoolView, plan: &Plan) -> Vec<Sample> {
+    let alert = plan.alert_of(&pool.id);
+    let mut samples = Vec::new();
+    let mut wall = |held: u32, seats: u32, what: &dyn Fn() -> (Key, String)| {
+        let marks = Wall::new(seats, alert);
+        // What is not brought counts as well.
+        let Some(marks) = marks.filter(|marks| f64::from(held) >= marks.clears) else {
+            return;
+        };
+        let percent = f64::from(held) * 100.0 / f64::from(seats);
+        let (key, what) = what();
+        samples.push(Sample {
+            key,
+            value: f64::from(held),
+            fires: f64::from(marks.fires),
+            clears: marks.clears,
+            says: format!("{what}: {held} of {seats} seats are held ({percent:.0} %)"),
+        });
+    };
+    wall(pool.in_use, pool.capacity, &|| {
+        let key = Key::new(Kind::PoolFilling).with("pool", &pool.id);
+        (key, format!("pool {}", pool.id))
+    });
+    for part in &pool.compartments {
+        wall(part.in_use, part.seats, &|| {
+            let what = format!("compartment {} of {}", part.id, pool.id);
+            (key(Kind::CompartmentFilling, pool, part), what)
+        });
+        // Without a cap of its own a service may fill the compartment, whose alert tells of that.
+        for slot in part.slots.iter().filter(|slot| slot.cap < part.seats) {
+            wall(slot.in_use, slot.cap, &|| {
+                let what = format!("cap of {} in {} of {}", slot.service, part.id, pool.id);
+                let key = key(Kind::CapFilling, pool, part).with("service", &slot.service);
+                (key, what)
+            });
+        }
+    }
+    samples
+}
+
+/// How long seats of compartments have been lent to others.
+fn loans(pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
+    let target = alerting.borrowed_for.as_secs_f64();
+    let parts = pools
+        .iter()
+        .flat_map(|pool| pool.compartments.iter().map(move |part| (pool, part)));
+    let loan = |(pool, part): (&PoolView, &CompartmentView)| {
+        let seconds = part.longest_loan?.as_secs_f64();
+        Some(Sample {
+            key: key(Kind::SeatsBorrowed, pool, part),
+            value: seconds,
+            fires: target,
+            clears: target * WELL,
+            says: format!(
+                "others sit on {} seats of compartment {} of {}, on one of them for {seconds:.0} s",
+                part.lent, part.id, pool.id,
+            ),
+        })
+    };
+    parts.filter_map(loan).collect()
+}
+
+/// Breakers that are not closed, by service: tenants are many.
+fn breakers(views: &[BreakerView]) -> Vec<Sample> {
+    let mut by_service: BTreeMap<&ServiceId, Vec<&BreakerView>> = BTreeMap::new();
+    for view in views {
+        // One whose time is over refuses nobody: it waits for a call, which may never come.
+        if view.open_for.is_some() {
+            by_service.entry(&view.service).or_default().push(view);
+        }
+    }
+    let samples = by_service.into_iter().filter_map(|(service, open)| {
+        let worst = open.iter().max_by_key(|view| view.failures)?;
+        Some(Sample {
+            key: Key::new(Kind::BreakerOpen).with("service", service),
+            value: open.len() as f64,
+            fires: 1.0,
+            clears: 1.0,
+            says: format!(
+                "calls of {service} fail and are refused for {} tenants, most of all for {} ({} of \
+                 {} calls failed)",
+                open.len(),
+                worst.tenant,
+                worst.failures,
+                worst.calls,
+            ),
+        })
+    });
+    samples.collect()
+}
+
+fn slots(pools: &[PoolView]) -> impl Iterator<Item = (&PoolView, &CompartmentView, &SlotView)> {
+    pools.iter().flat_map(|pool| {
+        pool.compartments
+            .iter()
+            .flat_map(move |part| part.slots.iter().map(move |slot| (pool, part, slot)))
+    })
+}
+
+fn key(kind: Kind, pool: &PoolView, part: &CompartmentView) -> Key {
+    Key::new(kind)
+        .with("pool", &pool.id)
+        .with("compartment", &part.id)
+}

@@ -1,0 +1,148 @@
+//! The five laws of pools, for a shop that anything happens to, judged from outside: by who really
+//! runs, and not by what the pools say of themselves. Each law's checker is run over a shop with the
+//! bug planted that it is for.
+//!
+//! The shop has a tier-1 compartment that lends nothing and two below it that lend to each other, a
+//! cap, a service that needs two pools, a reserve, and tenants that flood, hang, time out, go away
+//! and panic.
+
+mod shop;
+
+use std::time::Duration;
+
+use watertight_sim::{Coverage, Found, Seeds, sometimes};
+
+use self::shop::{BORROW_MAX, Bug, Shop, WALLS};
+
+/// 10³ seeds with each change; a soak takes more.
+const SEEDS: u64 = 1_000;
+const EVENTS: u64 = 150;
+/// Every so many seeds play for long enough that shares can be compared.
+const LONG: u64 = 16;
+
+fn run(seed: u64, bug: Bug) -> Result<(), String> {
+    let mut shop = Shop::open(seed, bug);
+    let events = if seed.is_multiple_of(LONG) {
+        5 * EVENTS
+    } else {
+        EVENTS
+    };
+    for _ in 0..events {
+        shop.event();
+        walls_hold(&shop)?;
+        nobody_waits_in_vain(&shop)?;
+        owners_wait_briefly(&shop)?;
+    }
+    let took = shop.shares();
+    shop.close();
+    fair(took)?;
+    match shop.held() {
+        0 => Ok(()),
+        held => Err(format!("law 5: {held} seats are held by nobody")),
+    }
+}
+
+/// Law 1.
+fn walls_hold(shop: &Shop) -> Result<(), String> {
+    let mut all = 0;
+    let mut spare = 0;
+    for wall in &WALLS {
+        let running = shop.running(wall.services);
+        all += running;
+        sometimes!(running > wall.seats, "somebody borrows");
+        if !wall.lends && running > wall.seats {
+            return Err(format!("law 1: {running} run in {}", wall.name));
+        }
+        if wall.lends {
+            spare += i64::from(wall.seats) - i64::from(running);
+        }
+    }
+    let capped = shop.running(&["reports"]);
+    sometimes!(capped == shop::CAP, "a cap is reached");
+    if spare < 0 || all > shop::CAPACITY || capped > shop::CAP {
+        return Err(format!(
+            "law 1: {all} run, {capped} of them capped, {spare} to spare"
+        ));
+    }
+    Ok(())
+}
+
+/// Law 2: whoever waits at a compartment that could seat him with what it lent, waits no longer than
+/// the loans may last.
+fn owners_wait_briefly(shop: &Shop) -> Result<(), String> {
+    for wall in WALLS.iter().filter(|wall| wall.lends) {
+        let waited = shop.waited_below_own_seats(wall);
+        sometimes!(waited > Duration::ZERO, "an owner waits for what it lent");
+        if waited > BORROW_MAX {
+            return Err(format!(
+                "law 2: {} waited {waited:?} for its own",
+                wall.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Law 3, as far as it can be seen from outside: where nothing is lent and one pool is all, nobody
+/// waits beside an idle seat.
+fn nobody_waits_in_vain(shop: &Shop) -> Result<(), String> {
+    let checkout = &WALLS[0];
+    let free = checkout
+        .seats
+        .saturating_sub(shop.running(checkout.services));
+    let waiting = shop.waiting("checkout");
+    sometimes!(waiting > 0, "tier 1 waits");
+    match waiting > 0 && free > 0 {
+        true => Err(format!("law 3: {waiting} wait beside {free} idle seats")),
+        false => Ok(()),
+    }
+}
+
+/// Law 4: two tenants that wanted more all the time.
+fn fair(took: [Duration; 2]) -> Result<(), String> {
+    let [one, other] = took.map(|took| took.as_secs_f64());
+    let jain = (one + other).powi(2) / (2.0 * (one * one + other * other));
+    match one + other > 0.0 && jain < 0.95 {
+        true => Err(format!("law 4: {took:?}, Jain {jain}")),
+        false => Ok(()),
+    }
+}
+
+fn search(seeds: Seeds, bug: Bug) -> Result<Coverage, Found> {
+    seeds.search(|seed| run(seed, bug))
+}
+
+#[test]
+fn the_laws_of_pools_hold_whatever_happens() {
+    let coverage = Seeds::new(SEEDS).run(|seed| run(seed, Bug::None));
+    coverage
+        .require(&[
+            "somebody borrows",
+            "a cap is reached",
+            "an owner waits for what it lent",
+            "tier 1 waits",
+            "a loan is recalled",
+            "a request panics",
+            "a request times out",
+            "a request for two pools sits",
+            "a reload moves the walls",
+        ])
+        .unwrap();
+}
+
+#[test]
+fn each_checker_finds_the_bug_that_it_is_for() {
+    let plants = [
+        (Bug::RunsWithoutSeat, "law 1"),
+        (Bug::IgnoresRecalls, "law 2"),
+        (Bug::SitsOnGrants, "law 3"),
+        (Bug::OneQueueForAll, "law 4"),
+        // From outside, a seat that nobody gave back is an idle one.
+        (Bug::ForgetsAfterPanic, "law 3"),
+        (Bug::ForgetsBatch, "law 5"),
+    ];
+    for (bug, law) in plants {
+        let found = search(Seeds::fixed(1, 200), bug).unwrap_err();
+        assert!(found.what.starts_with(law), "{bug:?}: {}", found.what);
+    }
+}

@@ -1,0 +1,53 @@
+//! `[pools.NAME] adaptive`: capacity that follows how long seats are held.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use watertight_guard::adaptive::Settings;
+
+use super::{
+    duration::{self, DurationText, HOUR, SECOND},
+    findings::{Finding, Findings},
+    located::Located,
+};
+
+/// How the capacity of a pool of requests follows how long its seats are held: it shrinks when
+/// requests queue behind it. `capacity` is the most that there can be. It moves only while at least
+/// half of the seats are held: one compartment that is full beside idle ones moves nothing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Adaptive {
+    /// The fewest seats: at least one for each compartment, and the reserve.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    min: Located<u32>,
+    /// Seats until something is known, `min` to `capacity`. Default: `capacity`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    initial: Option<Located<u32>>,
+    /// The mean time between two looks at how fast the resource is when it is asked for a little
+    /// less, 1s to 1h. Default: 30s.
+    probe_interval: Option<Located<DurationText>>,
+}
+
+impl Adaptive {
+    pub(super) fn read(&self, max: u32, findings: &mut Findings<'_>) -> Option<Settings> {
+        let interval = duration::or_default(
+            self.probe_interval.as_ref(),
+            Settings::default().probe_interval,
+            SECOND..=HOUR,
+            findings,
+        );
+        let initial = self.initial.as_ref().map_or(max, |initial| **initial);
+        let settings = Settings {
+            min: *self.min,
+            max,
+            initial,
+            probe_interval: interval?,
+            ..Settings::default()
+        };
+        if let Err(error) = settings.check() {
+            let span = self.initial.as_ref().map_or(self.min.span(), Located::span);
+            findings.add(Finding::new(span, error.to_string()));
+            return None;
+        }
+        Some(settings)
+    }
+}
