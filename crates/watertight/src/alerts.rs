@@ -3,7 +3,7 @@
 //!
 //! Looking and sending are two tasks on the control runtime, away from the threads of requests; what
 //! the webhook has to be told is the difference between what is so and what it was told
-//! ([`outbox`]), so neither waits for the other and nothing grows. A webhook that is away is tried again,
+//! (`alerts/outbox.rs`), so neither waits for the other and nothing grows. A webhook that is away is tried again,
 //! ever less often, up to once a minute; that is logged once, counted each time, and shown in status.
 //!
 //! A reload changes marks and the webhook; what fires goes on firing. Another webhook is told of all
