@@ -328,7 +328,8 @@ impl Flows {
         if self.flows.len() - busy > IDLE_MAX / 2 {
             self.flows.retain(|_, flow| flow.is_busy());
         }
-        self.sweep_at = busy + IDLE_MAX;
+        // Twice as many: a sweep looks at each flow, so it must be paid for by as many that came.
+        self.sweep_at = 2 * busy + IDLE_MAX;
     }
 }
 
