@@ -6,7 +6,11 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod instructions;
+
 use rustix::time::{ClockId, clock_gettime};
+
+pub use instructions::{instructions, to_be_counted};
 
 /// A case: its name, and what does the given number of operations.
 pub type Case<'a> = (&'a str, Box<dyn FnMut(u32) + 'a>);

@@ -15,6 +15,7 @@ mod docs;
 mod lint;
 mod packages;
 mod process;
+mod recap;
 mod schema;
 mod soak;
 mod tally;

@@ -2,7 +2,7 @@
 //!
 //! The release binary is built once and handed to the tests as `WATERTIGHT_BIN`, so that a test of
 //! real processes drives what a user would run. All test binaries run even after one has failed,
-//! and the last line says how many tests passed and failed.
+//! and the last lines say what failed, why, and how many tests passed.
 //!
 //! Tests named `loom_…` are models: they try every order in which threads can step, and need their
 //! own build, in which the atomics are the model checker's.
@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::packages;
 use crate::process;
+use crate::recap::Recap;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
@@ -28,15 +29,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .args(["--features", ENGINES, "--"])
         .args(filters(args));
     command.env("WATERTIGHT_BIN", binary);
-    let (mut tally, mut succeeded) = tee(&mut command)?;
+    let (mut tally, mut recap, mut succeeded) = tee(&mut command)?;
     let of_models = model_filters(filters(args));
     if !of_models.is_empty() {
-        let (models, passed) = tee(models(&workspace).args(of_models))?;
+        let (models, failures, passed) = tee(models(&workspace).args(of_models))?;
+        recap.extend(failures);
         tally.passed += models.passed;
         tally.failed += models.failed;
         succeeded &= passed;
     }
-    println!("\n{tally}");
+    println!("\n{recap}{tally}");
     verdict(tally, succeeded)
 }
 
@@ -76,7 +78,7 @@ fn model_filters(filters: &[String]) -> Vec<&str> {
 }
 
 /// Passes the output on line by line while it adds up the results.
-fn tee(command: &mut Command) -> Result<(Tally, bool)> {
+fn tee(command: &mut Command) -> Result<(Tally, Recap, bool)> {
     eprintln!("$ {}", process::show(command));
     let mut child = command
         .stdout(Stdio::piped())
@@ -84,17 +86,19 @@ fn tee(command: &mut Command) -> Result<(Tally, bool)> {
         .context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no stdout")?;
     let mut tally = Tally::default();
+    let mut recap = Recap::default();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.context("cannot read what the tests print")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
         tally.line(&line);
+        recap.line(&line);
     }
     let succeeded = child.wait().context("cannot wait for cargo")?.success();
     if !succeeded {
         tally.died();
     }
-    Ok((tally, succeeded))
+    Ok((tally, recap, succeeded))
 }
 
 /// What libtest gets: one leading `--` is the user's way of saying that filters follow.
@@ -163,7 +167,7 @@ mod tests {
     #[test]
     fn output_is_summed_while_it_streams() {
         let script = "printf 'test result: ok. 2 passed; 0 failed;\\n'; exit 3";
-        let (tally, succeeded) = tee(Command::new("sh").args(["-c", script])).unwrap();
+        let (tally, _, succeeded) = tee(Command::new("sh").args(["-c", script])).unwrap();
         assert_eq!(
             (tally.to_string().as_str(), succeeded),
             ("2 passed, 1 failed", false)

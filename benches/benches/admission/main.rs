@@ -1,4 +1,5 @@
 //! What a whole admission costs, alone, with limits and with a long queue.
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod queue;
 
@@ -12,7 +13,7 @@ use std::{
 };
 
 use watertight_base::{Rate, ServiceId, TenantId, Tick};
-use watertight_benches::{Case, compare};
+use watertight_benches::{Case, compare, instructions, is_for_figures, to_be_counted};
 use watertight_guard::{
     pool::{CompartmentSpec, PoolSpec},
     throttle::{Algorithm, Quota},
@@ -27,6 +28,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Enough that nothing is refused.
 const PER_SECOND: u32 = 100_000_000;
 
+const WAITING: &str = "with 10,000 tenants waiting";
+const THREE: &str = "uncontended, with three rate limits";
+const ONE: &str = "uncontended, with one rate limit";
+const NONE: &str = "uncontended";
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
@@ -34,7 +40,34 @@ fn main() -> Outcome<()> {
         .enable_time()
         .build()?;
     let _timers = runtime.enter();
-    admissions()
+    if let Some((case, count)) = to_be_counted() {
+        return counted(&case, count);
+    }
+    admissions()?;
+    if is_for_figures() {
+        println!("\ninstructions");
+        for case in [WAITING, THREE, ONE, NONE] {
+            println!("{case:44} {:9.0}", instructions(case, 10_000, 20_000));
+        }
+    }
+    Ok(())
+}
+
+/// Does what is to be counted.
+fn counted(case: &str, operations: u32) -> Outcome<()> {
+    let checkout: ServiceId = "checkout".parse()?;
+    let limits = [NONE, ONE, "", THREE].iter().position(|name| *name == case);
+    let Some(limits) = limits else {
+        let busy = admission(1, 0)?;
+        let whos = whos(&busy)?;
+        let mut queue = Queue::new(busy, whos, checkout);
+        (0..operations).for_each(|_| queue.serve_one());
+        return Ok(());
+    };
+    let admission = admission(100, limits)?;
+    let what = What::new(&checkout, Tick::MAX);
+    admit(&admission, &whos(&admission)?, what, operations);
+    Ok(())
 }
 
 fn admissions() -> Outcome<()> {
@@ -49,19 +82,19 @@ fn admissions() -> Outcome<()> {
     let mut queue = Queue::new(busy, whos_busy, checkout.clone());
     let mut cases: [Case<'_>; 4] = [
         (
-            "with 10,000 tenants waiting",
+            WAITING,
             Box::new(|operations| (0..operations).for_each(|_| queue.serve_one())),
         ),
         (
-            "uncontended, with three rate limits",
+            THREE,
             Box::new(|operations| admit(&thrice, &thrice_who, what, operations)),
         ),
         (
-            "uncontended, with one rate limit",
+            ONE,
             Box::new(|operations| admit(&limited, &limited_who, what, operations)),
         ),
         (
-            "uncontended",
+            NONE,
             Box::new(|operations| admit(&plain, &plain_who, what, operations)),
         ),
     ];
