@@ -62,8 +62,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
 use self::{
-    capacity::Capacity, flow::Flows, key::KeyHash, lending::Loans, occupancy::Occupancy,
-    seated::Seated,
+    capacity::Capacity, dispatch::Room, flow::Flows, key::KeyHash, lending::Loans,
+    occupancy::Occupancy, seated::Seated,
 };
 
 pub use self::{
@@ -183,6 +183,13 @@ struct Counts {
     shed: u64,
 }
 
+/// What is in store for an arrival.
+enum Chance {
+    Seat(Room),
+    Wait,
+    Refused(Reason),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
     route: usize,
@@ -232,16 +239,19 @@ impl Pools {
             return refused(Reason::Draining, Duration::ZERO);
         };
         let tenant = self.queue_of(route, &arrival.owner);
-        match self.foresee_in(now, route, tenant, &arrival) {
-            Foresight::Seat => {
-                let seat = self.seat_at_once(now, route, tenant, &arrival);
+        match self.chance(now, route, tenant, &arrival) {
+            Chance::Seat(room) => {
+                let share = arrival.owner.share(arrival.weight);
+                let flows = &mut self.routes[route].flows;
+                let charge = flows.charge_at_once(now, tenant, share);
+                let seat = self.seat(now, route, room, (tenant, charge));
                 if self.claim.is_some() {
                     self.dispatch_everywhere(now, effects);
                 }
                 Answer::Seat(seat)
             }
-            Foresight::Wait(_) => self.wait(now, route, tenant, &arrival, effects),
-            Foresight::Refused(reason) => {
+            Chance::Wait => self.wait(now, route, tenant, &arrival, effects),
+            Chance::Refused(reason) => {
                 if reason == Reason::TenantQueueFull {
                     self.routes[route].flows.on_shed(tenant);
                 }
@@ -258,7 +268,11 @@ impl Pools {
             return Foresight::Refused(Reason::Draining);
         };
         let tenant = self.queue_of(route, &arrival.owner);
-        self.foresee_in(now, route, tenant, &arrival)
+        match self.chance(now, route, tenant, &arrival) {
+            Chance::Seat(_) => Foresight::Seat,
+            Chance::Wait => Foresight::Wait(self.time_to_drain(route, tenant)),
+            Chance::Refused(reason) => Foresight::Refused(reason),
+        }
     }
 
     /// A seat comes back. Whether it was held.
@@ -322,13 +336,7 @@ impl Pools {
         }
     }
 
-    fn foresee_in(
-        &self,
-        now: Tick,
-        route: usize,
-        tenant: TenantKey,
-        arrival: &Arrival<'_>,
-    ) -> Foresight {
+    fn chance(&self, now: Tick, route: usize, tenant: TenantKey, arrival: &Arrival<'_>) -> Chance {
         let home = self.home(route);
         let walls = &self.layout.compartments[home];
         let waiting = self.routes[route].flows.waiting_of(tenant);
@@ -342,30 +350,20 @@ impl Pools {
             }
         };
         if arrival.deadline <= now {
-            Foresight::Refused(Reason::DeadlineExceeded)
-        } else if waiting == 0 && self.fits(now, route, tenant) {
-            Foresight::Seat
-        } else if waiting >= queue as usize {
-            Foresight::Refused(Reason::TenantQueueFull)
-        } else if self.compartments[home].waiting >= places {
-            Foresight::Refused(Reason::CompartmentFull)
-        } else {
-            Foresight::Wait(self.time_to_drain(route, tenant))
+            return Chance::Refused(Reason::DeadlineExceeded);
         }
-    }
-
-    fn seat_at_once(
-        &mut self,
-        now: Tick,
-        route: usize,
-        tenant: TenantKey,
-        arrival: &Arrival<'_>,
-    ) -> SeatKey {
-        let share = arrival.owner.share(arrival.weight);
-        let kept = self.has_room(route, true);
-        let flows = &mut self.routes[route].flows;
-        let charge = flows.charge_at_once(now, tenant, share);
-        self.seat(now, route, kept, (tenant, charge))
+        if waiting == 0
+            && let Some(room) = self.room(now, route, tenant)
+        {
+            return Chance::Seat(room);
+        }
+        if waiting >= queue as usize {
+            Chance::Refused(Reason::TenantQueueFull)
+        } else if self.compartments[home].waiting >= places {
+            Chance::Refused(Reason::CompartmentFull)
+        } else {
+            Chance::Wait
+        }
     }
 
     fn wait(

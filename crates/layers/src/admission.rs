@@ -27,11 +27,12 @@ use crate::{
     cohort::Dealer,
     connections::TcpSeats,
     health::Health,
-    limits::{Asked, Counts, Keyed, LessFields},
+    limits::{self, Asked, Charged, Counts, Keyed, LessFields},
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
     seats::Seats,
+    services::{Known, Services},
     tenants::{Tenants, Who},
 };
 
@@ -88,6 +89,7 @@ pub(crate) struct Current {
     pub(crate) tenants: Tenants,
     pub(crate) tcp: TcpSeats,
     less: LessFields,
+    pub(crate) services: Services,
 }
 
 impl Admission {
@@ -172,10 +174,22 @@ impl Admission {
     /// # Errors
     /// The one reason for which the request may not pass.
     pub async fn admit(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
-        let result = self.decide(who, what, now).await;
-        let is_known = self.plan().services().contains_key(what.service);
-        let label = is_known.then_some(what.service);
-        self.inner.metrics.count(label, &result);
+        let Some(known) = self.known(what.service) else {
+            let refusal = Refusal {
+                tenant: Some(who.tenant.clone()),
+                ..Refusal::early(Reason::Draining)
+            };
+            self.inner.metrics.refused(None, refusal.reason);
+            return Err(refusal);
+        };
+        let result = self.decide(&known, who, what, now).await;
+        match &result {
+            Ok(_) => self.inner.metrics.admitted(&known),
+            Err(refusal) => {
+                let service = Some(&known.service.id);
+                self.inner.metrics.refused(service, refusal.reason);
+            }
+        }
         result
     }
 
@@ -194,16 +208,25 @@ impl Admission {
         self.inner.counts.register(registry);
     }
 
-    async fn decide(&self, who: &Who, what: What<'_>, now: Tick) -> Result<Permit, Refusal> {
-        let plan = self.plan();
-        let compartment = plan.layout().compartment_of(what.service, who.class);
-        let fields = fields_of(&plan);
+    fn known(&self, service: &ServiceId) -> Option<Arc<Known>> {
+        let current = self.inner.current.load();
+        current.services.get(service).map(Arc::clone)
+    }
+
+    async fn decide(
+        &self,
+        known: &Known,
+        who: &Who,
+        what: What<'_>,
+        now: Tick,
+    ) -> Result<Permit, Refusal> {
+        let compartment = known.compartment(who.class);
         let refuse = |reason, retry_after, quotas: Quotas| Refusal {
             reason,
             retry_after,
             tenant: Some(who.tenant.clone()),
             compartment: compartment.cloned(),
-            quotas: Quotas { fields, ..quotas },
+            quotas,
             limit: None,
             fallback: None,
         };
@@ -212,25 +235,26 @@ impl Admission {
             return Err(refuse(reason, Duration::ZERO, Quotas::default()));
         };
         let inner = &self.inner;
-        let asked = inner.asked(&plan, who, what);
-        let charged = inner.keyed.charge(inner.clock, now, asked).await;
-        let mut charged = charged.map_err(|refused| Refusal {
-            limit: Some(refused.rule.id().clone()),
-            fallback: refused.fallback,
-            ..refuse(refused.reason, refused.retry_after, refused.quotas)
-        })?;
-        charged.quotas.fields = fields;
         let begun = now;
-        let now = if charged.has_waited {
-            inner.clock.now()
-        } else {
-            now
-        };
-        let leave = match inner.acquire(&plan, who, what, now) {
+        let (mut charged, mut now) = (None, now);
+        if who.lane.terms.limits(what.service) {
+            let charge = inner.charge(who, what, now).await;
+            let charge = charge.map_err(|refused| Refusal {
+                limit: Some(refused.rule.id().clone()),
+                fallback: refused.fallback,
+                ..refuse(refused.reason, refused.retry_after, refused.quotas)
+            })?;
+            if charge.has_waited {
+                now = inner.clock.now();
+            }
+            charged = Some(charge);
+        }
+        let leave = match inner.acquire(&known.service, who, what, now) {
             Ok(leave) => leave,
             Err(retry_after) => {
-                charged.refund(now);
-                return Err(refuse(Reason::BreakerOpen, retry_after, charged.quotas()));
+                let quotas = charged.map(|mut charged| charged.give_back(now));
+                let quotas = quotas.unwrap_or_default();
+                return Err(refuse(Reason::BreakerOpen, retry_after, quotas));
             }
         };
         // From here on the permit tells the breaker, whatever happens to this future.
@@ -250,15 +274,16 @@ impl Admission {
             seated: now,
         };
         match inner.seats.take(now, inner.arrival(now, who, what)).await {
-            Ok(seat) => {
+            Ok((seat, seated)) => {
                 permit.seat = Some(seat);
-                permit.seated = inner.clock.now();
-                permit.waited = permit.seated - begun;
+                permit.seated = seated;
+                permit.waited = seated - begun;
                 Ok(permit)
             }
             Err(refusal) => {
-                permit.charged.refund(inner.clock.now());
-                let quotas = permit.charged.quotas();
+                let charged = permit.charged.as_mut();
+                let quotas = charged.map(|charged| charged.give_back(inner.clock.now()));
+                let quotas = quotas.unwrap_or_default();
                 Err(refuse(refusal.reason, refusal.retry_after, quotas))
             }
         }
@@ -269,6 +294,7 @@ impl Current {
     fn new(plan: Arc<Plan>, tenants: Tenants, tcp: TcpSeats) -> Self {
         Self {
             less: LessFields::of_plan(&plan),
+            services: Services::of_plan(&plan),
             plan,
             tenants,
             tcp,
@@ -280,6 +306,28 @@ impl Inner {
     /// What limits decided so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Holds all limits that apply against a request.
+    async fn charge(
+        &self,
+        who: &Who,
+        what: What<'_>,
+        now: Tick,
+    ) -> Result<Box<Charged>, limits::Refused> {
+        let plan = Arc::clone(&self.current.load().plan);
+        let asked = self.asked(&plan, who, what);
+        let fields = fields_of(&plan);
+        match self.keyed.charge(self.clock, now, asked).await {
+            Ok(mut charged) => {
+                charged.quotas.fields = fields;
+                Ok(charged)
+            }
+            Err(mut refused) => {
+                refused.quotas.fields = fields;
+                Err(refused)
+            }
+        }
     }
 
     /// A request, as limits see it.

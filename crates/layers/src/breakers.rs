@@ -9,12 +9,15 @@ mod view;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use watertight_base::ServiceId;
+use watertight_base::{ServiceId, Tick};
 use watertight_guard::breaker::{By, Caller, Leave, Mode, Outcome, Settings, State, Table};
 use watertight_plan::{Plan, Service};
 
@@ -98,6 +101,10 @@ impl Modes {
 #[derive(Debug)]
 pub(crate) struct Breakers {
     table: Mutex<Table>,
+    /// Whether nothing is watched, as of the last record: then nobody is refused, and calls that
+    /// went well say nothing. Whoever sees it a moment late asks, or does not ask, as if it had come
+    /// a moment before.
+    is_quiet: AtomicBool,
     pub(crate) modes: Modes,
     pub(crate) metrics: BreakerMetrics,
 }
@@ -106,6 +113,7 @@ impl Breakers {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             table: Mutex::new(Table::new(Table::ENTRIES_MAX_DEFAULT, seed)),
+            is_quiet: AtomicBool::new(true),
             modes: Modes::default(),
             metrics: BreakerMetrics::default(),
         }
@@ -113,6 +121,10 @@ impl Breakers {
 
     pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::Relaxed)
     }
 
     /// The settings of a service's breakers. None: the plan does not know it.
@@ -167,20 +179,26 @@ impl Inner {
     /// Asks the breakers for leave.
     pub(crate) fn acquire(
         &self,
-        plan: &Plan,
+        service: &Service,
         who: &Who,
         what: What<'_>,
-        now: watertight_base::Tick,
+        now: Tick,
     ) -> Result<Leave, Duration> {
         let breakers = &self.breakers;
-        let Some(settings) = breakers.settings_of(plan, what.service) else {
-            return Ok(Leave::default());
-        };
-        let held_back = what.held_back.filter(|_| settings.mode != Mode::ForcedOpen);
+        let mode = breakers.modes.of(&service.id);
+        let mode = mode.unwrap_or(service.breaker.mode);
+        let held_back = what.held_back.filter(|_| mode != Mode::ForcedOpen);
         if let Some(wait) = held_back {
             breakers.metrics.not_permitted(what.service, "upstream");
             return Err(wait);
         }
+        if mode != Mode::ForcedOpen && breakers.is_quiet() {
+            return Ok(Leave::default());
+        }
+        let settings = Settings {
+            mode,
+            ..service.breaker
+        };
         let asked = breakers
             .table()
             .acquire(now, what.service, who.caller(), &settings);
@@ -198,7 +216,7 @@ impl Inner {
         plan: &Plan,
         who: &Who,
         what: What<'_>,
-        now: watertight_base::Tick,
+        now: Tick,
     ) -> Option<Duration> {
         what.held_back.or_else(|| {
             let settings = self.breakers.settings_of(plan, what.service)?;
@@ -211,12 +229,16 @@ impl Inner {
     /// Tells the breakers of a tenant and a service how a call went.
     pub(crate) fn record(
         &self,
+        now: Tick,
         who: &Who,
         service: &ServiceId,
         leave: Leave,
         said: (Outcome, Duration),
     ) {
         let breakers = &self.breakers;
+        if said.0 == Outcome::Ignored && breakers.is_quiet() {
+            return;
+        }
         let current = self.current.load();
         let Some(settings) = breakers.settings_of(&current.plan, service) else {
             return;
@@ -224,11 +246,13 @@ impl Inner {
         if said.0 != Outcome::Ignored && settings.is_slow(said.1) {
             breakers.metrics.slow_call(service);
         }
-        let now = self.clock.now();
         let caller = who.caller();
-        let changes = breakers
-            .table()
-            .record(now, service, caller, &settings, leave, said);
+        let changes = {
+            let mut table = breakers.table();
+            let changes = table.record(now, service, caller, &settings, leave, said);
+            breakers.is_quiet.store(table.is_empty(), Ordering::Relaxed);
+            changes
+        };
         let is_shadow = settings.mode == Mode::MetricsOnly;
         if let Some(state) = changes.pair {
             breakers.metrics.changed(service, By::Tenant, state);

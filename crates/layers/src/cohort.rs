@@ -31,13 +31,13 @@ impl Dealer {
 
     /// The cohort of whoever makes a request. None: nothing is known of the user.
     pub(crate) fn cohort(&self, clock: &Clock, now: Tick, who: &Who) -> Option<Cohort> {
-        let since_epoch = clock.origin_since_epoch() + (now - Tick::ZERO);
-        let hour = since_epoch.as_secs() / HOUR_SECONDS;
         let user = match (who.user.as_ref().or(who.key.as_ref()), who.address) {
             (Some(name), _) => self.hash.hash_one(name),
             (None, Some(address)) => number(address),
             (None, None) => return None,
         };
+        let since_epoch = clock.origin_since_epoch() + (now - Tick::ZERO);
+        let hour = since_epoch.as_secs() / HOUR_SECONDS;
         Some(Cohort::of(mix(user ^ mix(self.secret ^ hour))))
     }
 }

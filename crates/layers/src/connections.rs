@@ -80,7 +80,7 @@ impl Admission {
             cohort: None,
             deadline: Tick::MAX,
         };
-        let seat = seats.take(now, arrival).await?;
+        let (seat, _) = seats.take(now, arrival).await?;
         Ok(ConnectionSeat { _seat: seat })
     }
 }

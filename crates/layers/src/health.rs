@@ -16,6 +16,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::fast::FixedState;
 use watertight_base::{Percent, ServiceId, Tick, Tier};
 use watertight_guard::health::{Controller, Scope, Signal, View, combined};
 use watertight_plan::Plan;
@@ -48,7 +49,7 @@ struct Watched {
 /// What requests read.
 #[derive(Debug, Default)]
 struct InForce {
-    services: HashMap<ServiceId, Share>,
+    services: HashMap<ServiceId, Share, FixedState>,
 }
 
 /// How much of the limits is in force for a service's requests.

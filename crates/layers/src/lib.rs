@@ -57,6 +57,7 @@ mod quotas;
 mod refusal;
 pub mod runtimes;
 mod seats;
+mod services;
 mod tenants;
 mod tower;
 mod view;

@@ -26,7 +26,7 @@ mod wait;
 
 pub(crate) use asked::Asked;
 pub(crate) use book::{Book, Terms, Writer};
-pub(crate) use charge::Keyed;
+pub(crate) use charge::{Keyed, Refused};
 pub(crate) use charged::Charged;
 pub(crate) use counts::Counts;
 pub(crate) use less::LessFields;

@@ -6,9 +6,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use watertight_base::ServiceId;
+use watertight_base::{Reason, ServiceId};
 
-use crate::{Permit, Refusal};
+use crate::services::Known;
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Verdict {
@@ -26,16 +26,24 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    pub(crate) fn admitted(&self, known: &Known) {
+        let counter = known.admitted.get_or_init(|| {
+            let labels = Verdict {
+                service: known.service.id.to_string(),
+                verdict: "admitted",
+                reason: "",
+            };
+            self.admissions.get_or_create(&labels).clone()
+        });
+        counter.inc();
+    }
+
     /// A service that the plan does not know counts as `__other__`.
-    pub(crate) fn count(&self, service: Option<&ServiceId>, result: &Result<Permit, Refusal>) {
-        let (verdict, reason) = match result {
-            Ok(_) => ("admitted", ""),
-            Err(refusal) => ("refused", refusal.reason.label()),
-        };
+    pub(crate) fn refused(&self, service: Option<&ServiceId>, reason: Reason) {
         let labels = Verdict {
             service: service.map_or(OTHER, ServiceId::as_str).to_owned(),
-            verdict,
-            reason,
+            verdict: "refused",
+            reason: reason.label(),
         };
         self.admissions.get_or_create(&labels).inc();
     }

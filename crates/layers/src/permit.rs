@@ -31,9 +31,10 @@ pub struct Permit {
     pub(crate) took: Option<Duration>,
     /// Whether the trailers of the answer say how the call went.
     pub(crate) awaits_trailers: bool,
-    /// Before `_in_flight`: a tenant's next request finds a seat when it finds a place.
+    /// Given back before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
-    pub(crate) charged: Charged,
+    /// None: no limit applies.
+    pub(crate) charged: Option<Box<Charged>>,
     pub(crate) _in_flight: InFlight,
     pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
@@ -77,12 +78,15 @@ impl Permit {
 
     /// What is left of the limits that the request passed.
     pub fn quotas(&self) -> &Quotas {
-        &self.charged.quotas
+        static NONE: Quotas = Quotas::none();
+        self.charged
+            .as_ref()
+            .map_or(&NONE, |charged| &charged.quotas)
     }
 
     /// The field that tells the service to do less, when a limit wants that: name and value.
     pub fn less(&self) -> Option<(&str, &str)> {
-        match &self.charged.less.as_ref()?.limit.excess {
+        match &self.charged.as_ref()?.less.as_ref()?.limit.excess {
             Excess::Degrade(Fallback::Less { header, value }) => Some((header, value)),
             _ => None,
         }
@@ -90,23 +94,25 @@ impl Permit {
 
     /// The limit for which the service is told to do less.
     pub fn degraded_by(&self) -> Option<&LimitId> {
-        Some(self.charged.less.as_ref()?.id())
+        Some(self.charged.as_ref()?.less.as_ref()?.id())
     }
 
     /// For how long the answer may stand in for later ones, because a limit of the request answers
     /// with the last good answer: the longest time of such limits. None: it need not be kept.
     pub fn stale_max_age(&self) -> Option<Duration> {
-        self.charged.stale_max_age
+        self.charged.as_ref()?.stale_max_age
     }
 
     /// What holds the bytes of the request's bodies to its limits. None: no limit counts them.
     pub fn pacer(&self) -> Option<&Pacer> {
-        self.charged.pacer.as_ref()
+        self.charged.as_ref()?.pacer.as_ref()
     }
 
     /// Says what the request has really cost, where limits count cost.
     pub fn set_cost(&mut self, cost: u64) {
-        self.charged.settle(self.inner.clock.now(), cost);
+        if let Some(charged) = &mut self.charged {
+            charged.settle(self.inner.clock.now(), cost);
+        }
     }
 
     /// Says that the request was held up by its own pace for `span`, before its outcome: that says
@@ -143,8 +149,12 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let now = self.inner.clock.now();
+        if let Some(seat) = self.seat.take() {
+            seat.give_back(now);
+        }
         let said = (self.outcome, self.took.unwrap_or_default());
         self.inner
-            .record(&self.who, &self.service, self.leave, said);
+            .record(now, &self.who, &self.service, self.leave, said);
     }
 }

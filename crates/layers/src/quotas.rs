@@ -25,12 +25,16 @@ pub(crate) struct Fields {
     pub(crate) has_legacy: bool,
 }
 
+impl Fields {
+    const DEFAULT: Self = Self {
+        has_draft: true,
+        has_legacy: false,
+    };
+}
+
 impl Default for Fields {
     fn default() -> Self {
-        Self {
-            has_draft: true,
-            has_legacy: false,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -57,6 +61,13 @@ impl QuotaState {
 }
 
 impl Quotas {
+    pub(crate) const fn none() -> Self {
+        Self {
+            states: Vec::new(),
+            fields: Fields::DEFAULT,
+        }
+    }
+
     /// The limits.
     pub fn iter(&self) -> impl Iterator<Item = &QuotaState> {
         self.states.iter()

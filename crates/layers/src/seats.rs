@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::FixedState;
 use tokio::sync::oneshot;
 use watertight_base::{Reason, Tick};
 use watertight_guard::pool::{
@@ -38,9 +39,9 @@ pub(crate) struct Seats {
 #[derive(Debug)]
 struct Shared {
     pools: Pools,
-    waiting: HashMap<Ticket, oneshot::Sender<Verdict>>,
+    waiting: HashMap<Ticket, oneshot::Sender<Verdict>, FixedState>,
     /// Who sits on borrowed seats.
-    borrowers: HashMap<SeatKey, oneshot::Sender<()>>,
+    borrowers: HashMap<SeatKey, oneshot::Sender<()>, FixedState>,
     effects: Vec<Effect>,
 }
 
@@ -48,12 +49,29 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct SeatGuard {
     seats: Arc<Seats>,
-    key: SeatKey,
+    /// None: it was given back.
+    key: Option<SeatKey>,
     /// None: the seat is nobody else's.
     recall: Option<oneshot::Receiver<()>>,
 }
 
 impl SeatGuard {
+    /// Gives the seat back, as dropping it does, for whoever has read the clock.
+    pub(crate) fn give_back(mut self, now: Tick) {
+        self.release(now);
+    }
+
+    fn release(&mut self, now: Tick) {
+        let Some(key) = self.key.take() else {
+            return;
+        };
+        self.seats.with(|shared| {
+            shared.borrowers.remove(&key);
+            let held = shared.pools.release(now, key, &mut shared.effects);
+            debug_assert!(held, "a seat was given back twice");
+        });
+    }
+
     /// Waits until the seat is wanted back, which is said once.
     pub(crate) async fn recalled(&mut self) {
         let Some(recall) = &mut self.recall else {
@@ -69,12 +87,9 @@ impl SeatGuard {
 
 impl Drop for SeatGuard {
     fn drop(&mut self) {
-        let now = self.seats.clock.now();
-        self.seats.with(|shared| {
-            shared.borrowers.remove(&self.key);
-            let held = shared.pools.release(now, self.key, &mut shared.effects);
-            debug_assert!(held, "a seat was given back twice");
-        });
+        if self.key.is_some() {
+            self.release(self.seats.clock.now());
+        }
     }
 }
 
@@ -100,8 +115,8 @@ impl Seats {
         let pools = Pools::new(layout);
         let shared = Shared {
             pools,
-            waiting: HashMap::new(),
-            borrowers: HashMap::new(),
+            waiting: HashMap::default(),
+            borrowers: HashMap::default(),
             effects: Vec::new(),
         };
         Arc::new(Self {
@@ -110,8 +125,13 @@ impl Seats {
         })
     }
 
-    /// Takes a seat in each pool, waiting for them if need be, until the arrival's deadline.
-    pub(crate) async fn take(self: &Arc<Self>, now: Tick, arrival: Arrival<'_>) -> Verdict {
+    /// Takes a seat in each pool, waiting for them if need be, until the arrival's deadline. Returns
+    /// since when it is held.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        now: Tick,
+        arrival: Arrival<'_>,
+    ) -> Result<(SeatGuard, Tick), Refusal> {
         let begun = self.with(|shared| {
             let answer = shared.pools.arrive(now, arrival, &mut shared.effects);
             match answer {
@@ -125,9 +145,10 @@ impl Seats {
             }
         });
         match begun {
-            Begun::Ended(verdict) => verdict,
+            Begun::Ended(verdict) => Ok((verdict?, now)),
             Begun::Waits(ticket, until, receiver) => {
-                self.wait(ticket, until, receiver, arrival).await
+                let seat = self.wait(ticket, until, receiver, arrival).await?;
+                Ok((seat, self.clock.now()))
             }
         }
     }
@@ -220,7 +241,7 @@ impl Seats {
         });
         SeatGuard {
             seats: Arc::clone(self),
-            key,
+            key: Some(key),
             recall,
         }
     }

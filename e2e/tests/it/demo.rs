@@ -1,8 +1,9 @@
 //! The demo keeps its promises, and prints what it measured.
 //!
-//! A machine that stands still for a moment makes a percentile late and a seat idle, whatever the
-//! walls do. Those two promises are figures: when one is missed that is printed, and the demo's
-//! exit code says it. Who was served, who was refused, and how, is nobody's noise.
+//! A machine that stands still for a moment makes requests late, and lets them time out and seats
+//! stand idle, whatever the walls do. Those promises are figures: when one is missed that is
+//! printed, and the demo's exit code says it. What no slowness explains is asserted: that the walls
+//! make the difference, and that who is refused is told properly.
 
 use serde_json::Value;
 use watertight_e2e::{machine, programs};
@@ -29,7 +30,11 @@ fn the_demo_keeps_its_promises() {
         eprintln!("missed: demo: {promise}");
         let is_a_figure = matches!(
             promise,
-            Broken::TierOneSlow { .. } | Broken::SeatsIdle { .. }
+            Broken::TierOneFailed { .. }
+                | Broken::TierOneSlow { .. }
+                | Broken::OthersFailed { .. }
+                | Broken::GoodputFell { .. }
+                | Broken::SeatsIdle { .. }
         );
         assert!(is_a_figure, "{broken:?}");
     }
@@ -51,8 +56,20 @@ fn the_demo_keeps_its_promises() {
         assert!(phase["noisy"]["requests"].is_u64(), "{phase}");
         assert!(!phase["series"].as_array().unwrap().is_empty(), "{phase}");
     }
-    let guarded = &phases[2];
-    assert_eq!(guarded["tiers"]["1"]["success_pct"], 100.0);
+    let [_, unguarded, guarded] = &phases[..] else {
+        panic!("{phases:?}");
+    };
+    let failed_pct = |tier: &Value| 100.0 - tier["success_pct"].as_f64().unwrap();
+    for of in [
+        |phase: &Value| phase["tiers"]["1"].clone(),
+        |phase| phase["victims"].clone(),
+    ] {
+        let [without, behind] = [unguarded, guarded].map(|phase| failed_pct(&of(phase)));
+        assert!(
+            behind <= without / 2.0,
+            "{behind} % failed, {without} % without walls"
+        );
+    }
     assert_eq!(guarded["noisy"]["malformed"], 0);
     for phase in phases {
         let (tier, victims) = (&phase["tiers"]["1"], &phase["victims"]);

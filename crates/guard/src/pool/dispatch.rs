@@ -3,8 +3,8 @@
 use watertight_base::{Reason, Tick};
 
 use super::{
-    Effect, Pools, Refusal, SeatKey, TenantKey, Ticket, layout::Demand, occupancy::nanos,
-    seated::Seat,
+    Effect, Pools, Refusal, SeatKey, TenantKey, Ticket, flow::Flow, layout::Demand,
+    occupancy::nanos_between, seated::Seat,
 };
 
 /// Where a seat comes from.
@@ -19,9 +19,18 @@ pub(super) enum Source {
     },
 }
 
+/// Which seats a request may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Room {
+    /// Those that are free to all.
+    Open,
+    /// Those of the head-room too.
+    HeadRoom,
+}
+
 impl Pools {
-    /// Where a seat for `demand` could come from; `kept`: without touching head-room.
-    pub(super) fn source(&self, route: usize, demand: &Demand, kept: bool) -> Option<Source> {
+    /// Where a seat for `demand` could come from.
+    pub(super) fn source(&self, route: usize, demand: &Demand, room: Room) -> Option<Source> {
         let Demand {
             pool,
             compartment,
@@ -29,9 +38,9 @@ impl Pools {
         } = *demand;
         let cap = &self.layout.slots[slot];
         let walls = &self.layout.compartments[compartment];
-        let (slot_kept, own_kept) = match kept {
-            true => (cap.head_room, walls.head_room),
-            false => (0, 0),
+        let (slot_kept, own_kept) = match room {
+            Room::Open => (cap.head_room, walls.head_room),
+            Room::HeadRoom => (0, 0),
         };
         let is_pool_full = self.pools[pool].in_use >= self.capacities[pool].limit;
         if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.most {
@@ -53,18 +62,21 @@ impl Pools {
         state.seats.saturating_sub(taken)
     }
 
-    /// Whether a request of `tenant` could sit now.
-    pub(super) fn fits(&self, now: Tick, route: usize, tenant: TenantKey) -> bool {
-        self.has_room(route, true)
-            || self.has_room(route, false) && self.may_take_head_room(now, route, tenant)
+    /// Where a request of `tenant` could sit now.
+    pub(super) fn room(&self, now: Tick, route: usize, tenant: TenantKey) -> Option<Room> {
+        let room = self.room_for_any(route)?;
+        (room == Room::Open || self.may_take_head_room(now, route, tenant)).then_some(room)
     }
 
-    /// Whether there is a seat in each pool that the route takes one in.
-    pub(super) fn has_room(&self, route: usize, kept: bool) -> bool {
+    /// Where the seats are that the route takes, if there is one in each of its pools.
+    pub(super) fn room_for_any(&self, route: usize) -> Option<Room> {
         let demands = &self.layout.routes[route].demands;
-        demands
-            .iter()
-            .all(|demand| self.source(route, demand, kept).is_some())
+        let has = |room| {
+            let mut demands = demands.iter();
+            demands.all(|demand| self.source(route, demand, room).is_some())
+        };
+        let rooms = [Room::Open, Room::HeadRoom];
+        rooms.into_iter().find(|&room| has(room))
     }
 
     pub(super) fn may_take_head_room(&self, now: Tick, route: usize, tenant: TenantKey) -> bool {
@@ -74,12 +86,12 @@ impl Pools {
             .may_take_head_room(tenant, now, seats)
     }
 
-    /// Seats a request for which there is room; `kept`: without touching head-room.
+    /// Seats a request for which there is room.
     pub(super) fn seat(
         &mut self,
         now: Tick,
         route: usize,
-        kept: bool,
+        room: Room,
         (tenant, charge): (TenantKey, u64),
     ) -> SeatKey {
         let key = self.seats.insert(Seat {
@@ -91,7 +103,8 @@ impl Pools {
         });
         for index in 0..self.layout.routes[route].demands.len() {
             let demand = self.layout.routes[route].demands[index];
-            let source = self.source(route, &demand, kept);
+            let lends = !self.layout.lenders[demand.pool].is_empty();
+            let source = lends.then(|| self.source(route, &demand, room)).flatten();
             self.pools[demand.pool].take(now);
             self.slots[demand.slot].take(now);
             let compartment = demand.compartment;
@@ -129,6 +142,9 @@ impl Pools {
             lenders.extend(self.end_loan(hold.compartment, key));
         }
         self.settle_claims(now, effects);
+        if self.waiters.is_empty() {
+            return;
+        }
         for lender in lenders {
             self.dispatch(now, lender, effects);
         }
@@ -182,14 +198,14 @@ impl Pools {
 
     /// Seats the next request of a route, if there is one and it fits.
     fn grant_next(&mut self, now: Tick, route: usize, effects: &mut Vec<Effect>) -> bool {
-        let seats = self.narrowest(route);
         while self.routes[route].flows.waiting() > 0 {
-            let kept = self.has_room(route, true);
-            if !kept && !self.has_room(route, false) {
+            let Some(room) = self.room_for_any(route) else {
                 return false;
-            }
+            };
+            let seats = self.narrowest(route);
             let flows = &mut self.routes[route].flows;
-            let next = flows.next(now, |flow| kept || flow.may_take_head_room(now, seats));
+            let may = |flow: &Flow| room == Room::Open || flow.may_take_head_room(now, seats);
+            let next = flows.next(now, may);
             let Some((tenant, ticket)) = next else {
                 return false;
             };
@@ -202,9 +218,9 @@ impl Pools {
             let Some(waiter) = self.unqueue(ticket) else {
                 return false;
             };
-            self.routes[route].counts.wait_nanos += nanos(now - waiter.since);
+            self.routes[route].counts.wait_nanos += nanos_between(waiter.since, now);
             let charge = self.routes[route].flows.charge(now, tenant);
-            let seat = self.seat(now, route, kept, (tenant, charge));
+            let seat = self.seat(now, route, room, (tenant, charge));
             effects.push(Effect::Granted(ticket, seat));
             return true;
         }

@@ -31,7 +31,7 @@ use super::{
     TenantKey, Ticket,
     cohort::{Cohort, Cohorts},
     key::KeyHash,
-    occupancy::nanos,
+    occupancy::nanos_between,
 };
 
 /// What a request is taken to cost before any of its route has been served.
@@ -151,8 +151,11 @@ impl Flows {
 
     /// Charges `tenant` for a seat that it takes without having waited.
     pub(super) fn charge_at_once(&mut self, now: Tick, tenant: TenantKey, share: Share) -> u64 {
-        self.flow(tenant, share);
-        self.charge(now, tenant)
+        let flow = self.flow(tenant, share);
+        debug_assert!(flow.queue.is_empty(), "who waits is not seated at once");
+        let (start, charge) = flow.charge(now);
+        self.clock = self.clock.max(start);
+        charge
     }
 
     /// Charges `tenant`, whose first waiting request was just taken out of its queue, for a seat.
@@ -162,13 +165,8 @@ impl Flows {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return 0;
         };
-        let start = flow.clock;
         let before = flow.place(tenant);
-        let charge = flow.service_nanos;
-        flow.advance(charge);
-        flow.charged = flow.charged.saturating_add(charge);
-        flow.in_service += 1;
-        flow.since_nanos += u128::from(now.as_nanos());
+        let (start, charge) = flow.charge(now);
         self.clock = self.clock.max(start);
         self.reorder(tenant, before);
         charge
@@ -177,7 +175,7 @@ impl Flows {
     /// Replaces what was charged for a seat of `tenant`, held from `since` until `now`, by the time
     /// it was really held.
     pub(super) fn settle(&mut self, now: Tick, tenant: TenantKey, charge: u64, since: Tick) {
-        let held = nanos(now - since);
+        let held = nanos_between(since, now);
         self.service_nanos = average(self.service_nanos, held);
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return;
@@ -308,7 +306,7 @@ impl Flows {
 
     /// Puts a flow that stood at `before` where it stands now.
     fn reorder(&mut self, tenant: TenantKey, before: Option<Place>) {
-        let after = self.flows.get(&tenant).and_then(|flow| flow.place(tenant));
+        let after = self.get(tenant).and_then(|flow| flow.place(tenant));
         if before != after {
             before.map(|place| self.order.remove(&place));
             self.order.extend(after);
@@ -378,6 +376,16 @@ impl Flow {
     fn owed(&self, now: Tick) -> u64 {
         let age = u64::try_from(self.age_nanos(now)).unwrap_or(u64::MAX);
         age.saturating_sub(self.charged)
+    }
+
+    /// Charges it for a seat. Returns where its clock stood, and what was charged.
+    fn charge(&mut self, now: Tick) -> (u64, u64) {
+        let (start, charge) = (self.clock, self.service_nanos);
+        self.advance(charge);
+        self.charged = self.charged.saturating_add(charge);
+        self.in_service += 1;
+        self.since_nanos += u128::from(now.as_nanos());
+        (start, charge)
     }
 
     fn advance(&mut self, cost: u64) {

@@ -11,6 +11,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use foldhash::fast::FixedState;
 use watertight_base::{CompartmentId, ServiceId, Tier};
 
 use super::{Class, CompartmentSpec, Lend, PoolSpec};
@@ -27,7 +28,8 @@ pub struct Layout {
     pub(super) wide: Vec<usize>,
     /// The compartments of each pool that lend.
     pub(super) lenders: Vec<Vec<usize>>,
-    by_service: HashMap<ServiceId, [usize; 2]>,
+    /// Names of services come from configuration, so nobody can aim at one place of the map.
+    by_service: HashMap<ServiceId, [usize; 2], FixedState>,
 }
 
 /// A compartment as the state machine sees it.

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use watertight_base::Tick;
 
-use super::{Effect, Pools, SeatKey};
+use super::{Effect, Pools, SeatKey, dispatch::Room};
 
 /// What a compartment has lent and borrowed.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +51,11 @@ impl Loans {
 impl Pools {
     /// Whether a seat was borrowed, in any of its pools, and has not become the borrower's own since.
     pub fn is_borrowed(&self, seat: SeatKey) -> bool {
+        if !self.layout.lends() {
+            return false;
+        }
         let mut borrowed = self.compartments.iter().flat_map(|c| &c.loans.borrowed);
-        self.layout.lends() && borrowed.any(|loan| loan.seat == seat)
+        borrowed.any(|loan| loan.seat == seat)
     }
 
     /// The compartment of `pool` that can best spare a seat for `borrower`.
@@ -157,7 +160,7 @@ impl Pools {
             if demand.compartment == compartment {
                 self.slots[demand.slot].in_use < slot.most
             } else {
-                self.source(route, demand, true).is_some()
+                self.source(route, demand, Room::Open).is_some()
             }
         })
     }

@@ -301,6 +301,12 @@ impl Tally {
 }
 
 impl Terms {
+    /// Whether any rule applies to a service.
+    pub(crate) fn limits(&self, service: &ServiceId) -> bool {
+        let rules = self.by_service.get(service);
+        rules.is_some_and(|rules| !rules.is_empty())
+    }
+
     /// The rules that apply to a request for `path` of `service`, the more specific first.
     pub(crate) fn rules(&self, service: &ServiceId, path: &str) -> impl Iterator<Item = &Applied> {
         let all = self.by_service.get(service).map_or(&[][..], Vec::as_slice);

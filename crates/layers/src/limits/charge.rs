@@ -112,14 +112,14 @@ impl Keyed {
         clock: Clock,
         now: Tick,
         asked: Asked<'_>,
-    ) -> Result<Charged, Refused> {
+    ) -> Result<Box<Charged>, Refused> {
         let applied: Vec<&Applied> = asked
             .who
             .lane
             .terms
             .rules(asked.service, asked.path)
             .collect();
-        let mut charged = Charged {
+        let mut charged = Box::new(Charged {
             places: Vec::new(),
             held: Vec::new(),
             together: Vec::new(),
@@ -135,7 +135,7 @@ impl Keyed {
                 .max(),
             pacer: Pacer::of(self, &applied, &asked),
             has_waited: false,
-        };
+        });
         for applied in &applied {
             match self.enter(clock, applied, &asked).await? {
                 Entered::Place(place) => charged.places.push(place),

@@ -59,8 +59,7 @@ impl Drop for Charged {
 }
 
 impl Charged {
-    /// Gives back what was charged, because something else refuses the request.
-    pub(crate) fn refund(&mut self, now: Tick) {
+    fn refund(&mut self, now: Tick) {
         if let Some(cluster) = &self.keyed.cluster {
             for held in self.together.drain(..) {
                 held.refund(&**cluster, now);
@@ -82,8 +81,9 @@ impl Charged {
         }
     }
 
-    /// What headers say of the limits, taken out.
-    pub(crate) fn quotas(&mut self) -> Quotas {
+    /// Gives back what was charged, and takes out what headers say of the limits then.
+    pub(crate) fn give_back(&mut self, now: Tick) -> Quotas {
+        self.refund(now);
         std::mem::take(&mut self.quotas)
     }
 
@@ -132,11 +132,10 @@ impl Charged {
                 self.less = Some(rule);
             } else {
                 rule.counts.refused.inc();
-                self.refund(now);
                 return Err(Refused {
                     reason: Reason::TenantRate,
                     retry_after: decision.wait,
-                    quotas: self.quotas(),
+                    quotas: self.give_back(now),
                     fallback: rule.fallback(),
                     rule,
                 });
@@ -171,14 +170,13 @@ impl Charged {
                 let rule = Arc::clone(&held.rule);
                 rule.counts.refused.inc();
                 let is_late = now + wait > asked.deadline;
-                self.refund(now);
                 return Err(Refused {
                     reason: match is_late {
                         true => Reason::TenantRate,
                         false => Reason::TenantQueueFull,
                     },
                     retry_after: wait,
-                    quotas: self.quotas(),
+                    quotas: self.give_back(now),
                     fallback: rule.fallback(),
                     rule,
                 });

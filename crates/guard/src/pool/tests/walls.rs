@@ -45,7 +45,7 @@ fn broken_law(pools: &Pools, now: Tick, shrunk: bool) -> Option<String> {
             return Some(format!("{lent} more seats are lent than borrowed"));
         }
     }
-    let fits = |waiter: &&Waiter| pools.fits(now, waiter.route, waiter.tenant);
+    let fits = |waiter: &&Waiter| pools.room(now, waiter.route, waiter.tenant).is_some();
     let idle = pools.waiters.values().find(fits);
     idle.map(|waiter| format!("a request of route {} waits although it fits", waiter.route))
 }
