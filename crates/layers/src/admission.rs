@@ -238,7 +238,8 @@ impl Admission {
         let begun = now;
         let (mut charged, mut now) = (None, now);
         if who.lane.terms.limits(what.service) {
-            let charge = inner.charge(who, what, now).await;
+            // On the heap: whoever waits for a seat would otherwise carry room for it along.
+            let charge = Box::pin(inner.charge(who, what, now)).await;
             let charge = charge.map_err(|refused| Refusal {
                 limit: Some(refused.rule.id().clone()),
                 fallback: refused.fallback,
