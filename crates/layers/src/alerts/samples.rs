@@ -18,7 +18,7 @@ use watertight_guard::{
 use watertight_plan::{Alerting, Plan};
 
 use super::limits::Pressure;
-use crate::{Admission, BreakerView};
+use crate::{Admission, BreakerView, tenants::UNLISTED};
 
 /// The names of all labels that alerts have, in the order of the alphabet.
 pub const ALERT_LABELS: [&str; 6] = [
@@ -32,6 +32,8 @@ pub const ALERT_LABELS: [&str; 6] = [
 
 /// Breakers that are looked at; those that are open come first.
 const BREAKERS_MAX: usize = 1_000;
+/// How those are called whom nobody listed.
+const UNLISTED_SAID: &str = "tenants whom nobody listed";
 /// Waits are well below this share of their target.
 const WELL: f64 = 0.8;
 
@@ -188,22 +190,46 @@ fn breakers(views: &[BreakerView]) -> Vec<Sample> {
     }
     let samples = by_service.into_iter().filter_map(|(service, open)| {
         let worst = open.iter().max_by_key(|view| view.failures)?;
+        let lanes: u32 = open.iter().map(|view| view.lanes).sum();
         Some(Sample {
             key: Key::new(Kind::BreakerOpen).with("service", service),
-            value: open.len() as f64,
+            value: f64::from(lanes),
             fires: 1.0,
             clears: 1.0,
             says: format!(
-                "calls of {service} fail and are refused for {} tenants, most of all for {} ({} of \
-                 {} calls failed)",
-                open.len(),
-                worst.tenant,
-                worst.failures,
-                worst.calls,
+                "calls of {service} fail or are slow, and are refused for {}{}",
+                whom(&open),
+                worst
+                    .opening
+                    .map_or_else(String::new, |opening| match &open[..] {
+                        [_] => format!(": {}", opening.why()),
+                        _ => format!(", most of all for {}: {}", named(worst), opening.why()),
+                    }),
             ),
         })
     });
     samples.collect()
+}
+
+/// For whom calls are refused: `acme`, or `2 tenants`, or those beside some whom nobody listed.
+fn whom(open: &[&BreakerView]) -> String {
+    let listed: Vec<_> = open.iter().filter(|view| view.tenant != UNLISTED).collect();
+    let tenants = match &listed[..] {
+        [] => return UNLISTED_SAID.to_owned(),
+        [one] => one.tenant.clone(),
+        more => format!("{} tenants", more.len()),
+    };
+    match listed.len() < open.len() {
+        true => format!("{tenants} and {UNLISTED_SAID}"),
+        false => tenants,
+    }
+}
+
+fn named(view: &BreakerView) -> &str {
+    match view.tenant.as_str() {
+        UNLISTED => UNLISTED_SAID,
+        tenant => tenant,
+    }
 }
 
 fn slots(pools: &[PoolView]) -> impl Iterator<Item = (&PoolView, &CompartmentView, &SlotView)> {

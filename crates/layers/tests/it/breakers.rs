@@ -3,7 +3,7 @@
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::Reason;
 use watertight_guard::breaker::{Mode, Outcome, Settings, State};
-use watertight_layers::{Admission, Order};
+use watertight_layers::{Admission, Order, OrderError};
 
 use crate::{SECOND, ask, id, reason, room::Room};
 
@@ -165,8 +165,9 @@ async fn distinct_tenants_who_fail_hold_back_all_and_invented_ones_do_not() {
 async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     let admission = opened().await;
     let checkout = id("checkout");
-    assert!(!admission.order_breaker(&id("nowhere"), Order::ForcedOpen));
-    assert!(admission.order_breaker(&checkout, Order::ForcedOpen));
+    let nowhere = admission.order_breaker(&id("nowhere"), Order::ForcedOpen);
+    assert_eq!(nowhere, Err(OrderError::NoService));
+    admission.order_breaker(&checkout, Order::ForcedOpen).unwrap();
     admission.reload(room(SETTINGS()).plan());
     let refusal = ask(&admission, "globex").await.unwrap_err();
     assert_eq!(refusal.reason, Reason::BreakerOpen);
@@ -174,7 +175,7 @@ async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     let view = &admission.service_breakers()[0];
     assert_eq!((view.mode, view.is_ordered), (Mode::ForcedOpen, true));
 
-    assert!(admission.order_breaker(&checkout, Order::Auto));
+    admission.order_breaker(&checkout, Order::Auto).unwrap();
     assert_eq!(reason(ask(&admission, "globex").await), None);
     let still = reason(ask(&admission, "acme").await);
     assert_eq!(
@@ -183,7 +184,7 @@ async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
         "its own breaker is as it was"
     );
     for order in [Order::Disabled, Order::MetricsOnly, Order::Closed] {
-        assert!(admission.order_breaker(&checkout, order));
+        admission.order_breaker(&checkout, order).unwrap();
         assert_eq!(reason(ask(&admission, "acme").await), None, "{order:?}");
     }
     assert!(admission.breakers(9).is_empty());
@@ -198,9 +199,9 @@ async fn closed_means_closed_where_the_configuration_forces_it_open() {
     let admission = room(breaker).open();
     let refused = reason(ask(&admission, "acme").await);
     assert_eq!(refused, Some(Reason::BreakerOpen));
-    admission.order_breaker(&id("checkout"), Order::Closed);
+    admission.order_breaker(&id("checkout"), Order::Closed).unwrap();
     assert_eq!(reason(ask(&admission, "acme").await), None);
-    admission.order_breaker(&id("checkout"), Order::Auto);
+    admission.order_breaker(&id("checkout"), Order::Auto).unwrap();
     let refused = reason(ask(&admission, "acme").await);
     assert_eq!(refused, Some(Reason::BreakerOpen), "as it is configured");
 }

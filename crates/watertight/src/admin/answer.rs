@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use watertight_base::{ServiceId, TenantId};
 use watertight_gateway::Question;
+use watertight_layers::OrderError;
 
 use super::{
     Room, health as readiness, openapi,
@@ -205,17 +206,23 @@ pub(super) async fn order_breaker(
     let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
     let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong.body_text()))?;
     let admission = room.node.gateway().admission();
-    let ordered = service.parse::<ServiceId>().ok().filter(|service| {
-        let order = order.state.into();
-        admission.order_breaker(service, order)
-    });
-    let views = admission.service_breakers();
-    let view = ordered.and_then(|id| views.into_iter().find(|view| view.service == id));
+    let absent = || {
+        let detail = "there is no such service; /v1/services lists those there are";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    };
+    let service: ServiceId = service.parse().map_err(|_| absent())?;
+    let ordered = admission.order_breaker(&service, order.state.into());
+    ordered.map_err(|error| match error {
+        OrderError::OnlyConnects => {
+            let detail = format!("{error}; say it in their tables: [pools.NAME.breaker] state");
+            Problem::new(StatusCode::CONFLICT, detail)
+        }
+        _ => absent(),
+    })?;
+    let mut views = admission.service_breakers().into_iter();
+    let view = views.find(|view| view.service == service);
     view.map(|view| Json(ServiceBreaker::from(&view)))
-        .ok_or_else(|| {
-            let detail = "there is no such service; /v1/services lists those there are";
-            Problem::new(StatusCode::NOT_FOUND, detail)
-        })
+        .ok_or_else(absent)
 }
 
 pub(super) async fn config(State(room): TheRoom, _: Asked<Nothing>) -> Json<Config> {
