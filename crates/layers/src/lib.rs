@@ -75,4 +75,4 @@ pub use quotas::{QuotaState, Quotas};
 pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{KeyedView, TenantCounts, TenantView};
+pub use view::{Held, KeyedView, TenantCounts, TenantView};

@@ -11,7 +11,7 @@
 
 mod message;
 mod metrics;
-mod name;
+pub mod name;
 mod outbox;
 mod post;
 pub mod runbook;
@@ -38,8 +38,6 @@ use self::{
     outbox::{Outbox, Parcel},
 };
 use crate::node::Node;
-
-pub use self::name::KindName;
 
 /// What fires on a node, and what the webhook knows of it.
 #[derive(Debug, Default)]

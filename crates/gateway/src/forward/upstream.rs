@@ -271,10 +271,6 @@ impl Lease {
             self.upstream.idle().push((now, self.connection));
         }
     }
-
-    pub(crate) fn address(&self) -> &watertight_plan::Upstream {
-        &self.upstream.address
-    }
 }
 
 /// What an upstream looks like.

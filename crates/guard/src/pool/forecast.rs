@@ -72,12 +72,7 @@ impl Pools {
     }
 
     /// How long each of the seats at a wall will still be held, in nanoseconds.
-    fn rests(
-        &self,
-        now: Tick,
-        demand: &Demand,
-        wall: Wall,
-    ) -> impl Iterator<Item = Reverse<u64>> {
+    fn rests(&self, now: Tick, demand: &Demand, wall: Wall) -> impl Iterator<Item = Reverse<u64>> {
         let lent = self.compartments[demand.compartment].loans.lent.iter();
         let borrow_max = self.layout.compartments[demand.compartment].borrow_max;
         let lent = lent.filter(move |_| matches!(wall, Wall::Compartment));

@@ -54,19 +54,22 @@ struct Seen {
 }
 
 impl Sampler {
-    /// All that is measured at all, with the marks of `plan`.
-    pub(super) fn samples(&mut self, admission: &Admission, plan: &Plan) -> Vec<Sample> {
+    /// What is measured, with the marks of `plan`; without what is well, unless it is to be `all`.
+    pub(super) fn samples(&mut self, admission: &Admission, plan: &Plan, all: bool) -> Vec<Sample> {
         let now = admission.clock().now();
         let (pools, alerting) = (admission.pools(), plan.alerting());
-        let mut samples: Vec<_> = pools.iter().flat_map(|pool| walls(pool, plan)).collect();
-        samples.extend(self.waits(&pools, alerting));
+        let mut samples: Vec<_> = pools
+            .iter()
+            .flat_map(|pool| walls(pool, plan, all))
+            .collect();
+        samples.extend(self.waits(&pools, alerting, all));
         samples.extend(loans(&pools, alerting));
         samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
         samples.extend(self.pressure.samples(admission, now));
         samples
     }
 
-    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
+    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting, all: bool) -> Vec<Sample> {
         let (mut seen, mut samples) = (HashMap::new(), Vec::new());
         let target = alerting.queue_wait.as_secs_f64();
         for (pool, part, slot) in slots(pools) {
@@ -74,7 +77,7 @@ impl Sampler {
             let (state, wait) = Seen::looked(self.waits.get(&place), slot);
             seen.insert(place, state);
             let seconds = wait.as_secs_f64();
-            if seconds < target * WELL {
+            if seconds < target * WELL && !all {
                 // What is not brought counts as well.
                 continue;
             }
@@ -117,13 +120,13 @@ impl Seen {
 }
 
 /// How full a pool is, each of its compartments, and what services may hold of these.
-fn walls(pool: &PoolView, plan: &Plan) -> Vec<Sample> {
+fn walls(pool: &PoolView, plan: &Plan, all: bool) -> Vec<Sample> {
     let alert = plan.alert_of(&pool.id);
     let mut samples = Vec::new();
     let mut wall = |held: u32, seats: u32, what: &dyn Fn() -> (Key, String)| {
         let marks = Wall::new(seats, alert);
         // What is not brought counts as well.
-        let Some(marks) = marks.filter(|marks| f64::from(held) >= marks.clears) else {
+        let Some(marks) = marks.filter(|marks| all || f64::from(held) >= marks.clears) else {
             return;
         };
         let percent = f64::from(held) * 100.0 / f64::from(seats);

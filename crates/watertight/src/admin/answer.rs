@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use watertight_base::{ServiceId, TenantId};
 use watertight_gateway::Question;
+use watertight_guard::alert::Kind;
 use watertight_layers::OrderError;
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
         ServiceBreaker, Services, Status, Tenants,
     },
 };
-use crate::alerts::{KindName, runbook};
+use crate::alerts::{name, runbook};
 
 type TheRoom = State<Arc<Room>>;
 
@@ -110,7 +111,9 @@ pub(super) struct Asker {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// The kind of the alert.
-    alert: KindName,
+    #[serde(deserialize_with = "name::kind")]
+    #[schemars(schema_with = "name::kind_schema")]
+    alert: Kind,
 }
 
 fn limit_default() -> usize {
@@ -155,7 +158,7 @@ pub(super) async fn alerts(State(room): TheRoom, _: Asked<Nothing>) -> Json<Aler
 }
 
 pub(super) async fn runbook(Asked(which): Asked<Which>) -> impl IntoResponse {
-    let page = runbook::page(which.alert.into());
+    let page = runbook::page(which.alert);
     ([(header::CONTENT_TYPE, MARKDOWN)], page)
 }
 

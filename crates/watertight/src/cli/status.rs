@@ -287,7 +287,10 @@ fn of_all_tenants(breaker: &ServiceBreaker) -> String {
             _ => format!("; {failing} of {all} tenants failed"),
         };
         let says = &breaker.says;
-        let _ = writeln!(text, "breaker of all tenants for {service}: {says}{tenants}");
+        let _ = writeln!(
+            text,
+            "breaker of all tenants for {service}: {says}{tenants}"
+        );
     }
     if breaker.admits_percent < 100.0 {
         let share = breaker.admits_percent;

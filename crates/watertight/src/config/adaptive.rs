@@ -57,7 +57,12 @@ impl Adaptive {
     fn place_of(&self, error: &Error) -> (&Span, &'static str) {
         let initial = self.initial.as_ref();
         match (error, initial) {
-            (Error::SettingOutOfBounds { setting: "initial", .. }, Some(initial)) => (
+            (
+                Error::SettingOutOfBounds {
+                    setting: "initial", ..
+                },
+                Some(initial),
+            ) => (
                 initial.span(),
                 "seats to begin with, from `min` to `capacity`; left out, it is `capacity`",
             ),

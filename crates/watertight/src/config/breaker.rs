@@ -210,7 +210,9 @@ impl Breaker {
             ("ignore_grpc", first_grpc(&self.ignore_grpc)),
             (
                 "record_errors",
-                self.record_errors.as_ref().map(|errors| errors.span().clone()),
+                self.record_errors
+                    .as_ref()
+                    .map(|errors| errors.span().clone()),
             ),
         ];
         for (key, span) in written {

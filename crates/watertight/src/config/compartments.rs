@@ -135,7 +135,10 @@ impl Compartment {
             max_wait: max_wait?,
             wait_target: wait_target?,
             lend,
-            head_room: self.head_room.as_ref().map_or(head_room_default, |kept| **kept),
+            head_room: self
+                .head_room
+                .as_ref()
+                .map_or(head_room_default, |kept| **kept),
             borrow_max: borrow_max?,
             ..CompartmentSpec::new(id?, seats, services)
         })

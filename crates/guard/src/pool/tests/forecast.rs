@@ -122,5 +122,9 @@ fn a_lent_seat_comes_back_after_its_longest_loan_at_the_latest() {
     world.pass(10_000);
     let view = world.pools.view(world.now);
     let recalls = view[0].compartments.iter().map(|part| part.recalls);
-    assert_eq!(recalls.collect::<Vec<_>>(), [1, 0], "the lender's are counted");
+    assert_eq!(
+        recalls.collect::<Vec<_>>(),
+        [1, 0],
+        "the lender's are counted"
+    );
 }

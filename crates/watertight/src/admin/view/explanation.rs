@@ -270,7 +270,9 @@ fn waits(wait: Duration, max_wait: Duration) -> String {
     let (ms, most) = (milliseconds(wait), milliseconds(max_wait));
     let from = "going by how long the seats have been held so far and usually are";
     match wait > max_wait {
-        true => format!("no seat comes free before about {ms} ms, {from}; it is refused after {most} ms"),
+        true => format!(
+            "no seat comes free before about {ms} ms, {from}; it is refused after {most} ms"
+        ),
         false => format!("it would wait about {ms} ms, {from}"),
     }
 }

@@ -90,9 +90,8 @@ fn add_of_loans(
     (part, spec): (&CompartmentSpec, &PoolSpec),
     findings: &mut Findings<'_>,
 ) {
-    let borrows = |other: &CompartmentSpec| {
-        other.id != part.id && part.lend.allows(part.tier, other.tier)
-    };
+    let borrows =
+        |other: &CompartmentSpec| other.id != part.id && part.lend.allows(part.tier, other.tier);
     let why = match part.lend {
         Lend::Nobody => "`lend` is false",
         Lend::ByTier if part.tier == Tier::One => "tier 1 lends nothing unless `lend` is true",
@@ -100,7 +99,10 @@ fn add_of_loans(
         Lend::ByTier | Lend::Everybody => return,
     };
     if let Some(span) = table.borrow_max.as_ref().map(Located::span) {
-        let message = format!("{} lends no seat, so `borrow_max` changes nothing: {why}", **name);
+        let message = format!(
+            "{} lends no seat, so `borrow_max` changes nothing: {why}",
+            **name
+        );
         findings.note(span, &message);
     }
 }
@@ -114,7 +116,10 @@ fn add_of_timeouts(
     let Some(max_wait) = &table.max_wait else {
         return;
     };
-    let services = part.services.iter().filter_map(|id| plan.services().get(id));
+    let services = part
+        .services
+        .iter()
+        .filter_map(|id| plan.services().get(id));
     let mut shorter = services.filter(|service| service.timeout <= part.max_wait);
     if let Some(service) = shorter.next() {
         let message = format!(
@@ -131,16 +136,16 @@ fn add_of_connections(pool: &Pool, tcp: &TcpPool, findings: &mut Findings<'_>) {
     let slow = pool.breaker.as_ref().and_then(|breaker| breaker.slow());
     let threshold = tcp.breaker.slow_call_duration_threshold;
     if let Some(slow) = slow.filter(|_| threshold >= tcp.connect_timeout) {
-        never_slow(slow.span(), "`connect_timeout`", tcp.connect_timeout, findings);
+        never_slow(
+            slow.span(),
+            "`connect_timeout`",
+            tcp.connect_timeout,
+            findings,
+        );
     }
 }
 
-fn add_of_service(
-    plan: &Plan,
-    name: &Located<Name>,
-    table: &Service,
-    findings: &mut Findings<'_>,
-) {
+fn add_of_service(plan: &Plan, name: &Located<Name>, table: &Service, findings: &mut Findings<'_>) {
     let Some(service) = plan.services().get((**name).as_ref()) else {
         return;
     };
@@ -160,12 +165,7 @@ fn add_of_service(
     }
 }
 
-fn never_slow(
-    span: &Span,
-    key: &str,
-    ends: Duration,
-    findings: &mut Findings<'_>,
-) {
+fn never_slow(span: &Span, key: &str, ends: Duration, findings: &mut Findings<'_>) {
     let message = format!(
         "no call is ever so slow: it has failed after the {key} of {}",
         Short(ends)
