@@ -67,11 +67,8 @@ async fn an_open_breaker_says_since_when_why_and_for_how_long() {
     let says = view.says();
     let open = "open for 3 s: 100 % of 4 calls failed (limit 50 %), next probe in ";
     assert!(says.starts_with(open), "{says}");
-    for tenant in ["globex", "nobody"] {
-        for _ in 0..4 {
-            call(&admission, tenant, Outcome::Failure).await;
-        }
-    }
+    // Another tenant is failed too, and all are refused.
+    call(&admission, "globex", Outcome::Failure).await;
     let shared = &admission.service_breakers()[0];
     assert_eq!(shared.shared.state, State::Open);
     assert!(shared.shared.tally.failing >= 2, "{shared:?}");

@@ -34,34 +34,7 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
                 .label("unknown pool")
                 .help(did_you_mean(pool.as_str(), pools))
         }
-        Error::Guard(Walls::UnknownService { service }) => {
-            let services = document.services.keys().map(|name| (**name).as_ref());
-            let help = did_you_mean(service.as_str(), services);
-            finding.label("unknown service").help(help)
-        }
-        Error::Guard(Walls::PoolOverbooked {
-            seats,
-            reserve,
-            capacity,
-            ..
-        }) => {
-            let needed = seats + u64::from(*reserve);
-            let over = needed.saturating_sub(u64::from(*capacity));
-            finding.label(format!(
-                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
-            ))
-        }
-        Error::Guard(Walls::AdaptiveBounds { least, .. }) => finding
-            .label(format!("{least} at least"))
-            .help(format!(
-                "raise `min` to {least}, one seat for each compartment beside the reserve"
-            )),
-        Error::Guard(Walls::NothingButHeadRoom { seats, .. }) => {
-            let most = seats.saturating_sub(1);
-            finding.label(format!("at most {most}")).help(format!(
-                "lower `head_room` to {most} or less, or leave it out: an eighth of the seats"
-            ))
-        }
+        Error::Guard(walls) => of_walls(document, walls, finding),
         Error::DoorLoop { .. } => finding
             .label("the pool's own door")
             .help("name the address where the resource itself listens".to_owned()),
@@ -89,6 +62,39 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
         }
         _ => finding,
     })
+}
+
+/// The same of what is wrong with walls.
+fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
+    match error {
+        Walls::UnknownService { service } => {
+            let services = document.services.keys().map(|name| (**name).as_ref());
+            let help = did_you_mean(service.as_str(), services);
+            finding.label("unknown service").help(help)
+        }
+        Walls::PoolOverbooked {
+            seats,
+            reserve,
+            capacity,
+            ..
+        } => {
+            let needed = seats + u64::from(*reserve);
+            let over = needed.saturating_sub(u64::from(*capacity));
+            finding.label(format!(
+                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
+            ))
+        }
+        Walls::AdaptiveBounds { least, .. } => finding.label(format!("{least} at least")).help(
+            format!("raise `min` to {least}, one seat for each compartment beside the reserve"),
+        ),
+        Walls::NothingButHeadRoom { seats, .. } => {
+            let most = seats.saturating_sub(1);
+            finding.label(format!("at most {most}")).help(format!(
+                "lower `head_room` to {most} or less, or leave it out: an eighth of the seats"
+            ))
+        }
+        _ => finding,
+    }
 }
 
 fn span_of(document: &Document, error: &Error) -> Option<Span> {
