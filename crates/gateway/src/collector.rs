@@ -2,6 +2,7 @@
 //! what status shows.
 
 mod breakers;
+mod holdings;
 mod tcp;
 
 use std::{fmt, sync::Weak, time::Duration};
@@ -52,6 +53,7 @@ impl Collector for Collected {
         encode_cluster(&mut encoder, &cluster)?;
         encode_keyed(&mut encoder, &shared.admission.keyed())?;
         encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
+        holdings::encode(&mut encoder, &shared.admission, &shared.recorder.metrics)?;
         let counts = shared.admission.tenant_counts();
         gauges(
             &mut encoder,
@@ -98,6 +100,12 @@ fn encode_compartments(encoder: &mut DescriptorEncoder<'_>, pools: &[PoolView]) 
         "watertight_compartment_loans_seats",
         "Seats of a compartment that others sit on, and seats of others that it sits on",
         loans,
+    )?;
+    counters(
+        encoder,
+        "watertight_seats_recalled",
+        "Seats that a compartment had lent and wanted back after borrow_max, so that the requests on them were ended",
+        compartments().map(|(pool, part)| (labels(pool, part), part.recalls as f64)),
     )?;
     gauges(
         encoder,

@@ -9,7 +9,10 @@ pub(crate) mod connection;
 pub(crate) mod headers;
 pub(crate) mod upstream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderName, Request, Response, Uri, Version, uri::PathAndQuery};
 use hyper::body::Incoming;
@@ -42,6 +45,22 @@ pub(crate) struct Upstreams {
     pub(crate) modes: Modes,
 }
 
+/// The upstream that a request was sent to last, or was about to be: known also when there is no
+/// answer.
+#[derive(Debug, Default)]
+pub(crate) struct Called(Mutex<Option<Arc<Upstream>>>);
+
+impl Called {
+    pub(crate) fn address(&self) -> Option<String> {
+        let called = self.called();
+        Some(called.as_ref()?.address.to_string())
+    }
+
+    fn called(&self) -> MutexGuard<'_, Option<Arc<Upstream>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Upstreams {
     /// The settings of the breakers of upstreams. They have no ramp: calls come back to a service
     /// step by step, and of its upstreams the one with fewer calls pending is taken anyway.
@@ -68,7 +87,7 @@ impl Upstreams {
     /// its body is held up by its pace.
     ///
     /// `path` replaces the request's path and query. The lease holds the connection that the
-    /// answer's body comes on.
+    /// answer's body comes on. `called` learns who is called, before it is.
     pub(crate) async fn forward(
         &self,
         request: Request<RequestBody>,
@@ -76,8 +95,9 @@ impl Upstreams {
         now: Tick,
         deadline: std::time::Instant,
         watch: &BodyWatch,
+        called: &Called,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
-        let mut attempts = std::pin::pin!(self.attempt(request, path, now));
+        let mut attempts = std::pin::pin!(self.attempt(request, path, now, called));
         let mut until = deadline;
         loop {
             if let Ok(result) = timeout_at(Instant::from_std(until), attempts.as_mut()).await {
@@ -95,11 +115,13 @@ impl Upstreams {
         mut request: Request<RequestBody>,
         path: PathAndQuery,
         now: Tick,
+        called: &Called,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
         let mut failed: Vec<Arc<Upstream>> = Vec::new();
         let mut fresh = false;
         for _ in 0..ATTEMPTS_MAX {
             let (upstream, turn) = self.pick(now, &failed).ok_or(Fault::UpstreamConnect)?;
+            *called.called() = Some(Arc::clone(&upstream));
             let lease = upstream
                 .lease(turn, self.service.connect_timeout, fresh)
                 .await;

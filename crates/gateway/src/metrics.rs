@@ -28,7 +28,7 @@ use crate::record::Degraded;
 const DURATION_BUCKETS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-const OTHER: &str = "__other__";
+pub(crate) const OTHER: &str = "__other__";
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Answered {
@@ -167,6 +167,15 @@ impl Metrics {
             service: service.id.to_string(),
         };
         self.costs_ignored.get_or_create(&labels).inc() + 1
+    }
+
+    /// The tenants that have a label value of their own, in the order of their names.
+    pub(crate) fn labelled(&self) -> Vec<TenantId> {
+        let known = self.labels.known.lock();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        let mut tenants: Vec<_> = known.iter().cloned().collect();
+        tenants.sort_unstable();
+        tenants
     }
 
     pub(crate) fn connected(&self, listener: &str) -> Connected {

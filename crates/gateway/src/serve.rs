@@ -22,7 +22,7 @@ use crate::{
     body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{
-        Upstreams,
+        Called, Upstreams,
         connection::tunnel,
         headers::{self, REQUEST_ID},
         upstream::Lease,
@@ -335,7 +335,8 @@ impl InFlight {
         use tracing::Instrument as _;
 
         let watch = &self.record.watch;
-        let sent = upstreams.forward(request, path, now, self.deadline, watch);
+        let called = Called::default();
+        let sent = upstreams.forward(request, path, now, self.deadline, watch, &called);
         let sent = sent.instrument(self.span.clone());
         let result = tokio::select! {
             biased;
@@ -350,6 +351,7 @@ impl InFlight {
             None => fault,
         });
         self.permit.was_paced(watch.paced());
+        self.record.upstream = called.address();
         let answer = result.as_ref().map(|(response, _)| response);
         self.answered(answer.map_err(|fault| *fault));
         result
@@ -380,10 +382,6 @@ async fn answer(
         after,
         stop,
     } = on_its_way;
-    in_flight.record.upstream = in_flight
-        .upstream
-        .as_ref()
-        .map(|lease| lease.address().to_string());
     let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
     *response.version_mut() = Version::HTTP_11;

@@ -189,6 +189,8 @@ impl Board {
         }
         for (key, entry) in &mut self.entries {
             if !measured.contains(key) {
+                // What is measured no longer holds and lacks nothing.
+                entry.alert.value = 0.0;
                 entry.step(now, &self.settings, Level::Well, effects);
             }
         }
@@ -198,6 +200,11 @@ impl Board {
             State::Firing => true,
             State::Resolved => now - entry.alert.since < remember,
         });
+    }
+
+    /// Whether there is none, not even one that is over.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// What there is, in the order of keys.

@@ -37,6 +37,7 @@
 
 mod backoff;
 mod classify;
+mod opening;
 mod probes;
 mod ramp;
 mod settings;
@@ -50,6 +51,7 @@ use std::time::Duration;
 use watertight_base::Tick;
 
 use self::{
+    opening::Opened,
     probes::Probes,
     ramp::Ramp,
     window::{Call, Window},
@@ -57,6 +59,7 @@ use self::{
 
 pub use self::{
     classify::{CallError, Classifier, Grpc},
+    opening::{Cause, Opening},
     settings::{Mode, Settings, SlidingWindow},
     shared::SharedView,
     table::{By, Caller, Changes, Leave, Refused, Table},
@@ -128,6 +131,8 @@ pub struct Breaker {
     /// How often it has opened in a row, and how long the last time was.
     openings: u32,
     open_for: Duration,
+    /// What opened it, while it is not closed again.
+    opened: Option<Box<Opened>>,
     probes: Probes,
     successes: u32,
     ramp: Option<Ramp>,
@@ -209,7 +214,9 @@ impl Breaker {
                 self.heard = now;
                 self.window.count(now, settings.sliding_window, call);
                 let counts = self.counts(now, settings);
-                counts.tips(settings).then(|| self.open(now, settings))
+                counts
+                    .tips(settings)
+                    .then(|| self.open(now, settings, counts))
             }
             (State::HalfOpen, _) => {
                 if !self.probes.end(now, pass.probe) || outcome == Outcome::Ignored {
@@ -217,7 +224,7 @@ impl Breaker {
                 }
                 self.heard = now;
                 if call.failed || call.slow {
-                    return Some(self.open(now, settings));
+                    return Some(self.open(now, settings, Counts::default()));
                 }
                 self.successes += 1;
                 (self.successes >= settings.probes_max()).then(|| self.close(now, settings))
@@ -233,6 +240,17 @@ impl Breaker {
     /// What is in the window.
     pub fn counts(&self, now: Tick, settings: &Settings) -> Counts {
         self.window.counts(now, settings.sliding_window)
+    }
+
+    /// What opened it, until it is closed again: its window is empty meanwhile.
+    pub fn opening(&self, now: Tick) -> Option<Opening> {
+        Some(self.opened.as_ref()?.seen(now))
+    }
+
+    /// What is in the window; of one that is not closed, what opened it.
+    pub fn counts_shown(&self, now: Tick, settings: &Settings) -> Counts {
+        let opened = self.opened.as_ref().map(|opened| opened.counts);
+        opened.unwrap_or_else(|| self.counts(now, settings))
     }
 
     /// The share of calls that a closed breaker lets through, 0.1 to 1: 1 but for the ramp.
@@ -316,9 +334,13 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Tick, settings: &Settings) -> State {
+    /// Opens it. `counts` is what opened it, unless it was half-open: then that stays as it was.
+    fn open(&mut self, now: Tick, settings: &Settings, counts: Counts) -> State {
         if self.state == State::Closed && now >= self.until {
             self.openings = 0;
+        }
+        if self.state == State::Closed {
+            self.opened = Some(Box::new(Opened::new(now, settings, counts)));
         }
         self.open_for = backoff::open_for(settings, self.openings, self.seed, self.epoch);
         self.openings = self.openings.saturating_add(1);
@@ -329,6 +351,7 @@ impl Breaker {
 
     fn close(&mut self, now: Tick, settings: &Settings) -> State {
         self.until = now + self.open_for;
+        self.opened = None;
         self.change(State::Closed);
         self.ramp = (!settings.ramp_duration.is_zero()).then(|| Ramp::new(now));
         State::Closed
@@ -348,6 +371,7 @@ impl Breaker {
     fn clone_of_decision(&self) -> Self {
         Self {
             window: Window::Empty,
+            opened: None,
             probes: self.probes.clone(),
             ramp: self.ramp.clone(),
             ..*self

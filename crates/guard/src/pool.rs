@@ -47,6 +47,7 @@ mod claim;
 mod cohort;
 mod dispatch;
 mod flow;
+mod forecast;
 mod key;
 mod layout;
 mod lending;
@@ -260,9 +261,11 @@ impl Pools {
         }
     }
 
-    /// What [`Pools::arrive`] would say; takes nothing. A wait comes with an estimate of its length.
+    /// What [`Pools::arrive`] would say; takes nothing. A wait comes with an estimate of its length, from
+    /// how long the seats have been held and how long they usually are (`pool/forecast.rs`); the wait
+    /// ends at `max_wait` all the same.
     ///
-    /// Whether a tenant's own users are shed in parts is not foreseen.
+    /// Looks at every seat that is held. Whether a tenant's own users are shed in parts is not foreseen.
     pub fn foresee(&self, now: Tick, arrival: Arrival<'_>) -> Foresight {
         let Some(route) = self.layout.route(arrival.service, arrival.class) else {
             return Foresight::Refused(Reason::Draining);
@@ -270,9 +273,17 @@ impl Pools {
         let tenant = self.queue_of(route, &arrival.owner);
         match self.chance(now, route, tenant, &arrival) {
             Chance::Seat(_) => Foresight::Seat,
-            Chance::Wait => Foresight::Wait(self.time_to_drain(route, tenant)),
+            Chance::Wait => Foresight::Wait(self.expected_wait(now, route, tenant)),
             Chance::Refused(reason) => Foresight::Refused(reason),
         }
+    }
+
+    /// The longest that an arrival would wait before it is refused.
+    pub fn max_wait(&self, arrival: &Arrival<'_>) -> Duration {
+        let route = self.layout.route(arrival.service, arrival.class);
+        route.map_or(Duration::ZERO, |route| {
+            self.layout.compartments[self.home(route)].max_wait
+        })
     }
 
     /// A seat comes back. Whether it was held.

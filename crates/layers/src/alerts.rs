@@ -34,6 +34,7 @@
 //! ```
 
 mod limits;
+mod over;
 mod samples;
 
 use std::{
@@ -92,13 +93,16 @@ impl Alerts {
         let alerting = plan.alerting();
         let mut effects = Vec::new();
         let mut state = self.state();
-        let mut samples = state.sampler.samples(admission, &plan);
+        // What fires is measured until it is over, however well it is.
+        let all = !state.board.is_empty();
+        let mut samples = state.sampler.samples(admission, &plan, all);
         samples.extend(more);
         samples.retain(|sample| !alerting.off.contains(&sample.key.kind));
         state.board.reload(alerting.board);
         let now = admission.clock().now();
         state.board.on_samples(now, samples, &mut effects);
         drop(state);
+        let effects: Vec<_> = effects.into_iter().map(told).collect();
         if let Some(told) = &self.on_alert {
             effects.iter().for_each(told);
         }
@@ -115,11 +119,21 @@ impl Alerts {
 
     /// All alerts that are pending, firing, or resolved of late.
     pub fn view(&self) -> BoardView {
-        self.state().board.view()
+        let mut view = self.state().board.view();
+        view.alerts = view.alerts.into_iter().map(over::told).collect();
+        view
     }
 
     fn state(&self) -> MutexGuard<'_, Watched> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What changed, saying what is so now.
+fn told(effect: Effect) -> Effect {
+    match effect {
+        Effect::Fired(alert) => Effect::Fired(over::told(alert)),
+        Effect::Resolved(alert) => Effect::Resolved(over::told(alert)),
     }
 }
 

@@ -62,6 +62,18 @@ impl Order {
     }
 }
 
+/// Why an order would have no effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderError {
+    /// The plan does not know the service.
+    #[error("there is no such service")]
+    NoService,
+    /// No request comes for the service that its breakers could hold back.
+    #[error("the service only connects to pools, whose own breakers hold back their upstreams")]
+    OnlyConnects,
+}
+
 /// What was decided at run time, by service. Cloning copies a pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Modes(Arc<ArcSwap<HashMap<ServiceId, Mode>>>);
@@ -145,14 +157,19 @@ impl Who {
 }
 
 impl Admission {
-    /// Decides about the breakers of a service, from now on and through reloads. False: the plan does
-    /// not know it.
-    pub fn order_breaker(&self, service: &ServiceId, order: Order) -> bool {
+    /// Decides about the breakers of a service, from now on and through reloads.
+    ///
+    /// # Errors
+    /// [`OrderError`] when the order would have no effect; it then has none.
+    pub fn order_breaker(&self, service: &ServiceId, order: Order) -> Result<(), OrderError> {
         let breakers = &self.inner.breakers;
         let plan = self.plan();
         let Some(known) = plan.services().get(service) else {
-            return false;
+            return Err(OrderError::NoService);
         };
+        if !plan.takes_requests(service) {
+            return Err(OrderError::OnlyConnects);
+        }
         let is_automatic = known.breaker.mode == Mode::Automatic;
         let mode = match order {
             Order::Auto => None,
@@ -166,7 +183,7 @@ impl Admission {
             breakers.table().reset(service);
         }
         tracing::warn!(%service, order = order.label(), "breakers were told");
-        true
+        Ok(())
     }
 
     /// What was decided about breakers at run time, now and in future.

@@ -39,8 +39,11 @@ pub struct Explanation {
     pub breaker_open: Option<Duration>,
     /// Where it would sit.
     pub compartment: Option<CompartmentId>,
-    /// What the pools would say.
+    /// What the pools would say. How long a wait is, is estimated from how long the seats have been
+    /// held so far and how long they usually are.
     pub seat: Foresight,
+    /// The longest that it would wait for its seats: then it is refused.
+    pub max_wait: Duration,
 }
 
 /// A limit that applies to a request, and what is left of it.
@@ -150,6 +153,10 @@ impl Admission {
                 .inner
                 .seats
                 .foresee(now, self.inner.arrival(now, who, what)),
+            max_wait: self
+                .inner
+                .seats
+                .max_wait(self.inner.arrival(now, who, what)),
         }
     }
 

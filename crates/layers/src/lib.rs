@@ -64,7 +64,7 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use alerts::{ALERT_LABELS, Alerts};
-pub use breakers::{BreakerView, Modes, Order, ServiceBreakerView};
+pub use breakers::{BreakerView, Modes, Order, OrderError, ServiceBreakerView};
 pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
 pub use connections::{Connecting, ConnectionSeat};
@@ -76,4 +76,4 @@ pub use quotas::{QuotaState, Quotas};
 pub use refusal::{DEGRADED, RATE_LIMIT, RATE_LIMIT_POLICY, Refusal, mark_degraded};
 pub use tenants::Who;
 pub use tower::{AdmissionBody, AdmissionLayer, AdmissionService, Identify};
-pub use view::{KeyedView, TenantCounts, TenantView};
+pub use view::{Held, KeyedView, TenantCounts, TenantView};

@@ -197,6 +197,10 @@ impl Seats {
         self.lock().pools.foresee(now, arrival)
     }
 
+    pub(crate) fn max_wait(&self, arrival: Arrival<'_>) -> Duration {
+        self.lock().pools.max_wait(&arrival)
+    }
+
     fn retry_after(&self, arrival: Arrival<'_>) -> Duration {
         self.lock()
             .pools

@@ -162,6 +162,11 @@ impl Tenants {
         })
     }
 
+    /// The lane of a listed tenant.
+    pub(crate) fn lane_of(&self, tenant: &TenantId) -> Option<&Lane> {
+        self.listed.get(tenant).map(|lane| &**lane)
+    }
+
     pub(crate) fn listed(&self) -> impl Iterator<Item = (&TenantId, &Arc<Lane>)> {
         self.listed.iter()
     }

@@ -52,7 +52,43 @@ pub struct KeyedView {
     pub waiting: u64,
 }
 
+/// What is held on behalf of a tenant, or of several together, besides seats.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Held {
+    /// Client connections.
+    pub connections: u64,
+    /// How many the tenant may have. None: any number, or several tenants.
+    pub connections_max: Option<u64>,
+    /// Bytes buffered.
+    pub buffered_bytes: u64,
+    /// How many the tenant may have. None: several tenants.
+    pub buffered_bytes_max: Option<u64>,
+}
+
 impl Admission {
+    /// What each of `tenants` holds, of those that are listed, and what all others hold together.
+    pub fn holdings(&self, tenants: &[TenantId]) -> (Vec<(TenantId, Held)>, Held) {
+        let current = self.inner.current.load();
+        let (mut named, mut rest) = (Vec::new(), Held::default());
+        for tenant in tenants {
+            if let Some(lane) = current.tenants.lane_of(tenant) {
+                named.push((tenant.clone(), held(lane)));
+            }
+        }
+        let listed = current.tenants.listed().map(|(_, lane)| lane);
+        for lane in listed.chain(current.tenants.lanes()) {
+            let held = held(lane);
+            rest.connections += held.connections;
+            rest.buffered_bytes = rest.buffered_bytes.saturating_add(held.buffered_bytes);
+        }
+        // Looked at one after the other, so a sum may be behind what is in it.
+        for (_, held) in &named {
+            rest.connections = rest.connections.saturating_sub(held.connections);
+            rest.buffered_bytes = rest.buffered_bytes.saturating_sub(held.buffered_bytes);
+        }
+        (named, rest)
+    }
+
     /// How full the tables are, and who waits. Looks at every place of the tables.
     pub fn keyed(&self) -> KeyedView {
         let (now, keyed) = (self.inner.clock.now(), &self.inner.keyed);
@@ -107,6 +143,15 @@ impl Admission {
             breakers: breakers.len(),
             breakers_unwatched: breakers.unwatched(),
         }
+    }
+}
+
+fn held(lane: &Lane) -> Held {
+    Held {
+        connections: lane.holdings.connections().into(),
+        connections_max: lane.terms.plan.max_connections.map(u64::from),
+        buffered_bytes: lane.holdings.buffered(),
+        buffered_bytes_max: Some(lane.terms.plan.max_buffered_bytes),
     }
 }
 

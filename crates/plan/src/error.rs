@@ -2,7 +2,7 @@
 
 use watertight_base::{LimitId, PlanId, PoolId, ServiceId, TenantId};
 
-use crate::Caller;
+use crate::{Address, Caller};
 
 /// A plan that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -149,6 +149,16 @@ pub enum Error {
     DoorOfStranger {
         /// The pool.
         pool: PoolId,
+        /// Whose door it is.
+        caller: Caller,
+    },
+    /// A pool of connections that would connect to itself.
+    #[error("pool {pool} connects to {upstream}, which is its own door for {}", caller.name())]
+    DoorLoop {
+        /// The pool.
+        pool: PoolId,
+        /// The upstream.
+        upstream: Address,
         /// Whose door it is.
         caller: Caller,
     },

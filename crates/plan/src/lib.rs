@@ -38,7 +38,10 @@ mod throttling;
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 use watertight_base::{Percent, PlanId, PoolId, SegmentId, ServiceId, TenantId};
-use watertight_guard::{health, pool::Layout};
+use watertight_guard::{
+    health,
+    pool::{Class, Layout},
+};
 
 pub use alerting::{Alerting, Webhook};
 pub use builder::Builder;
@@ -128,6 +131,14 @@ impl Plan {
     /// The services, by name.
     pub fn services(&self) -> &BTreeMap<ServiceId, Arc<Service>> {
         &self.services
+    }
+
+    /// Whether requests come for a service: none do for one that only connects to pools of
+    /// connections, nor for one that there is not.
+    pub fn takes_requests(&self, service: &ServiceId) -> bool {
+        self.layout
+            .compartment_of(service, Class::Ordinary)
+            .is_some()
     }
 
     /// Which service a path belongs to.

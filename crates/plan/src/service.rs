@@ -28,7 +28,8 @@ pub struct Service {
     pub response_buffer_bytes: usize,
     /// The longest silence on an upgraded connection, both ways. Default 1 h.
     pub upgrade_idle: Duration,
-    /// When calls are held back.
+    /// When calls are held back. Here a call is slow by default at nine tenths of the default timeout;
+    /// see [`Service::slow_call_default`].
     pub breaker: Settings,
     /// Which answers are failures, for breakers.
     pub classifier: Classifier,
@@ -96,6 +97,12 @@ impl Service {
     /// Default of [`Service::response_buffer_bytes`].
     pub const RESPONSE_BUFFER_DEFAULT: usize = 64 * 1024;
 
+    /// How long a call takes that is slow, where nothing is said: nine tenths of its timeout. At the
+    /// whole of it a call has failed, so that no longer time could have an effect.
+    pub fn slow_call_default(timeout: Duration) -> Duration {
+        timeout * 9 / 10
+    }
+
     /// A service with the defaults, without routes or upstreams.
     pub fn new(id: ServiceId, tier: Tier) -> Self {
         Self {
@@ -108,7 +115,10 @@ impl Service {
             upstream_connections: Self::UPSTREAM_CONNECTIONS_DEFAULT,
             response_buffer_bytes: Self::RESPONSE_BUFFER_DEFAULT,
             upgrade_idle: Self::UPGRADE_IDLE_DEFAULT,
-            breaker: Settings::default(),
+            breaker: Settings {
+                slow_call_duration_threshold: Self::slow_call_default(Self::TIMEOUT_DEFAULT),
+                ..Settings::default()
+            },
             classifier: Classifier::default(),
             uses: Vec::new(),
             throttle: Vec::new(),

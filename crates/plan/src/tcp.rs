@@ -8,7 +8,12 @@
 //! Such a pool is no part of a request: an HTTP request of a service that uses it takes no seat in
 //! it, the connections that the service itself opens do. Each pool is therefore a layout by itself.
 
-use std::{collections::HashSet, fmt, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use watertight_base::{CompartmentId, PoolId, ServiceId};
 use watertight_guard::{
@@ -88,6 +93,19 @@ impl fmt::Display for Address {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+impl Address {
+    /// Whether whoever connects here comes to a door bound to `bind`, as far as its host tells
+    /// without being looked up: it is that address, or both are of this machine's loopback.
+    fn reaches(&self, bind: SocketAddr) -> bool {
+        let host: Option<IpAddr> = self.host.parse().ok();
+        let is_local = self.host == "localhost" || host.is_some_and(|host| host.is_loopback());
+        let is_same = host.is_some_and(|host| host == bind.ip());
+        let is_named = self.host == "localhost" && bind.ip().is_loopback();
+        let hears_all = bind.ip().is_unspecified() && is_local;
+        self.port == bind.port() && (is_same || is_named || hears_all)
     }
 }
 
@@ -183,6 +201,14 @@ impl TcpPool {
                     caller: door.caller.clone(),
                 });
             }
+        }
+        for upstream in &self.upstreams {
+            let own = self.doors.iter().find(|door| upstream.reaches(door.bind));
+            problems.extend(own.map(|door| Error::DoorLoop {
+                pool: pool(),
+                upstream: upstream.clone(),
+                caller: door.caller.clone(),
+            }));
         }
         let without = services().filter(|service| {
             let mut doors = self.doors.iter();
@@ -306,5 +332,32 @@ mod tests {
             .unwrap();
         let names: Vec<_> = plan.layout().pools().iter().map(|pool| &pool.id).collect();
         assert_eq!(names, [&"checkout".parse::<PoolId>().unwrap()]);
+    }
+
+    #[test]
+    fn a_pool_that_would_connect_to_itself_is_refused() {
+        let upstreams = |host: &str, port| {
+            vec![Address {
+                host: host.to_owned(),
+                port,
+            }]
+        };
+        let found = |bind: &str, host: &str, port| {
+            let pool = TcpPool {
+                upstreams: upstreams(host, port),
+                behind_balancer: true,
+                ..pool(0, vec![door(bind, checkout())])
+            };
+            let all = problems(pool);
+            all.iter()
+                .any(|error| matches!(error, Error::DoorLoop { .. }))
+        };
+        assert!(found("127.0.0.1:6380", "127.0.0.1", 6380));
+        assert!(found("127.0.0.1:6380", "localhost", 6380));
+        assert!(found("0.0.0.0:6380", "127.0.0.1", 6380));
+        assert!(found("[::1]:6380", "::1", 6380));
+        assert!(!found("127.0.0.1:6380", "127.0.0.1", 6379));
+        assert!(!found("127.0.0.1:6380", "10.0.0.9", 6380));
+        assert!(!found("0.0.0.0:6380", "cache.internal", 6380));
     }
 }

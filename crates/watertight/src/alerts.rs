@@ -11,7 +11,7 @@
 
 mod message;
 mod metrics;
-mod name;
+pub mod name;
 mod outbox;
 mod post;
 pub mod runbook;
@@ -24,8 +24,11 @@ use std::{
 use prometheus_client::registry::Registry;
 use tokio::{sync::Notify, task::JoinSet, time};
 use watertight_base::Tick;
-use watertight_gateway::Gateway;
-use watertight_guard::alert::{BoardView, Effect, Key, Kind, Sample};
+use watertight_gateway::{Gateway, UpstreamView};
+use watertight_guard::{
+    alert::{BoardView, Effect, Key, Kind, Sample},
+    breaker::Mode,
+};
 use watertight_layers::Alerts;
 use watertight_plan::{Plan, Webhook};
 
@@ -35,8 +38,6 @@ use self::{
     outbox::{Outbox, Parcel},
 };
 use crate::node::Node;
-
-pub use self::name::KindName;
 
 /// What fires on a node, and what the webhook knows of it.
 #[derive(Debug, Default)]
@@ -318,15 +319,26 @@ fn upstreams(gateway: &Gateway) -> Vec<Sample> {
                     value: 1.0,
                     fires: 1.0,
                     clears: 1.0,
-                    says: format!(
-                        "{} of {id} does not answer, and is not called",
-                        upstream.address
-                    ),
+                    says: match upstream.mode {
+                        Mode::ForcedOpen => {
+                            format!("{} of {id} is not called: forced open", upstream.address)
+                        }
+                        _ => format!(
+                            "{} of {id} does not answer, and is not called{}",
+                            upstream.address,
+                            why(upstream)
+                        ),
+                    },
                 });
             }
         }
     }
     samples
+}
+
+fn why(upstream: &UpstreamView) -> String {
+    let opening = upstream.opening.as_ref();
+    opening.map_or_else(String::new, |opening| format!(": {}", opening.why()))
 }
 
 fn log(effect: &Effect) {

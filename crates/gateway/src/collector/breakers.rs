@@ -21,7 +21,7 @@ pub(super) fn encode(
     gauges(
         encoder,
         "watertight_breaker_state",
-        "What the breaker of all tenants of a service is doing: 0 closed, 1 half-open, 2 open",
+        "What the breaker of all tenants of a service does to calls: 0 closed, 1 half-open, 2 open, or forced open",
         of(|view| state_number(view.shared.state)),
     )?;
     gauges(
@@ -38,7 +38,7 @@ pub(super) fn encode(
     gauges(
         encoder,
         "watertight_breaker_failure_rate_percent",
-        "Failures among the calls of a service since it began to fail, within the window; 0 when all is well",
+        "Failures among the calls of a service since it began to fail, within the window; while its breaker is not closed, those that opened it; 0 when all is well",
         of(|view| {
             let counts = &view.shared.tally.counts;
             let percent = (counts.failures * 100).checked_div(counts.calls);
@@ -48,7 +48,7 @@ pub(super) fn encode(
     gauges(
         encoder,
         "watertight_breaker_failing_tenants",
-        "Tenants of a service most of whose calls failed within the window",
+        "Tenants of a service most of whose calls failed within the window; while its breaker is not closed, when it opened",
         of(|view| view.shared.tally.failing.into()),
     )
 }

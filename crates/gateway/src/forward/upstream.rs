@@ -18,7 +18,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watertight_base::Tick;
-use watertight_guard::breaker::{Breaker, Outcome, Pass, Settings, State};
+use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Pass, Settings, State};
 use watertight_layers::Clock;
 use watertight_plan::{Protocol, Service};
 
@@ -222,7 +222,9 @@ impl Upstream {
             pending: self.pending(),
             connects: self.connects.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            breaker: breaker.state(),
+            breaker: settings.mode.shows(breaker.state()),
+            mode: settings.mode,
+            opening: breaker.opening(now),
             open_for: breaker.refuses(now, settings),
         }
     }
@@ -269,10 +271,6 @@ impl Lease {
             self.upstream.idle().push((now, self.connection));
         }
     }
-
-    pub(crate) fn address(&self) -> &watertight_plan::Upstream {
-        &self.upstream.address
-    }
 }
 
 /// What an upstream looks like.
@@ -292,8 +290,12 @@ pub struct UpstreamView {
     pub connects: u64,
     /// Failures that its breaker counted so far.
     pub failures: u64,
-    /// What its breaker is doing.
+    /// What its breaker does to calls.
     pub breaker: State,
+    /// Whether that decides by itself.
+    pub mode: Mode,
+    /// What opened it, while it is not closed again.
+    pub opening: Option<Opening>,
     /// How long that will refuse, if it does.
     pub open_for: Option<Duration>,
 }

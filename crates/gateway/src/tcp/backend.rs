@@ -14,7 +14,7 @@ use std::{
 
 use tokio::net::TcpStream;
 use watertight_base::Tick;
-use watertight_guard::breaker::{Breaker, Outcome, Settings, State};
+use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Settings, State};
 use watertight_layers::Clock;
 use watertight_plan::{Address, TcpPool};
 
@@ -29,8 +29,12 @@ pub struct TcpUpstreamView {
     pub connects: u64,
     /// Those of them that were not made.
     pub failures: u64,
-    /// What its breaker is doing.
+    /// What its breaker does to connections.
     pub breaker: State,
+    /// Whether that decides by itself.
+    pub mode: Mode,
+    /// What opened it, while it is not closed again.
+    pub opening: Option<Opening>,
     /// How long that will refuse, if it does.
     pub open_for: Option<Duration>,
 }
@@ -150,7 +154,9 @@ impl Backend {
                 address: upstream.address.to_string(),
                 connects: upstream.connects.load(Ordering::Relaxed),
                 failures: upstream.failures.load(Ordering::Relaxed),
-                breaker: breaker.state(),
+                breaker: self.breaker.mode.shows(breaker.state()),
+                mode: self.breaker.mode,
+                opening: breaker.opening(now),
                 open_for: breaker.refuses(now, &self.breaker),
             }
         };

@@ -201,7 +201,7 @@ async fn what_is_forced_open_refuses_all_and_is_closed_again_at_once() {
     let world = World::new(settings()).await;
     let admission = world.gateway.admission();
     let app = "app".parse().unwrap();
-    assert!(admission.order_breaker(&app, Order::ForcedOpen));
+    admission.order_breaker(&app, Order::ForcedOpen).unwrap();
     for tenant in ["acme", "globex"] {
         let refused = world.ask(tenant, "ok").await;
         assert!(refused.text.contains("breaker-open"), "{}", refused.text);
@@ -209,7 +209,7 @@ async fn what_is_forced_open_refuses_all_and_is_closed_again_at_once() {
     }
     world.gateway.reload(world.gateway.plan()).unwrap();
     assert_eq!(world.status("acme", "ok").await, 503, "after a reload");
-    assert!(admission.order_breaker(&app, Order::Closed));
+    admission.order_breaker(&app, Order::Closed).unwrap();
     assert_eq!(world.status("acme", "ok").await, 200);
 }
 
@@ -218,7 +218,7 @@ async fn what_counts_only_refuses_nobody() {
     let world = World::new(settings()).await;
     let app = "app".parse().unwrap();
     let admission = world.gateway.admission();
-    assert!(admission.order_breaker(&app, Order::MetricsOnly));
+    admission.order_breaker(&app, Order::MetricsOnly).unwrap();
     for _ in 0..20 {
         assert_eq!(world.status("acme", "500").await, 500);
     }

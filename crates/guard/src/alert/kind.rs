@@ -46,6 +46,24 @@ impl Kind {
         }
     }
 
+    /// The kind that is called `label`.
+    pub fn called(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.label() == label)
+    }
+
+    /// What it tells of, in a sentence.
+    pub const fn means(self) -> &'static str {
+        match self {
+            Self::PoolFilling => "A pool is filling up.",
+            Self::CompartmentFilling => "A compartment is filling up.",
+            Self::CapFilling => "A service nears its cap.",
+            Self::QueueWait => "Requests wait too long for seats.",
+            Self::BreakerOpen => "Calls are refused because their target is broken.",
+            Self::LimitNear => "Callers near a limit, or are beyond it.",
+            Self::SeatsBorrowed => "Others have sat on seats of a compartment for too long.",
+        }
+    }
+
     /// Its name where alerts of many programs meet: in Prometheus and in notifications.
     pub const fn name(self) -> &'static str {
         match self {

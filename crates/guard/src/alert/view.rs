@@ -15,7 +15,7 @@ pub struct Alert {
     pub since: Tick,
     /// When the value reached its mark.
     pub began: Tick,
-    /// What was measured last, in the unit of its kind. What is well need not be measured.
+    /// What was measured last, in the unit of its kind; 0 of what is measured no longer.
     pub value: f64,
     /// The most that was measured since it began.
     pub peak: f64,
@@ -23,7 +23,8 @@ pub struct Alert {
     pub fires: f64,
     /// It is well below this value.
     pub clears: f64,
-    /// A sentence for people, as of when it was last in trouble.
+    /// A sentence for people, as of when it was last in trouble. Whoever tells of an alert that is over
+    /// says something else: how it is now.
     pub says: String,
 }
 

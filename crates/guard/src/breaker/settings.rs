@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use watertight_base::Percent;
 
+use super::State;
+
 /// The settings of a breaker. Any values are safe: what makes no sense is read as its nearest
 /// neighbour that does (a multiplier below 1 as 1, no permitted call as one).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,6 +86,16 @@ impl Mode {
             Self::Disabled => "disabled",
             Self::ForcedOpen => "forced-open",
             Self::MetricsOnly => "metrics-only",
+        }
+    }
+
+    /// What a breaker in `state` does to calls, seen from outside: one that is forced open refuses
+    /// them, one that is switched off lets them pass.
+    pub const fn shows(self, state: State) -> State {
+        match self {
+            Self::Automatic | Self::MetricsOnly => state,
+            Self::Disabled => State::Closed,
+            Self::ForcedOpen => State::Open,
         }
     }
 

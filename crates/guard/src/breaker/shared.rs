@@ -15,7 +15,7 @@ use std::time::Duration;
 use watertight_base::Tick;
 
 use super::{
-    Breaker, Outcome, Pass, State,
+    Breaker, Opening, Outcome, Pass, State,
     settings::{Mode, Settings},
     votes::{Tally, Votes},
     window::Call,
@@ -26,6 +26,8 @@ use super::{
 pub(super) struct Shared {
     breaker: Breaker,
     votes: Option<Votes>,
+    /// What it counted when it opened, until it is closed again.
+    opened_by: Option<Tally>,
     /// Who failed as a probe in this turn: not many, since a few are enough to open it.
     failed: Vec<usize>,
     /// When the next turn of probes begins.
@@ -37,8 +39,10 @@ pub(super) struct Shared {
 pub struct SharedView {
     /// What it is doing.
     pub state: State,
-    /// What it counts.
+    /// What it counts; of one that is not closed, what opened it.
     pub tally: Tally,
+    /// What opened it, while it is not closed again.
+    pub opening: Option<Opening>,
     /// The share of calls that it lets through when closed.
     pub share: f64,
     /// How long it will refuse, if it does.
@@ -59,6 +63,7 @@ impl SharedView {
             failing: 0,
             slowed: 0,
         },
+        opening: None,
         share: 1.0,
         open_for: None,
     };
@@ -69,6 +74,7 @@ impl Shared {
         Self {
             breaker: Breaker::born(seed, epoch),
             votes: None,
+            opened_by: None,
             failed: Vec::new(),
             turn_ends: Tick::ZERO,
         }
@@ -137,8 +143,10 @@ impl Shared {
                 let length = settings.rollup_window();
                 let votes = self.votes.get_or_insert_with(|| Votes::new(now, length));
                 votes.count(now, settings, voter, call);
-                let tips = votes.tally().tips(settings);
-                tips.then(|| self.open(now, settings))
+                let tally = votes.tally();
+                tally
+                    .tips(settings)
+                    .then(|| self.open(now, settings, tally))
             }
             State::HalfOpen => {
                 let is_bad = outcome != Outcome::Ignored && (call.failed || call.slow);
@@ -154,7 +162,8 @@ impl Shared {
                     self.failed.push(voter);
                 }
                 let distinct = settings.rollup_minimum_tenants as usize;
-                (self.failed.len() >= distinct).then(|| self.open(now, settings))
+                let relapses = self.failed.len() >= distinct;
+                relapses.then(|| self.open(now, settings, Tally::default()))
             }
             State::Closed | State::Open => None,
         }
@@ -169,8 +178,9 @@ impl Shared {
 
     pub(super) fn view(&self, now: Tick, settings: &Settings) -> SharedView {
         SharedView {
-            state: self.breaker.state(),
-            tally: self.tally(now, settings),
+            state: settings.mode.shows(self.breaker.state()),
+            tally: self.opened_by.unwrap_or_else(|| self.tally(now, settings)),
+            opening: self.breaker.opening(now),
             share: self.breaker.share(now, settings),
             open_for: self.breaker.refuses(now, &own(settings)),
         }
@@ -198,15 +208,19 @@ impl Shared {
         })
     }
 
-    fn open(&mut self, now: Tick, settings: &Settings) -> State {
+    fn open(&mut self, now: Tick, settings: &Settings, tally: Tally) -> State {
         self.votes = None;
         self.failed.clear();
-        self.breaker.open(now, settings)
+        if self.breaker.state() == State::Closed {
+            self.opened_by = Some(tally);
+        }
+        self.breaker.open(now, settings, tally.counts)
     }
 
     fn forget_if(&mut self, changed: Option<State>) -> Option<State> {
         if changed.is_some() {
             self.failed.clear();
+            self.opened_by = None;
         }
         changed
     }

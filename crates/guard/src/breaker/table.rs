@@ -262,9 +262,11 @@ impl Table {
     /// The shared breaker of a service.
     pub fn shared(&self, now: Tick, service: &ServiceId, settings: &Settings) -> SharedView {
         let watched = self.services.get(service);
-        watched.map_or(SharedView::WELL, |watched| {
-            watched.shared.view(now, settings)
-        })
+        let well = SharedView {
+            state: settings.mode.shows(State::Closed),
+            ..SharedView::WELL
+        };
+        watched.map_or(well, |watched| watched.shared.view(now, settings))
     }
 
     /// Pairs watched now.

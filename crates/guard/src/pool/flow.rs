@@ -138,6 +138,21 @@ impl Flows {
         waiting.map(|(_, head, _)| *head)
     }
 
+    /// Requests that go before one of `tenant` which has `place` - 1 others before it in its own queue:
+    /// those, and as many of each other tenant as have to wait.
+    pub(super) fn waiting_before(&self, tenant: TenantKey, place: u64) -> u64 {
+        let others = self.order.iter().filter(|(.., other)| *other != tenant);
+        let waiting = others.map(|(.., other)| self.waiting_of(*other) as u64);
+        let others = waiting.map(|waiting| waiting.min(place));
+        others.fold(place.saturating_sub(1), u64::saturating_add)
+    }
+
+    /// How long requests of `tenant` usually hold their seats, or those of all while that is unknown.
+    pub(super) fn usual_nanos(&self, tenant: TenantKey) -> u64 {
+        let flow = self.get(tenant).filter(|flow| flow.is_known);
+        flow.map_or(self.service_nanos, |flow| flow.service_nanos)
+    }
+
     /// The running average of service time.
     pub(super) fn service_nanos(&self) -> u64 {
         self.service_nanos

@@ -22,6 +22,8 @@ pub(super) struct Loans {
     pub(super) lent: VecDeque<Lent>,
     /// Seats of others that it sits on, the longest borrowed first.
     pub(super) borrowed: VecDeque<Borrowed>,
+    /// Loans so far whose borrowers were told to end.
+    pub(super) recalls: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,13 +113,14 @@ impl Pools {
         for lender in 0..self.compartments.len() {
             let borrow_max = self.layout.compartments[lender].borrow_max;
             let mut wanted = self.wanted_back(lender);
-            let lent = &mut self.compartments[lender].loans.lent;
-            for loan in lent.iter_mut().filter(|loan| !loan.is_recalled) {
+            let loans = &mut self.compartments[lender].loans;
+            for loan in loans.lent.iter_mut().filter(|loan| !loan.is_recalled) {
                 if wanted == 0 || loan.since + borrow_max > now {
                     break;
                 }
                 wanted -= 1;
                 loan.is_recalled = true;
+                loans.recalls += 1;
                 effects.push(Effect::Recalled(loan.seat));
             }
         }

@@ -141,6 +141,7 @@ impl Places {
         Loans {
             lent: old.lent.clone(),
             borrowed: borrowed.collect(),
+            recalls: old.recalls,
         }
     }
 

@@ -57,6 +57,16 @@ impl Seated {
         Some(seat)
     }
 
+    pub(super) fn get(&self, key: SeatKey) -> Option<&Seat> {
+        let entry = self.places.get(place_of(key) as usize)?;
+        let seat = entry.seat.as_ref();
+        seat.filter(|_| entry.taken == key.0 >> PLACE_BITS)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Seat> {
+        self.places.iter().filter_map(|place| place.seat.as_ref())
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
         self.places
             .iter_mut()

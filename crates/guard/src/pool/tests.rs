@@ -3,6 +3,7 @@
 mod capacity;
 mod claims;
 mod fairness;
+mod forecast;
 mod lending;
 mod reloads;
 mod waiting;

@@ -42,6 +42,8 @@ pub struct CompartmentView {
     pub lent: u32,
     /// For how long the longest of those has been lent.
     pub longest_loan: Option<Duration>,
+    /// Loans so far whose borrowers were told to end, because the seats were wanted back.
+    pub recalls: u64,
     /// Requests that wait here.
     pub waiting: u32,
     /// How long the longest of them has waited.
@@ -126,6 +128,7 @@ impl Pools {
             borrowed: loans.borrowed(),
             lent: loans.lent(),
             longest_loan: loans.lent.front().map(|loan| now - loan.since),
+            recalls: loans.recalls,
             waiting: *waiting,
             longest_wait: slots.iter().filter_map(|slot| slot.longest_wait).max(),
             is_reserve: walls.is_reserve,

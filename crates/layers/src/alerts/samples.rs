@@ -18,7 +18,7 @@ use watertight_guard::{
 use watertight_plan::{Alerting, Plan};
 
 use super::limits::Pressure;
-use crate::{Admission, BreakerView};
+use crate::{Admission, BreakerView, tenants::UNLISTED};
 
 /// The names of all labels that alerts have, in the order of the alphabet.
 pub const ALERT_LABELS: [&str; 6] = [
@@ -32,6 +32,8 @@ pub const ALERT_LABELS: [&str; 6] = [
 
 /// Breakers that are looked at; those that are open come first.
 const BREAKERS_MAX: usize = 1_000;
+/// How those are called whom nobody listed.
+const UNLISTED_SAID: &str = "tenants whom nobody listed";
 /// Waits are well below this share of their target.
 const WELL: f64 = 0.8;
 
@@ -52,19 +54,22 @@ struct Seen {
 }
 
 impl Sampler {
-    /// All that is measured at all, with the marks of `plan`.
-    pub(super) fn samples(&mut self, admission: &Admission, plan: &Plan) -> Vec<Sample> {
+    /// What is measured, with the marks of `plan`; without what is well, unless it is to be `all`.
+    pub(super) fn samples(&mut self, admission: &Admission, plan: &Plan, all: bool) -> Vec<Sample> {
         let now = admission.clock().now();
         let (pools, alerting) = (admission.pools(), plan.alerting());
-        let mut samples: Vec<_> = pools.iter().flat_map(|pool| walls(pool, plan)).collect();
-        samples.extend(self.waits(&pools, alerting));
+        let mut samples: Vec<_> = pools
+            .iter()
+            .flat_map(|pool| walls(pool, plan, all))
+            .collect();
+        samples.extend(self.waits(&pools, alerting, all));
         samples.extend(loans(&pools, alerting));
         samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
         samples.extend(self.pressure.samples(admission, now));
         samples
     }
 
-    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
+    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting, all: bool) -> Vec<Sample> {
         let (mut seen, mut samples) = (HashMap::new(), Vec::new());
         let target = alerting.queue_wait.as_secs_f64();
         for (pool, part, slot) in slots(pools) {
@@ -72,7 +77,7 @@ impl Sampler {
             let (state, wait) = Seen::looked(self.waits.get(&place), slot);
             seen.insert(place, state);
             let seconds = wait.as_secs_f64();
-            if seconds < target * WELL {
+            if seconds < target * WELL && !all {
                 // What is not brought counts as well.
                 continue;
             }
@@ -115,13 +120,13 @@ impl Seen {
 }
 
 /// How full a pool is, each of its compartments, and what services may hold of these.
-fn walls(pool: &PoolView, plan: &Plan) -> Vec<Sample> {
+fn walls(pool: &PoolView, plan: &Plan, all: bool) -> Vec<Sample> {
     let alert = plan.alert_of(&pool.id);
     let mut samples = Vec::new();
     let mut wall = |held: u32, seats: u32, what: &dyn Fn() -> (Key, String)| {
         let marks = Wall::new(seats, alert);
         // What is not brought counts as well.
-        let Some(marks) = marks.filter(|marks| f64::from(held) >= marks.clears) else {
+        let Some(marks) = marks.filter(|marks| all || f64::from(held) >= marks.clears) else {
             return;
         };
         let percent = f64::from(held) * 100.0 / f64::from(seats);
@@ -188,22 +193,46 @@ fn breakers(views: &[BreakerView]) -> Vec<Sample> {
     }
     let samples = by_service.into_iter().filter_map(|(service, open)| {
         let worst = open.iter().max_by_key(|view| view.failures)?;
+        let lanes: u32 = open.iter().map(|view| view.lanes).sum();
         Some(Sample {
             key: Key::new(Kind::BreakerOpen).with("service", service),
-            value: open.len() as f64,
+            value: f64::from(lanes),
             fires: 1.0,
             clears: 1.0,
             says: format!(
-                "calls of {service} fail and are refused for {} tenants, most of all for {} ({} of \
-                 {} calls failed)",
-                open.len(),
-                worst.tenant,
-                worst.failures,
-                worst.calls,
+                "calls of {service} fail or are slow, and are refused for {}{}",
+                whom(&open),
+                worst
+                    .opening
+                    .map_or_else(String::new, |opening| match &open[..] {
+                        [_] => format!(": {}", opening.why()),
+                        _ => format!(", most of all for {}: {}", named(worst), opening.why()),
+                    }),
             ),
         })
     });
     samples.collect()
+}
+
+/// For whom calls are refused: `acme`, or `2 tenants`, or those beside some whom nobody listed.
+fn whom(open: &[&BreakerView]) -> String {
+    let listed: Vec<_> = open.iter().filter(|view| view.tenant != UNLISTED).collect();
+    let tenants = match &listed[..] {
+        [] => return UNLISTED_SAID.to_owned(),
+        [one] => one.tenant.clone(),
+        more => format!("{} tenants", more.len()),
+    };
+    match listed.len() < open.len() {
+        true => format!("{tenants} and {UNLISTED_SAID}"),
+        false => tenants,
+    }
+}
+
+fn named(view: &BreakerView) -> &str {
+    match view.tenant.as_str() {
+        UNLISTED => UNLISTED_SAID,
+        tenant => tenant,
+    }
 }
 
 fn slots(pools: &[PoolView]) -> impl Iterator<Item = (&PoolView, &CompartmentView, &SlotView)> {

@@ -1,22 +1,28 @@
 //! What the breakers look like to those who watch them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, btree_map::Entry},
+    time::Duration,
+};
 
 use watertight_base::ServiceId;
-use watertight_guard::breaker::{Counts, Mode, SharedView, State};
+use watertight_guard::breaker::{Counts, Mode, Opening, SharedView, State};
 
 use crate::{Admission, tenants::UNLISTED};
 
-/// A breaker of a tenant and a service that is watched because it failed lately.
+/// A breaker of a tenant and a service that is watched because it failed lately; or those of all lanes
+/// that unlisted tenants share, as far as they do the same for one service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerView {
-    /// The tenant; `__unlisted__` for a lane that unlisted tenants share.
+    /// The tenant; `__unlisted__` for lanes that unlisted tenants share.
     pub tenant: String,
+    /// Breakers that are summed up here: one of a listed tenant, or as many as there are such lanes.
+    pub lanes: u32,
     /// The service.
     pub service: ServiceId,
-    /// What it is doing.
+    /// What it does to calls.
     pub state: State,
-    /// Calls in its window.
+    /// Calls in its window; when it is not closed, those that opened it.
     pub calls: u64,
     /// Failures among them.
     pub failures: u64,
@@ -24,7 +30,9 @@ pub struct BreakerView {
     pub slow: u64,
     /// The share of calls that it lets through when closed, 0.1 to 1.
     pub share: f64,
-    /// How long it will refuse, if it does.
+    /// What opened it, while it is not closed again; of several, all of it together.
+    pub opening: Option<Opening>,
+    /// How long it will refuse, if it does; of several, the shortest.
     pub open_for: Option<Duration>,
 }
 
@@ -43,8 +51,49 @@ pub struct ServiceBreakerView {
     pub shared: SharedView,
 }
 
+impl BreakerView {
+    /// What it does to calls, and why, in words.
+    pub fn says(&self) -> String {
+        match &self.opening {
+            Some(opening) => opening.says(self.state, self.open_for),
+            None => self.state.label().to_owned(),
+        }
+    }
+
+    /// Sums up with another that does the same.
+    fn add(&mut self, other: &Self) {
+        self.lanes = self.lanes.saturating_add(other.lanes);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.slow = self.slow.saturating_add(other.slow);
+        self.share = self.share.min(other.share);
+        self.opening = match (self.opening, other.opening) {
+            (Some(one), Some(another)) => Some(one.and(another)),
+            (one, another) => one.or(another),
+        };
+        self.open_for = match (self.open_for, other.open_for) {
+            (Some(one), Some(another)) => Some(one.min(another)),
+            (one, another) => one.or(another),
+        };
+    }
+}
+
+impl ServiceBreakerView {
+    /// What it does to calls, and why, in words.
+    pub fn says(&self) -> String {
+        let shared = &self.shared;
+        match (self.mode, &shared.opening) {
+            (Mode::ForcedOpen, _) => "forced open: all calls are refused".to_owned(),
+            (Mode::Disabled, _) => "switched off: all calls pass".to_owned(),
+            (_, Some(opening)) => opening.says(shared.state, shared.open_for),
+            (_, None) => shared.state.label().to_owned(),
+        }
+    }
+}
+
 impl Admission {
-    /// Breakers that are watched, at most `most`; those that refuse come first.
+    /// Breakers that are watched, at most `most`; those that refuse come first, and of these the ones
+    /// of listed tenants.
     pub fn breakers(&self, most: usize) -> Vec<BreakerView> {
         let current = self.inner.current.load();
         let now = self.inner.clock.now();
@@ -59,15 +108,17 @@ impl Admission {
                     calls,
                     failures,
                     slow,
-                } = breaker.counts(now, &settings);
+                } = breaker.counts_shown(now, &settings);
                 let view = BreakerView {
                     tenant: String::new(),
+                    lanes: 1,
                     service: service.clone(),
-                    state: breaker.state(),
+                    state: settings.mode.shows(breaker.state()),
                     calls,
                     failures,
                     slow,
                     share: breaker.share(now, &settings),
+                    opening: breaker.opening(now),
                     open_for: breaker.refuses(now, &settings),
                 };
                 Some((key, view))
@@ -80,27 +131,36 @@ impl Admission {
             .map(|(id, lane)| (lane.key, id))
             .collect();
         let named = |key| names.get(&key).map_or(UNLISTED, |id| id.as_str());
-        let mut views: Vec<_> = watched
-            .into_iter()
-            .map(|(key, view)| BreakerView {
-                tenant: named(key).to_owned(),
-                ..view
-            })
-            .collect();
+        let mut views: Vec<BreakerView> = Vec::new();
+        let mut unlisted: BTreeMap<(ServiceId, &'static str), BreakerView> = BTreeMap::new();
+        for (key, view) in watched {
+            let tenant = named(key).to_owned();
+            let view = BreakerView { tenant, ..view };
+            if view.tenant != UNLISTED {
+                views.push(view);
+                continue;
+            }
+            match unlisted.entry((view.service.clone(), view.state.label())) {
+                Entry::Occupied(mut sum) => sum.get_mut().add(&view),
+                Entry::Vacant(none) => drop(none.insert(view)),
+            }
+        }
+        views.extend(unlisted.into_values());
         views.sort_by(|a, b| {
-            let rank = |view: &BreakerView| view.state == State::Closed;
+            let rank = |view: &BreakerView| (view.state == State::Closed, view.tenant == UNLISTED);
             (rank(a), &a.service, &a.tenant).cmp(&(rank(b), &b.service, &b.tenant))
         });
         views.truncate(most);
         views
     }
 
-    /// The shared breaker of every service, by name.
+    /// The shared breaker of every service that takes requests, by name.
     pub fn service_breakers(&self) -> Vec<ServiceBreakerView> {
         let plan = self.plan();
         let now = self.inner.clock.now();
         let breakers = &self.inner.breakers;
         let services = plan.services().values();
+        let services = services.filter(|service| plan.takes_requests(&service.id));
         services
             .map(|service| {
                 let settings = breakers.modes.settings(service);

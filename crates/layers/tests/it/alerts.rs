@@ -105,7 +105,16 @@ async fn a_cap_alerts_before_it_is_full_and_nobody_else_does() {
     assert_eq!(alerts.evaluate(&admission), []);
     tokio::time::advance(SECOND * 30).await;
     let over = alerts.evaluate(&admission);
-    assert!(matches!(&over[..], [Effect::Resolved(alert)] if alert.state == State::Resolved));
+    let [Effect::Resolved(alert)] = &over[..] else {
+        panic!("{over:?}");
+    };
+    assert_eq!(alert.state, State::Resolved);
+    assert_eq!(
+        alert.says,
+        "cap of recommendations in rest of database is back under 9 seats: 8 seats held now, 15 at the \
+         most"
+    );
+    assert_eq!(alerts.view().alerts[0].says, alert.says);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::Reason;
 use watertight_guard::breaker::{Mode, Outcome, Settings, State};
-use watertight_layers::{Admission, Order};
+use watertight_layers::{Admission, Order, OrderError};
 
 use crate::{SECOND, ask, id, reason, room::Room};
 
@@ -56,6 +56,55 @@ async fn the_failures_of_one_tenant_refuse_that_tenant_alone() {
     assert_eq!(views[0].tenant, "acme");
     assert_eq!(views[0].state, State::Open);
     assert_eq!(admission.tenant_counts().breakers, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_says_since_when_why_and_for_how_long() {
+    let admission = opened().await;
+    tokio::time::advance(SECOND * 3).await;
+    let view = &admission.breakers(9)[0];
+    assert_eq!((view.calls, view.failures, view.lanes), (4, 4, 1));
+    let says = view.says();
+    let open = "open for 3 s: 100 % of 4 calls failed (limit 50 %), next probe in ";
+    assert!(says.starts_with(open), "{says}");
+    // Another tenant is failed too, and all are refused.
+    call(&admission, "globex", Outcome::Failure).await;
+    let shared = &admission.service_breakers()[0];
+    assert_eq!(shared.shared.state, State::Open);
+    assert!(shared.shared.tally.failing >= 2, "{shared:?}");
+    assert!(
+        shared.says().contains("calls failed (limit 50 %)"),
+        "{shared:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lanes_of_unlisted_tenants_are_one_line_after_those_of_listed_ones() {
+    let mut settings = SETTINGS();
+    settings.rollup_minimum_tenants = 0;
+    let admission = room(settings).open();
+    for number in 0..40 {
+        for _ in 0..4 {
+            if let Ok(mut permit) = ask(&admission, &format!("invented-{number}")).await {
+                permit.set_outcome(Outcome::Failure);
+            }
+        }
+    }
+    for _ in 0..4 {
+        call(&admission, "globex", Outcome::Failure).await;
+    }
+    let views = admission.breakers(9);
+    let tenants: Vec<_> = views.iter().map(|view| view.tenant.as_str()).collect();
+    assert_eq!(tenants, ["globex", "__unlisted__"]);
+    let lanes = &views[1];
+    assert!(lanes.lanes > 8, "{lanes:?}");
+    assert_eq!(lanes.failures, u64::from(lanes.lanes) * 4);
+    assert!(lanes.says().contains("100 % of"), "{}", lanes.says());
+    assert_eq!(
+        admission.breakers(1)[0].tenant,
+        "globex",
+        "nobody crowds it out"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,8 +214,11 @@ async fn distinct_tenants_who_fail_hold_back_all_and_invented_ones_do_not() {
 async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     let admission = opened().await;
     let checkout = id("checkout");
-    assert!(!admission.order_breaker(&id("nowhere"), Order::ForcedOpen));
-    assert!(admission.order_breaker(&checkout, Order::ForcedOpen));
+    let nowhere = admission.order_breaker(&id("nowhere"), Order::ForcedOpen);
+    assert_eq!(nowhere, Err(OrderError::NoService));
+    admission
+        .order_breaker(&checkout, Order::ForcedOpen)
+        .unwrap();
     admission.reload(room(SETTINGS()).plan());
     let refusal = ask(&admission, "globex").await.unwrap_err();
     assert_eq!(refusal.reason, Reason::BreakerOpen);
@@ -174,7 +226,7 @@ async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     let view = &admission.service_breakers()[0];
     assert_eq!((view.mode, view.is_ordered), (Mode::ForcedOpen, true));
 
-    assert!(admission.order_breaker(&checkout, Order::Auto));
+    admission.order_breaker(&checkout, Order::Auto).unwrap();
     assert_eq!(reason(ask(&admission, "globex").await), None);
     let still = reason(ask(&admission, "acme").await);
     assert_eq!(
@@ -183,7 +235,7 @@ async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
         "its own breaker is as it was"
     );
     for order in [Order::Disabled, Order::MetricsOnly, Order::Closed] {
-        assert!(admission.order_breaker(&checkout, order));
+        admission.order_breaker(&checkout, order).unwrap();
         assert_eq!(reason(ask(&admission, "acme").await), None, "{order:?}");
     }
     assert!(admission.breakers(9).is_empty());
@@ -198,9 +250,13 @@ async fn closed_means_closed_where_the_configuration_forces_it_open() {
     let admission = room(breaker).open();
     let refused = reason(ask(&admission, "acme").await);
     assert_eq!(refused, Some(Reason::BreakerOpen));
-    admission.order_breaker(&id("checkout"), Order::Closed);
+    admission
+        .order_breaker(&id("checkout"), Order::Closed)
+        .unwrap();
     assert_eq!(reason(ask(&admission, "acme").await), None);
-    admission.order_breaker(&id("checkout"), Order::Auto);
+    admission
+        .order_breaker(&id("checkout"), Order::Auto)
+        .unwrap();
     let refused = reason(ask(&admission, "acme").await);
     assert_eq!(refused, Some(Reason::BreakerOpen), "as it is configured");
 }

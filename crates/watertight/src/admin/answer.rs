@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use watertight_base::{ServiceId, TenantId};
 use watertight_gateway::Question;
+use watertight_guard::alert::Kind;
+use watertight_layers::OrderError;
 
 use super::{
     Room, health as readiness, openapi,
@@ -24,7 +26,7 @@ use super::{
         ServiceBreaker, Services, Status, Tenants,
     },
 };
-use crate::alerts::{KindName, runbook};
+use crate::alerts::{name, runbook};
 
 type TheRoom = State<Arc<Room>>;
 
@@ -109,7 +111,9 @@ pub(super) struct Asker {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// The kind of the alert.
-    alert: KindName,
+    #[serde(deserialize_with = "name::kind")]
+    #[schemars(schema_with = "name::kind_schema")]
+    alert: Kind,
 }
 
 fn limit_default() -> usize {
@@ -154,7 +158,7 @@ pub(super) async fn alerts(State(room): TheRoom, _: Asked<Nothing>) -> Json<Aler
 }
 
 pub(super) async fn runbook(Asked(which): Asked<Which>) -> impl IntoResponse {
-    let page = runbook::page(which.alert.into());
+    let page = runbook::page(which.alert);
     ([(header::CONTENT_TYPE, MARKDOWN)], page)
 }
 
@@ -205,17 +209,23 @@ pub(super) async fn order_breaker(
     let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
     let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong.body_text()))?;
     let admission = room.node.gateway().admission();
-    let ordered = service.parse::<ServiceId>().ok().filter(|service| {
-        let order = order.state.into();
-        admission.order_breaker(service, order)
-    });
-    let views = admission.service_breakers();
-    let view = ordered.and_then(|id| views.into_iter().find(|view| view.service == id));
+    let absent = || {
+        let detail = "there is no such service; /v1/services lists those there are";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    };
+    let service: ServiceId = service.parse().map_err(|_| absent())?;
+    let ordered = admission.order_breaker(&service, order.state.into());
+    ordered.map_err(|error| match error {
+        OrderError::OnlyConnects => {
+            let detail = format!("{error}; say it in their tables: [pools.NAME.breaker] state");
+            Problem::new(StatusCode::CONFLICT, detail)
+        }
+        _ => absent(),
+    })?;
+    let mut views = admission.service_breakers().into_iter();
+    let view = views.find(|view| view.service == service);
     view.map(|view| Json(ServiceBreaker::from(&view)))
-        .ok_or_else(|| {
-            let detail = "there is no such service; /v1/services lists those there are";
-            Problem::new(StatusCode::NOT_FOUND, detail)
-        })
+        .ok_or_else(absent)
 }
 
 pub(super) async fn config(State(room): TheRoom, _: Asked<Nothing>) -> Json<Config> {

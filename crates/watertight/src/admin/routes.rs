@@ -152,6 +152,10 @@ pub(super) const ROUTES: [Route; 17] = [
         problems: &[
             BAD_QUERY,
             (404, "There is no such service."),
+            (
+                409,
+                "The service only connects to pools, which have breakers of their own.",
+            ),
             (422, "There is no such state."),
         ],
         ..read(

@@ -12,7 +12,7 @@ use super::{
     columns, print,
 };
 use crate::{
-    admin::view::{Alerts, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
+    admin::view::{Alerts, Breaker, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
     client::{Client, ClientError},
 };
 
@@ -76,7 +76,7 @@ impl Screen {
             let _ = write!(text, "\n{}\n", seats(&self.pools));
         }
         if !self.services.services.is_empty() {
-            let _ = write!(text, "\n{}\n", upstreams(&self.services));
+            let _ = write!(text, "\n{}\n", upstreams(&self.services, &self.pools));
         }
         if let Some(cluster) = &self.status.cluster {
             let state = match cluster.store_away {
@@ -97,16 +97,7 @@ impl Screen {
         let refusing = self.breakers.breakers.iter();
         let refusing = refusing.filter(|breaker| breaker.state != "closed");
         for breaker in refusing {
-            let _ = writeln!(
-                text,
-                "breaker {}: {} for {} ({} of {} calls failed){}",
-                breaker.state,
-                breaker.tenant,
-                breaker.service,
-                breaker.failures,
-                breaker.calls,
-                open_for(breaker.open_for_ms),
-            );
+            text.push_str(&of_tenant(breaker));
         }
         for breaker in &self.breakers.services {
             text.push_str(&of_all_tenants(breaker));
@@ -213,7 +204,7 @@ fn seats(pools: &Pools) -> Table {
     table
 }
 
-fn upstreams(services: &Services) -> Table {
+fn upstreams(services: &Services, pools: &Pools) -> Table {
     let mut table = columns([
         "service",
         "tier",
@@ -235,7 +226,8 @@ fn upstreams(services: &Services) -> Table {
                 breaker,
             ]
         };
-        if service.upstreams.is_empty() {
+        // One without routes only connects to pools, whose upstreams follow.
+        if service.upstreams.is_empty() && !service.routes.is_empty() {
             table.add_row(row("none", String::new(), String::new(), String::new()));
         }
         for upstream in &service.upstreams {
@@ -243,25 +235,61 @@ fn upstreams(services: &Services) -> Table {
                 &upstream.address,
                 format!("{}/{}", upstream.in_use, upstream.connections_max),
                 upstream.failures.to_string(),
-                format!("{}{}", upstream.breaker, open_for(upstream.open_for_ms)),
+                upstream.breaker_says.clone(),
             ));
         }
     }
+    for pool in &pools.pools {
+        let upstreams = pool.connections.iter().flat_map(|it| &it.upstreams);
+        for upstream in upstreams {
+            table.add_row([
+                format!("pool {}", pool.pool),
+                String::new(),
+                upstream.address.clone(),
+                String::new(),
+                upstream.failures.to_string(),
+                upstream.breaker_says.clone(),
+            ]);
+        }
+    }
     table
+}
+
+/// A line about a breaker that is not closed.
+fn of_tenant(breaker: &Breaker) -> String {
+    let Breaker {
+        tenant,
+        lanes,
+        service,
+        says,
+        ..
+    } = breaker;
+    match (tenant.as_str(), *lanes) {
+        ("__unlisted__", 1) => {
+            format!("breaker of tenants whom nobody listed, in one lane, for {service}: {says}\n")
+        }
+        ("__unlisted__", lanes) => format!(
+            "breakers of tenants whom nobody listed, in {lanes} lanes, for {service}: {says}\n"
+        ),
+        _ => format!("breaker of {tenant} for {service}: {says}\n"),
+    }
 }
 
 /// What is to be said of the breaker of all tenants of a service; nothing when all is as usual.
 fn of_all_tenants(breaker: &ServiceBreaker) -> String {
     let mut text = String::new();
     let service = &breaker.service;
-    if breaker.state != "closed" {
+    if breaker.state != "closed" && breaker.mode != "forced-open" {
+        let (failing, all) = (breaker.failing_tenants, breaker.tenants);
+        let tenants = match all {
+            0 => String::new(),
+            1 => "; one tenant called".to_owned(),
+            _ => format!("; {failing} of {all} tenants failed"),
+        };
+        let says = &breaker.says;
         let _ = writeln!(
             text,
-            "breaker {}: all tenants for {service} ({} of {} tenants fail){}",
-            breaker.state,
-            breaker.failing_tenants,
-            breaker.tenants,
-            open_for(breaker.open_for_ms),
+            "breaker of all tenants for {service}: {says}{tenants}"
         );
     }
     if breaker.admits_percent < 100.0 {
@@ -303,10 +331,6 @@ fn add_alerts(text: &mut String, alerts: &Alerts) {
             webhook.to, webhook.waiting
         );
     }
-}
-
-fn open_for(ms: Option<u64>) -> String {
-    ms.map_or_else(String::new, |ms| format!(", for another {ms} ms"))
 }
 
 /// A bar of seats: `█` held, `░` free, `¦` the alert.

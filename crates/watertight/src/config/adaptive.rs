@@ -2,12 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use watertight_guard::adaptive::Settings;
+use watertight_guard::{Error, adaptive::Settings};
 
 use super::{
     duration::{self, DurationText, HOUR, SECOND},
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, Span},
 };
 
 /// How the capacity of a pool of requests follows how long its seats are held: it shrinks when
@@ -18,7 +18,7 @@ use super::{
 pub(super) struct Adaptive {
     /// The fewest seats: at least one for each compartment, and the reserve.
     #[schemars(range(min = 1, max = 1_000_000))]
-    min: Located<u32>,
+    pub(super) min: Located<u32>,
     /// Seats until something is known, `min` to `capacity`. Default: `capacity`.
     #[schemars(range(min = 1, max = 1_000_000))]
     initial: Option<Located<u32>>,
@@ -28,13 +28,15 @@ pub(super) struct Adaptive {
 }
 
 impl Adaptive {
-    pub(super) fn read(&self, max: u32, findings: &mut Findings<'_>) -> Option<Settings> {
+    /// `max` is the pool's capacity; nothing when that is wrong, which was reported.
+    pub(super) fn read(&self, max: Option<u32>, findings: &mut Findings<'_>) -> Option<Settings> {
         let interval = duration::or_default(
             self.probe_interval.as_ref(),
             Settings::default().probe_interval,
             SECOND..=HOUR,
             findings,
         );
+        let max = max?;
         let initial = self.initial.as_ref().map_or(max, |initial| **initial);
         let settings = Settings {
             min: *self.min,
@@ -44,10 +46,30 @@ impl Adaptive {
             ..Settings::default()
         };
         if let Err(error) = settings.check() {
-            let span = self.initial.as_ref().map_or(self.min.span(), Located::span);
-            findings.add(Finding::new(span, error.to_string()));
+            let (span, help) = self.place_of(&error);
+            findings.add(Finding::new(span, error.to_string()).help(help.to_owned()));
             return None;
         }
         Some(settings)
+    }
+
+    /// Where what is wrong stands, and what to do about it.
+    fn place_of(&self, error: &Error) -> (&Span, &'static str) {
+        let initial = self.initial.as_ref();
+        match (error, initial) {
+            (
+                Error::SettingOutOfBounds {
+                    setting: "initial", ..
+                },
+                Some(initial),
+            ) => (
+                initial.span(),
+                "seats to begin with, from `min` to `capacity`; left out, it is `capacity`",
+            ),
+            _ => (
+                self.min.span(),
+                "the fewest seats: one for each compartment, and the reserve, up to `capacity`",
+            ),
+        }
     }
 }

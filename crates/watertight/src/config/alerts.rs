@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use watertight_guard::alert;
+use watertight_guard::alert::{self, Kind};
 use watertight_plan::{Alerting, Webhook};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     located::{Located, if_written},
     upstream,
 };
-use crate::alerts::KindName;
+use crate::alerts::name;
 
 /// When somebody is told that something fills up, and where. From which share of its seats on a pool
 /// fills up is said with the pool.
@@ -33,8 +33,9 @@ pub(super) struct Alerts {
     /// How long a seat may be lent to another compartment, 1ms to 1d. Default: 1m.
     borrowed_for: Option<Located<DurationText>>,
     /// Kinds of alerts that nobody wants to hear of. Default: none.
-    #[serde(default)]
-    off: Vec<KindName>,
+    #[serde(default, deserialize_with = "name::kinds")]
+    #[schemars(schema_with = "name::kinds_schema")]
+    off: Vec<Kind>,
     /// Under which address people reach the admin listener, for links in notifications:
     /// "http://host:port". Default: the address that it is bound to.
     external_url: Option<Located<String>>,
@@ -99,7 +100,7 @@ impl Alerts {
             },
             queue_wait: queue_wait?,
             borrowed_for: borrowed_for?,
-            off: self.off.iter().map(|name| (*name).into()).collect(),
+            off: self.off.iter().copied().collect(),
             external_url: external_url?,
             webhook: webhook?,
         })

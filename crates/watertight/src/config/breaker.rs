@@ -1,4 +1,5 @@
-//! `[services.NAME.breaker]`: when calls to a service are held back, in the words of Resilience4j.
+//! `[services.NAME.breaker]` and, for a pool of kind "tcp", `[pools.NAME.breaker]`: when calls are held
+//! back, in the words of Resilience4j.
 //!
 //! What contradicts itself is refused with what to do about it: a window of calls that is shorter than
 //! the minimum would never open, a longest open time below the first would not be kept.
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use watertight_base::Percent;
 use watertight_guard::breaker::{Classifier, Mode, Settings, SlidingWindow};
+use watertight_plan::Service;
 
 use self::{
     classifier::{ErrorName, GrpcName, Status},
@@ -28,8 +30,8 @@ use super::{
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Breaker {
-    /// Whether breakers decide by themselves. Default: "auto". What the admin API says at run time
-    /// stands above it.
+    /// Whether breakers decide by themselves. Default: "auto". What the admin API says of a service
+    /// at run time stands above it; of a pool it says nothing.
     state: Option<StateName>,
     /// The share of failures, in percent of the calls in the window, at which a breaker opens.
     /// Default: 50.
@@ -38,7 +40,9 @@ pub(super) struct Breaker {
     /// The share of slow calls, in percent, at which it opens. Default: 100.
     #[schemars(range(min = 1, max = 100))]
     slow_call_rate_threshold: Option<Located<f64>>,
-    /// How long a call takes that is slow, to the head of its answer, 1ms to 1h. Default: 60s.
+    /// How long a call takes that is slow, to the head of its answer, 1ms to 1h; in a pool, how long
+    /// a connection takes to open. Default: nine tenths of the service's `timeout`, or of the pool's
+    /// `connect_timeout`: at the whole of it no call is slow, it has failed.
     slow_call_duration_threshold: Option<Located<DurationText>>,
     /// Calls in the window below which it never opens. Default: 20.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -73,7 +77,7 @@ pub(super) struct Breaker {
     ramp_duration: Option<Located<DurationText>>,
     /// Distinct tenants, all unlisted ones together counting as one, that must fail for the breaker
     /// of all tenants to open, 2 to 100; they must also be the threshold's share of those who call.
-    /// 0: there is no such breaker. Default: 3.
+    /// 0: there is no such breaker. For services alone, as what follows. Default: 3.
     #[schemars(range(min = 0, max = 100))]
     rollup_minimum_tenants: Option<Located<u32>>,
     /// HTTP statuses that are failures, as "503", "500-504" or "5xx". Default: ["5xx"].
@@ -94,7 +98,7 @@ pub(super) struct Breaker {
     /// Errors that are failures of the service, for the breakers of tenants; the breaker of the
     /// upstream counts connections anyway. Default: ["timeout"].
     #[schemars(length(max = 3))]
-    record_errors: Option<Vec<ErrorName>>,
+    record_errors: Option<Located<Vec<ErrorName>>>,
 }
 
 /// Whether breakers decide by themselves.
@@ -123,7 +127,12 @@ impl From<StateName> for Mode {
 }
 
 impl Breaker {
-    pub(super) fn read(&self, findings: &mut Findings<'_>) -> Option<(Settings, Classifier)> {
+    /// The settings for calls that end after `timeout`.
+    pub(super) fn read(
+        &self,
+        timeout: Duration,
+        findings: &mut Findings<'_>,
+    ) -> Option<(Settings, Classifier)> {
         let defaults = Settings::default();
         let failures = &self.failure_rate_threshold;
         let failures = percent(failures.as_ref(), defaults.failure_rate_threshold, findings);
@@ -134,7 +143,7 @@ impl Breaker {
         };
         let slow_after = time(
             &self.slow_call_duration_threshold,
-            defaults.slow_call_duration_threshold,
+            Service::slow_call_default(timeout),
             MILLISECOND,
         );
         let lease = time(
@@ -177,6 +186,47 @@ impl Breaker {
             rollup_minimum_tenants: tenants?,
         };
         Some((settings, classifier?))
+    }
+
+    /// What has no meaning for connections of which nobody knows the tenants and nothing is answered.
+    pub(super) fn refuse_of_requests(&self, findings: &mut Findings<'_>) {
+        let first = |list: &[Located<Status>]| list.first().map(|one| one.span().clone());
+        let first_grpc = |list: &[Located<GrpcName>]| list.first().map(|one| one.span().clone());
+        let tenants = self.rollup_minimum_tenants.as_ref();
+        let written = [
+            (
+                "rollup_minimum_tenants",
+                tenants.map(|written| written.span().clone()),
+            ),
+            (
+                "record_statuses",
+                self.record_statuses.as_deref().and_then(first),
+            ),
+            ("ignore_statuses", first(&self.ignore_statuses)),
+            (
+                "record_grpc",
+                self.record_grpc.as_deref().and_then(first_grpc),
+            ),
+            ("ignore_grpc", first_grpc(&self.ignore_grpc)),
+            (
+                "record_errors",
+                self.record_errors
+                    .as_ref()
+                    .map(|errors| errors.span().clone()),
+            ),
+        ];
+        for (key, span) in written {
+            let Some(span) = span else { continue };
+            let message = format!("`{key}` has no meaning in a pool of kind \"tcp\"");
+            let help = "leave it out: of its connections only those count that are not made, and \
+                        they have no tenants";
+            findings.add(Finding::new(&span, message).help(help.to_owned()));
+        }
+    }
+
+    /// How long a call takes that is slow, if that is written.
+    pub(super) fn slow(&self) -> Option<&Located<DurationText>> {
+        self.slow_call_duration_threshold.as_ref()
     }
 
     fn read_longest(

@@ -39,19 +39,19 @@ pub(super) struct Compartment {
     #[schemars(range(min = 0, max = 1_000_000))]
     queue_total: Option<u32>,
     /// The longest time a request waits for a seat, 0s to 1h. Default: 1s.
-    max_wait: Option<Located<DurationText>>,
+    pub(super) max_wait: Option<Located<DurationText>>,
     /// How long requests of a tenant wait at most once its queue has not been empty for `max_wait`,
     /// so that those which are served are fresh, 1ms to 1h. Default: 50ms.
-    wait_target: Option<Located<DurationText>>,
+    pub(super) wait_target: Option<Located<DurationText>>,
     /// Whether seats that stand idle here may be lent to every other compartment of the pool (true)
     /// or to none (false). Default: tiers 2 and 3 lend to each other, tier 1 lends nothing.
     lend: Option<Located<bool>>,
     /// Seats that are kept: never lent, and never given to a tenant that already sits here and whose
     /// requests are slow. Fewer than `seats`. Default: an eighth of the seats; 0 for connections.
     #[schemars(range(min = 0, max = 1_000_000))]
-    head_room: Option<u32>,
+    pub(super) head_room: Option<Located<u32>>,
     /// For how long a lent seat may stay away when it is wanted back, 0s to 1h. Default: 1s.
-    borrow_max: Option<Located<DurationText>>,
+    pub(super) borrow_max: Option<Located<DurationText>>,
 }
 
 /// The most seats that a service may hold.
@@ -135,7 +135,10 @@ impl Compartment {
             max_wait: max_wait?,
             wait_target: wait_target?,
             lend,
-            head_room: self.head_room.unwrap_or(head_room_default),
+            head_room: self
+                .head_room
+                .as_ref()
+                .map_or(head_room_default, |kept| **kept),
             borrow_max: borrow_max?,
             ..CompartmentSpec::new(id?, seats, services)
         })

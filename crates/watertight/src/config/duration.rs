@@ -95,7 +95,7 @@ fn parse(text: &str) -> Option<Duration> {
 }
 
 /// A duration in its largest whole unit.
-struct Short(Duration);
+pub(super) struct Short(pub(super) Duration);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use watertight_plan::{Caller, Error};
 
 use super::{
     compartments::Compartment, document::Document, findings::Finding, located::Located,
-    located::Name, located::Span, nearest::did_you_mean,
+    located::Name, located::Span, nearest::did_you_mean, upstream,
 };
 
 /// The error at its place, with what to do; nothing when the place was reported before.
@@ -34,23 +34,10 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
                 .label("unknown pool")
                 .help(did_you_mean(pool.as_str(), pools))
         }
-        Error::Guard(Walls::UnknownService { service }) => {
-            let services = document.services.keys().map(|name| (**name).as_ref());
-            let help = did_you_mean(service.as_str(), services);
-            finding.label("unknown service").help(help)
-        }
-        Error::Guard(Walls::PoolOverbooked {
-            seats,
-            reserve,
-            capacity,
-            ..
-        }) => {
-            let needed = seats + u64::from(*reserve);
-            let over = needed.saturating_sub(u64::from(*capacity));
-            finding.label(format!(
-                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
-            ))
-        }
+        Error::Guard(walls) => of_walls(document, walls, finding),
+        Error::DoorLoop { .. } => finding
+            .label("the pool's own door")
+            .help("name the address where the resource itself listens".to_owned()),
         Error::UsesWithoutCompartment { service, pool } => {
             let compartment = format!("name {service} in one of [pools.{pool}.compartments.NAME]");
             finding.help(compartment)
@@ -75,6 +62,39 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
         }
         _ => finding,
     })
+}
+
+/// The same of what is wrong with walls.
+fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
+    match error {
+        Walls::UnknownService { service } => {
+            let services = document.services.keys().map(|name| (**name).as_ref());
+            let help = did_you_mean(service.as_str(), services);
+            finding.label("unknown service").help(help)
+        }
+        Walls::PoolOverbooked {
+            seats,
+            reserve,
+            capacity,
+            ..
+        } => {
+            let needed = seats + u64::from(*reserve);
+            let over = needed.saturating_sub(u64::from(*capacity));
+            finding.label(format!(
+                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
+            ))
+        }
+        Walls::AdaptiveBounds { least, .. } => finding.label(format!("{least} at least")).help(
+            format!("raise `min` to {least}, one seat for each compartment beside the reserve"),
+        ),
+        Walls::NothingButHeadRoom { seats, .. } => {
+            let most = seats.saturating_sub(1);
+            finding.label(format!("at most {most}")).help(format!(
+                "lower `head_room` to {most} or less, or leave it out: an eighth of the seats"
+            ))
+        }
+        _ => finding,
+    }
 }
 
 fn span_of(document: &Document, error: &Error) -> Option<Span> {
@@ -106,6 +126,14 @@ fn span_of(document: &Document, error: &Error) -> Option<Span> {
         }
         Error::Exposed { listener, .. } => bind(document, listener),
         Error::ServiceWithoutDoor { service, pool } => seated(document, Some(pool), service),
+        Error::DoorLoop { pool, upstream, .. } => {
+            let (_, table) = find(&document.pools, pool.as_str())?;
+            let mut upstreams = table.upstreams.iter();
+            let written = |text: &&Located<String>| {
+                upstream::parse_address(text).is_ok_and(|address| address == *upstream)
+            };
+            upstreams.find(written).map(place)
+        }
         Error::DoorOfStranger { pool, caller } => door(document, pool.as_str(), caller.name()),
         Error::PoolTwice { pool } => {
             find(&document.pools, pool.as_str()).map(|(name, _)| place(name))
@@ -123,6 +151,19 @@ fn span_of(document: &Document, error: &Error) -> Option<Span> {
 
 fn walls_span(document: &Document, error: &Walls) -> Option<Span> {
     match error {
+        Walls::AdaptiveBounds { pool, .. } => {
+            let (_, table) = find(&document.pools, pool.as_str())?;
+            table.adaptive.as_ref().map(|adaptive| place(&adaptive.min))
+        }
+        Walls::NothingButHeadRoom {
+            compartment,
+            head_room,
+            ..
+        } => compartments(document, None)
+            .filter(|(name, _)| (***name).as_ref() == compartment.as_str())
+            .filter_map(|(_, table)| table.head_room.as_ref())
+            .find(|written| ***written == *head_room)
+            .map(place),
         Walls::CapAboveSeats {
             service,
             compartment,

@@ -3,6 +3,7 @@
 //! said aloud.
 
 mod hidden;
+mod walls;
 
 use watertight_plan::{Across, By, Count, Limit, Measure, Plan, Source, Unknown};
 
@@ -31,6 +32,7 @@ pub(super) fn add(document: &Document, plan: &Plan, findings: &mut Findings<'_>)
     for (name, service) in &document.services {
         add_of_cost(plan, name, service, findings);
     }
+    walls::add(document, plan, findings);
     let is_shared = |limit: &Limit| limit.across != Across::Node;
     if let Some(redis) = &document.stores.redis
         && !all(plan).any(is_shared)

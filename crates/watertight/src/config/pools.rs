@@ -27,7 +27,7 @@ pub(super) struct Pool {
     pub(super) capacity: Option<Located<u64>>,
     /// Lets the seats follow how long they are held, between `min` and `capacity`. For a pool of
     /// kind "requests". Default: they do not.
-    adaptive: Option<Located<Adaptive>>,
+    pub(super) adaptive: Option<Located<Adaptive>>,
     /// Seats that only requests of class "operations" may take, or connections that come by
     /// `operations`. Default: 0.
     #[schemars(range(min = 0, max = 1_000_000))]
@@ -35,7 +35,7 @@ pub(super) struct Pool {
     /// The share of the pool, of each compartment's seats and of each cap, in percent, from which
     /// on somebody should look. Default: 70.
     #[schemars(range(min = 0, max = 100))]
-    alert: Option<Located<f64>>,
+    pub(super) alert: Option<Located<f64>>,
     /// Its walled parts, by name.
     #[serde(default)]
     pub(super) compartments: Named<Compartment>,
@@ -149,7 +149,7 @@ impl Pool {
             .iter()
             .filter_map(|(name, compartment)| compartment.read(name, self.is_tcp(), findings))
             .collect();
-        let most = capacity.map_or(0, |capacity: Seats| capacity.get());
+        let most = capacity.map(|capacity: Seats| capacity.get());
         let adaptive = if_written(self.adaptive.as_ref(), |adaptive| {
             adaptive.read(most, findings)
         });

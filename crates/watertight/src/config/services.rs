@@ -67,8 +67,7 @@ pub(super) struct Service {
     /// cost charged beforehand is charged afterwards, what is below is given back. Default: none.
     pub(super) cost_header: Option<Located<String>>,
     /// When calls to it are held back.
-    #[serde(default)]
-    breaker: Breaker,
+    breaker: Option<Located<Breaker>>,
 }
 
 impl Service {
@@ -83,7 +82,6 @@ impl Service {
         let upstreams = self.read_upstreams(findings);
         self.check_ways(name, known, findings);
         let uses = self.read_uses(findings);
-        let breaker = self.breaker.read(findings);
         let place = Place::Service((**name).as_ref());
         let throttle = throttle::read(&self.throttle, place, known, findings);
         let cost = self.read_cost(known, findings);
@@ -110,6 +108,11 @@ impl Service {
                 .read(KIB..=64 * MIB, findings)
                 .and_then(|bytes| usize::try_from(bytes).ok()),
             None => Some(watertight_plan::Service::RESPONSE_BUFFER_DEFAULT),
+        };
+        let calls_end = timeout.unwrap_or(watertight_plan::Service::TIMEOUT_DEFAULT);
+        let breaker = match &self.breaker {
+            Some(breaker) => breaker.read(calls_end, findings),
+            None => Breaker::default().read(calls_end, findings),
         };
         let (breaker, classifier) = breaker?;
         Some(watertight_plan::Service {
@@ -151,6 +154,7 @@ impl Service {
         if missing.len() == written.len()
             && (connects || findings.was_taken_out(&format!("{path}.uses")))
         {
+            self.refuse_of_requests(findings);
             return;
         }
         for key in missing {
@@ -163,6 +167,20 @@ impl Service {
                     .help(help.to_owned()),
             );
         }
+    }
+
+    /// What speaks of requests has no meaning where none comes.
+    fn refuse_of_requests(&self, findings: &mut Findings<'_>) {
+        if let Some(breaker) = &self.breaker {
+            let message = "`breaker` has no meaning for a service that only connects to pools";
+            let help = "say it of the pool: [pools.NAME.breaker]".to_owned();
+            findings.add(Finding::new(breaker.span(), message).help(help));
+        }
+    }
+
+    /// When calls to it are held back, if that is written.
+    pub(super) fn breaker(&self) -> Option<&Breaker> {
+        self.breaker.as_deref()
     }
 
     fn read_cost(&self, known: &Known, findings: &mut Findings<'_>) -> Option<Cost> {

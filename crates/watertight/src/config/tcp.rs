@@ -7,6 +7,7 @@ use watertight_guard::pool::PoolSpec;
 use watertight_plan::{Address, Caller, TcpDoor, TcpPool};
 
 use super::{
+    breaker::Breaker,
     compartments::Compartment,
     duration::{self, DAY, MILLISECOND, MINUTE, SECOND},
     findings::{Finding, Findings},
@@ -52,16 +53,20 @@ impl Pool {
         let max_lifetime = if_written(self.max_lifetime.as_ref(), |span| {
             span.read(SECOND..=30 * DAY, findings)
         });
+        let calls_end = connect_timeout.unwrap_or(TcpPool::CONNECT_TIMEOUT_DEFAULT);
         let breaker = match &self.breaker {
-            Some(breaker) => breaker.read(findings).map(|(settings, _)| settings),
-            None => Some(watertight_guard::breaker::Settings::default()),
+            Some(breaker) => {
+                breaker.refuse_of_requests(findings);
+                breaker.read(calls_end, findings)
+            }
+            None => Breaker::default().read(calls_end, findings),
         };
         Some(TcpPool {
             doors: doors?,
             connect_timeout: connect_timeout?,
             idle_timeout: Some(idle_timeout?),
             max_lifetime: max_lifetime?,
-            breaker: breaker?,
+            breaker: breaker?.0,
             behind_balancer: self.plaintext.is_some(),
             ..TcpPool::new(spec?, upstreams?)
         })

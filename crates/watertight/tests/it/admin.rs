@@ -11,6 +11,7 @@ mod api;
 mod commands;
 mod documents;
 mod metrics;
+mod recall;
 mod reload;
 
 use std::{

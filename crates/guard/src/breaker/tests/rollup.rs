@@ -259,3 +259,24 @@ fn more_tenants_than_cells_share_votes_and_are_never_more_than_they_are() {
         (256, 1_000)
     );
 }
+
+#[test]
+fn the_tally_that_opened_it_is_shown_until_it_is_closed_again() {
+    let mut world = World::opened();
+    let view = |world: &World, now| world.table.shared(now, &world.service, &world.settings);
+    for now in [at(0), at(4)] {
+        let seen = view(&world, now);
+        let (tally, opening) = (seen.tally, seen.opening.unwrap());
+        assert_eq!((tally.tenants, tally.failing), (3, 3));
+        assert_eq!(opening.counts, tally.counts);
+        assert!(tally.counts.calls >= 4 && opening.rate() >= 50.0);
+        assert_eq!(opening.ago, now - at(0));
+    }
+    world.settings.mode = Mode::Disabled;
+    assert_eq!(view(&world, at(4)).state, State::Closed);
+    world.settings.mode = Mode::ForcedOpen;
+    assert_eq!(view(&world, at(4)).state, State::Open);
+    let well = "checkout".parse().unwrap();
+    let forced = world.table.shared(at(4), &well, &world.settings);
+    assert_eq!(forced.state, State::Open);
+}

@@ -215,3 +215,51 @@ fn what_is_not_heard_of_for_long_is_forgotten() {
     assert!(!breaker.is_well(at(599), &settings));
     assert!(breaker.is_well(at(600), &settings));
 }
+
+#[test]
+fn what_opened_it_is_known_until_it_is_closed_again() {
+    let mut breaker = Breaker::default();
+    for outcome in [Outcome::Success, Outcome::Failure, Outcome::Failure] {
+        call(&mut breaker, at(0), outcome);
+    }
+    assert_eq!(breaker.opening(at(0)), None);
+    call(&mut breaker, at(1), Outcome::Failure);
+    let told = breaker.opening(at(3)).unwrap();
+    assert_eq!((told.ago, told.cause), (seconds(2), Cause::Failed));
+    assert_eq!((told.rate(), told.limit.get()), (75.0, 50.0));
+    assert_eq!((told.counts.calls, told.counts.failures), (4, 3));
+    assert_eq!(breaker.counts(at(3), &SETTINGS), Counts::default());
+    assert_eq!(breaker.counts_shown(at(3), &SETTINGS), told.counts);
+    // A probe that fails opens it once more, for the same reason as before.
+    call(&mut breaker, at(6), Outcome::Failure);
+    assert_eq!(breaker.state(), State::Open);
+    let later = breaker.opening(at(7)).unwrap();
+    assert_eq!((later.ago, later.counts), (seconds(6), told.counts));
+    for _ in 0..2 {
+        call(&mut breaker, at(20), Outcome::Success);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(breaker.opening(at(20)), None);
+}
+
+#[test]
+fn slow_calls_are_named_as_what_opened_it() {
+    let mut breaker = Breaker::default();
+    for _ in 0..4 {
+        let pass = breaker.acquire(at(0), &SETTINGS).unwrap();
+        breaker.record(at(2), &SETTINGS, pass, Outcome::Success, SLOW);
+    }
+    let told = breaker.opening(at(2)).unwrap();
+    assert_eq!((told.cause, told.rate()), (Cause::Slow, 100.0));
+    assert_eq!(told.limit, SETTINGS.slow_call_rate_threshold);
+}
+
+#[test]
+fn a_forced_breaker_shows_what_it_does_to_calls() {
+    for state in [State::Closed, State::HalfOpen, State::Open] {
+        assert_eq!(Mode::ForcedOpen.shows(state), State::Open);
+        assert_eq!(Mode::Disabled.shows(state), State::Closed);
+        assert_eq!(Mode::Automatic.shows(state), state);
+        assert_eq!(Mode::MetricsOnly.shows(state), state);
+    }
+}

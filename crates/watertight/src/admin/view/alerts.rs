@@ -40,7 +40,7 @@ pub struct Alert {
     pub state: String,
     /// What it is about.
     pub labels: BTreeMap<String, String>,
-    /// A sentence, as of when it was last in trouble.
+    /// A sentence: why it fires, as of when it was last in trouble; of one that is over, how it is now.
     pub says: String,
     /// What was measured last.
     pub value: f64,

@@ -1,7 +1,10 @@
 //! The breakers: of tenants and services that failed lately, and of whole services.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_guard::breaker::{Mode, Opening, State};
 use watertight_layers::{BreakerView, Order, ServiceBreakerView};
 
 use super::milliseconds;
@@ -19,13 +22,17 @@ pub struct Breakers {
 /// A breaker of a tenant and a service.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct Breaker {
-    /// The tenant; `__unlisted__` for a lane that unlisted tenants share.
+    /// The tenant; `__unlisted__` for the lanes that unlisted tenants share.
     pub tenant: String,
+    /// How many breakers are summed up here: one for a listed tenant, and for `__unlisted__` as many
+    /// as there are lanes whose breakers do the same.
+    #[serde(default = "one")]
+    pub lanes: u32,
     /// The service.
     pub service: String,
-    /// What it is doing: `closed`, `open` or `half-open`.
+    /// What it does to calls: `closed`, `open` or `half-open`. Forced open is `open`.
     pub state: String,
-    /// Calls in its window.
+    /// Calls in its window; when it is not closed, those that opened it.
     pub calls: u64,
     /// Failures among them.
     pub failures: u64,
@@ -38,6 +45,12 @@ pub struct Breaker {
     pub admits_percent: f64,
     /// How long it will refuse, if it does.
     pub open_for_ms: Option<u64>,
+    /// How long ago it opened, while it is not closed again.
+    #[serde(default)]
+    pub opened_ago_ms: Option<u64>,
+    /// What it does, since when and why, in words.
+    #[serde(default)]
+    pub says: String,
 }
 
 /// The breaker of all tenants of a service, and what holds for all breakers of the service.
@@ -52,9 +65,11 @@ pub struct ServiceBreaker {
     /// Whether `mode` was said at run time, and stands above the configuration until it is taken
     /// back.
     pub ordered: bool,
-    /// What the breaker of all tenants is doing: `closed`, `open` or `half-open`.
+    /// What the breaker of all tenants does to calls: `closed`, `open` or `half-open`. With mode
+    /// `forced-open` it is `open`, with `disabled` it is `closed`.
     pub state: String,
-    /// Calls in its window, since the service began to fail.
+    /// Calls in its window, since the service began to fail; when it is not closed, those that
+    /// opened it.
     pub calls: u64,
     /// Failures among them.
     pub failures: u64,
@@ -68,6 +83,12 @@ pub struct ServiceBreaker {
     pub admits_percent: f64,
     /// How long it will refuse, if it does.
     pub open_for_ms: Option<u64>,
+    /// How long ago it opened, while it is not closed again.
+    #[serde(default)]
+    pub opened_ago_ms: Option<u64>,
+    /// What it does, since when and why, in words.
+    #[serde(default)]
+    pub says: String,
 }
 
 /// What is to become of the breakers of a service.
@@ -92,6 +113,10 @@ pub enum BreakerState {
     ForcedOpen,
     /// Count and change their states, and refuse nobody.
     MetricsOnly,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn whole() -> f64 {
@@ -124,10 +149,26 @@ impl Breakers {
     }
 }
 
+/// What the breaker of an upstream does, since when and why, in words.
+pub(super) fn says(
+    mode: Mode,
+    state: State,
+    opening: Option<Opening>,
+    open_for: Option<Duration>,
+) -> String {
+    match (mode, opening) {
+        (Mode::ForcedOpen, _) => "forced open".to_owned(),
+        (Mode::Disabled, _) => "switched off".to_owned(),
+        (_, Some(opening)) => opening.says(state, open_for),
+        (_, None) => state.label().to_owned(),
+    }
+}
+
 impl From<&BreakerView> for Breaker {
     fn from(view: &BreakerView) -> Self {
         Self {
             tenant: view.tenant.clone(),
+            lanes: view.lanes,
             service: view.service.to_string(),
             state: view.state.label().to_owned(),
             calls: view.calls,
@@ -135,6 +176,8 @@ impl From<&BreakerView> for Breaker {
             slow: view.slow,
             admits_percent: percent(view.share),
             open_for_ms: view.open_for.map(milliseconds),
+            opened_ago_ms: view.opening.map(|opening| milliseconds(opening.ago)),
+            says: view.says(),
         }
     }
 }
@@ -155,6 +198,8 @@ impl From<&ServiceBreakerView> for ServiceBreaker {
             failing_tenants: tally.failing,
             admits_percent: percent(shared.share),
             open_for_ms: shared.open_for.map(milliseconds),
+            opened_ago_ms: shared.opening.map(|opening| milliseconds(opening.ago)),
+            says: view.says(),
         }
     }
 }

@@ -154,7 +154,15 @@ impl Explanation {
             }
             (None, _) => {
                 let wait_ms = milliseconds(waits);
-                let says = format!("It would wait about {wait_ms} ms.");
+                let seat = matches!(said.seat, Foresight::Wait(wait) if wait > said.max_wait);
+                let says = match seat {
+                    true => format!(
+                        "It would wait {} ms for a seat, which is as long as it may, and then most \
+                         likely be refused: none comes free before about {wait_ms} ms.",
+                        milliseconds(said.max_wait)
+                    ),
+                    false => format!("It would wait about {wait_ms} ms."),
+                };
                 (Outcome::Wait, says, Some(wait_ms))
             }
         };
@@ -246,7 +254,7 @@ fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Che
             ..Check::new("seat", name, true)
         },
         Foresight::Wait(wait) => Check {
-            says: format!("it would wait about {} ms", milliseconds(wait)),
+            says: waits(wait, said.max_wait),
             ..Check::new("seat", name, true)
         },
         Foresight::Refused(reason) => Check {
@@ -255,6 +263,18 @@ fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Che
         },
     });
     checks
+}
+
+/// How long it would wait for a seat, and what that is taken from.
+fn waits(wait: Duration, max_wait: Duration) -> String {
+    let (ms, most) = (milliseconds(wait), milliseconds(max_wait));
+    let from = "going by how long the seats have been held so far and usually are";
+    match wait > max_wait {
+        true => format!(
+            "no seat comes free before about {ms} ms, {from}; it is refused after {most} ms"
+        ),
+        false => format!("it would wait about {ms} ms, {from}"),
+    }
 }
 
 fn concurrency(said: &watertight_layers::Explanation) -> Check {

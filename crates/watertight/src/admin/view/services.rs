@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_gateway::{ServiceView, UpstreamView};
 
-use super::milliseconds;
+use super::{breakers::says, milliseconds};
 
 /// The services.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -47,8 +47,14 @@ pub struct Upstream {
     pub connects: u64,
     /// Failures that its breaker counted so far.
     pub failures: u64,
-    /// What its breaker is doing: `closed`, `open` or `half-open`.
+    /// What its breaker does to calls: `closed`, `open` or `half-open`. Forced open is `open`.
     pub breaker: String,
+    /// Whether that decides: `auto`, `disabled`, `forced-open` or `metrics-only`.
+    #[serde(default)]
+    pub breaker_mode: String,
+    /// The same in words, and since when and why, when it is not closed.
+    #[serde(default)]
+    pub breaker_says: String,
     /// How long that will refuse, if it does.
     pub open_for_ms: Option<u64>,
 }
@@ -86,6 +92,8 @@ impl From<&UpstreamView> for Upstream {
             connects: view.connects,
             failures: view.failures,
             breaker: view.breaker.label().to_owned(),
+            breaker_mode: view.mode.label().to_owned(),
+            breaker_says: says(view.mode, view.breaker, view.opening, view.open_for),
             open_for_ms: view.open_for.map(milliseconds),
         }
     }

@@ -219,6 +219,16 @@ async fn breakers_that_refuse_are_listed_with_their_tenant() {
     assert_eq!(breaker["tenant"], "acme");
     assert_eq!(breaker["state"], "open");
     assert!(breaker["open_for_ms"].as_u64().unwrap() > 0);
+    assert_eq!(
+        (&breaker["calls"], &breaker["failures"]),
+        (&20.into(), &20.into())
+    );
+    assert!(breaker["opened_ago_ms"].as_u64().is_some());
+    let says = breaker["says"].as_str().unwrap();
+    assert!(
+        says.contains(": 100 % of 20 calls failed (limit 50 %), next probe in"),
+        "{says}"
+    );
     let path = "/v1/explain?tenant=acme&path=/cart";
     assert_eq!(running.get(path).await.json()["reason"], "breaker-open");
 }
@@ -237,6 +247,11 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     assert_eq!(forced["mode"], "forced-open");
     assert_eq!(forced["configured"], "auto");
     assert_eq!(forced["ordered"], true);
+    assert_eq!(forced["state"], "open", "what it does to calls");
+    let upstreams = running.get("/v1/services").await.json();
+    let upstream = &upstreams["services"][0]["upstreams"][0];
+    assert_eq!(upstream["breaker"], "open");
+    assert_eq!(upstream["breaker_mode"], "forced-open");
     assert_eq!(running.request("acme", "/cart").await, 503);
     assert_ne!(running.request("acme", "/reports").await, 503);
     let services = running.get("/v1/breakers").await.json();
@@ -274,4 +289,81 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
         assert_eq!(answer.status, status, "{service} {body}");
         answer.problem();
     }
+}
+
+/// A service that only connects to a pool whose breaker is forced open.
+const CACHE: &str = r#"
+[services.worker]
+tier = 3
+uses = ["cache"]
+[pools.cache]
+kind = "tcp"
+upstreams = ["127.0.0.1:9"]
+capacity = 4
+breaker = { state = "forced-open" }
+[pools.cache.compartments.all]
+services = ["worker"]
+seats = 4
+binds = { worker = "127.0.0.1:0" }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_only_connects_takes_no_orders_and_its_pool_shows_what_its_breaker_does() {
+    let running = Running::of(&format!("{LISTEN}{SHOP}{CACHE}"), None);
+    let path = "/v1/breakers/worker";
+    let answer = running.post_json(path, r#"{"state": "forced-open"}"#).await;
+    assert_eq!(answer.problem().status, 409);
+    let detail = answer.problem().detail;
+    assert!(detail.contains("[pools.NAME.breaker]"), "{detail}");
+    let breakers = running.get("/v1/breakers").await.json();
+    let services = breakers["services"].as_array().unwrap();
+    assert!(
+        services
+            .iter()
+            .all(|service| service["service"] != "worker")
+    );
+    let pools = running.get("/v1/pools").await.json();
+    let pools = pools["pools"].as_array().unwrap();
+    let cache = pools.iter().find(|pool| pool["pool"] == "cache").unwrap();
+    let upstream = &cache["connections"]["upstreams"][0];
+    assert_eq!(upstream["breaker"], "open");
+    assert_eq!(upstream["breaker_mode"], "forced-open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_goes_by_how_long_the_seats_have_been_held() {
+    let one = "capacity = 1\nalert = 80\n[pools.database.compartments.all]\n\
+               services = [\"checkout\", \"reporting\"]\nseats = 1\n";
+    let shop = SHOP.split_once("capacity = 10").unwrap().0;
+    let running = Running::of(&format!("{LISTEN}{shop}{one}"), None);
+    let admission = running.node.gateway().admission();
+    let who = admission.who(&"acme".parse().unwrap()).unwrap();
+    let checkout = "checkout".parse().unwrap();
+    let what = watertight_layers::What::new(&checkout, watertight_base::Tick::MAX);
+    let held = admission.admit(&who, what, admission.clock().now()).await;
+    let asked = async || {
+        let said = running.get("/v1/explain?tenant=globex&path=/cart").await;
+        said.json()
+    };
+    // It has been held for longer than is usual once the estimate grows.
+    let waiting = async {
+        loop {
+            let said = asked().await;
+            assert_eq!(said["outcome"], "wait");
+            if said["wait_ms"].as_u64().unwrap() > 1_000 {
+                return said;
+            }
+        }
+    };
+    let said = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
+    let said = said.expect("it stays where it was");
+    let words = said["says"].as_str().unwrap();
+    assert!(words.contains("as long as it may"), "{words}");
+    let seat = said["checks"].as_array().unwrap().last().unwrap();
+    let words = seat["says"].as_str().unwrap();
+    assert!(
+        words.contains("how long the seats have been held"),
+        "{words}"
+    );
+    drop(held);
 }

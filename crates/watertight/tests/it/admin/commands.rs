@@ -58,6 +58,38 @@ async fn status_says_which_breakers_were_told_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn status_says_since_when_a_breaker_is_open_and_why() {
+    let running = Running::shop();
+    let admission = running.node.gateway().admission();
+    let checkout = "checkout".parse().unwrap();
+    for tenant in ["acme", "globex", "initech"] {
+        let who = admission.who(&tenant.parse().unwrap()).unwrap();
+        let what = watertight_layers::What::new(&checkout, watertight_base::Tick::MAX);
+        for _ in 0..20 {
+            let now = admission.clock().now();
+            if let Ok(mut permit) = admission.admit(&who, what, now).await {
+                permit.set_outcome(watertight_guard::breaker::Outcome::Failure);
+            }
+        }
+    }
+    let text = data(&watertight(&["status", "--node", &running.url()]));
+    let line = |begins: &str| {
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.starts_with(begins));
+        line.unwrap_or_else(|| panic!("{begins}: {text}"))
+            .to_owned()
+    };
+    let own = line("breaker of acme for checkout: open for ");
+    assert!(
+        own.contains(": 100 % of 20 calls failed (limit 50 %), next probe in "),
+        "{own}"
+    );
+    let shared = line("breaker of all tenants for checkout: open for ");
+    assert!(shared.contains(" calls failed (limit 50 %)"), "{shared}");
+    assert!(shared.ends_with("; 3 of 3 tenants failed"), "{shared}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn top_prints_one_plain_frame_where_there_is_no_terminal() {
     let running = Running::shop();
     let text = data(&watertight(&["top", "--once", "--node", &running.url()]));

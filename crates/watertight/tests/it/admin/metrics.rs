@@ -58,6 +58,54 @@ async fn tenants_keep_to_the_label_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_tenants_hold_keeps_to_the_label_budget() {
+    let running = Running::shop();
+    let tenants = ["acme", "globex", "initech"];
+    for tenant in tenants {
+        running.request(tenant, "/cart").await;
+    }
+    let admission = running.node.gateway().admission();
+    let hold = |tenant: &str, bytes| {
+        let who = admission.who(&tenant.parse().unwrap()).unwrap();
+        (who.hold_connection().unwrap(), who.buffer().hold(bytes))
+    };
+    let _held = [hold("acme", 700), hold("initech", 50)];
+    let metrics = metrics_after(&running, tenants.len()).await;
+    let value = |metric: &str, tenant: &str, state: &str| {
+        let labels = format!("tenant=\"{tenant}\",state=\"{state}\"}} ");
+        let mut lines = metrics.lines();
+        let found = lines.find(|line| line.starts_with(metric) && line.contains(&labels));
+        found.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+    };
+    let buffered = "watertight_tenant_buffered_bytes";
+    assert_eq!(value(buffered, "acme", "in_use"), Some(700));
+    assert_eq!(value(buffered, "acme", "limit"), Some(64 << 20));
+    assert_eq!(value(buffered, "globex", "in_use"), Some(0));
+    assert_eq!(
+        value(buffered, "initech", "in_use"),
+        None,
+        "beyond the budget"
+    );
+    assert_eq!(value(buffered, "__other__", "in_use"), Some(50));
+    assert_eq!(value(buffered, "__other__", "limit"), None);
+    let connections = "watertight_tenant_connections";
+    assert!(value(connections, "acme", "in_use") >= Some(1));
+    assert!(value(connections, "__other__", "in_use") >= Some(1));
+    assert_eq!(value(connections, "acme", "limit"), None, "any number");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reserve_of_a_pool_has_its_series_like_every_compartment() {
+    let shop = super::SHOP.replace("capacity = 10", "capacity = 14\nreserve = 4");
+    let running = Running::of(&format!("{}{shop}", super::LISTEN), None);
+    let metrics = running.get("/metrics").await.body;
+    for (state, seats) in [("limit", 4), ("in_use", 0), ("alert", 3)] {
+        let series = format!("compartment=\"reserve\",state=\"{state}\"}} {seats}\n");
+        assert!(metrics.contains(&series), "{state}: {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_metric_of_a_scrape_is_in_the_catalogue() {
     let running = Running::shop();
     running.request("acme", "/cart").await;

@@ -225,7 +225,13 @@ fn a_breaker_is_told_everything_in_the_words_of_resilience4j() {
 fn a_breaker_of_which_nothing_is_said_is_the_default_one() {
     let text = "[services.a]\ntier = 1\nroutes = ['/a']\nupstreams = ['http://127.0.0.1:9001']\n";
     let plan = read(text).unwrap().plan;
-    assert_eq!(plan.services()["a"].breaker, Settings::default());
+    // Slow is what takes nearly as long as it may.
+    let settings = Settings {
+        slow_call_duration_threshold: Duration::from_secs(27),
+        ..Settings::default()
+    };
+    assert_eq!(plan.services()["a"].breaker, settings);
+    assert_eq!(plan.services()["a"].timeout, Duration::from_secs(30));
     assert_eq!(plan.services()["a"].classifier, Classifier::default());
     let count = format!("{text}[services.a.breaker]\nsliding_window_type = 'count'\n");
     let plan = read(&count).unwrap().plan;

@@ -116,3 +116,112 @@ fn a_route_that_no_service_has_is_said_aloud() {
     assert!(notes.contains("has a route /x"), "{notes}");
     assert!(said(&x(", services = ['s'], routes = ['/t']")).contains("has a route /t"));
 }
+
+/// What is said of a pool `db` that service `u` uses, whose tier and timeout are given.
+fn said_of_pool(tier: u8, service: &str, pool: &str, part: &str) -> String {
+    said(&format!(
+        "[services.u]\ntier = {tier}\nroutes = ['/u']\nupstreams = ['http://h:1']\nuses = ['db']\n\
+         {service}\n[services.v]\ntier = 2\nroutes = ['/v']\nupstreams = ['http://h:1']\n\
+         uses = ['db']\n[pools.db]\ncapacity = 10\n{pool}\n\
+         [pools.db.compartments.a]\nservices = ['u']\nseats = 4\n{part}\n\
+         [pools.db.compartments.b]\nservices = ['v']\nseats = 4\n"
+    ))
+}
+
+#[test]
+fn walls_that_change_nothing_are_said_aloud() {
+    for (tier, service, pool, part, words) in [
+        (2, "", "reserve = 2", "", "nobody can sit in this reserve"),
+        (2, "", "alert = 0", "", "fires from the first seat on"),
+        (
+            2,
+            "",
+            "",
+            "lend = false\nborrow_max = '2s'",
+            "`lend` is false",
+        ),
+        (
+            1,
+            "",
+            "",
+            "borrow_max = '2s'",
+            "tier 1 lends nothing unless",
+        ),
+        (
+            2,
+            "",
+            "",
+            "max_wait = '1s'\nwait_target = '2s'",
+            "`max_wait` is 1s",
+        ),
+        (
+            2,
+            "timeout = '2s'",
+            "",
+            "max_wait = '2s'",
+            "its `timeout` of 2s",
+        ),
+        (
+            2,
+            "timeout = '2s'\nbreaker = { slow_call_duration_threshold = '2s' }",
+            "",
+            "",
+            "failed after the `timeout` of 2s",
+        ),
+    ] {
+        let notes = said_of_pool(tier, service, pool, part);
+        assert_eq!(notes.lines().count(), 1, "{words}: {notes}");
+        assert!(notes.starts_with("watertight.toml:"), "{notes}");
+        assert!(notes.contains(words), "{words}: {notes}");
+    }
+    for (tier, service, pool, part) in [
+        (2, "", "reserve = 0", ""),
+        (2, "", "alert = 1", ""),
+        (2, "", "", "borrow_max = '2s'"),
+        (1, "", "", "lend = true\nborrow_max = '2s'"),
+        (2, "", "", "max_wait = '2s'\nwait_target = '2s'"),
+        (2, "timeout = '3s'", "", "max_wait = '2s'"),
+        (2, "timeout = '2s'", "", "max_wait = '0s'"),
+        (
+            2,
+            "breaker = { slow_call_duration_threshold = '29s' }",
+            "",
+            "",
+        ),
+    ] {
+        assert_eq!(said_of_pool(tier, service, pool, part), "");
+    }
+    let operations = "[plans.ops]\nclass = 'operations'\n";
+    let pool = "[pools.db]\ncapacity = 9\nreserve = 2\n[pools.db.compartments.a]\n\
+                services = ['u']\nseats = 4\n[services.u]\ntier = 2\nroutes = ['/u']\n\
+                upstreams = ['http://h:1']\nuses = ['db']\n";
+    assert_eq!(said(&format!("{operations}{pool}")), "");
+    assert!(said(pool).contains("nobody can sit"));
+}
+
+#[test]
+fn a_service_without_routes_and_a_pool_of_connections_are_looked_at_too() {
+    let pool = |keys: &str, limits: &str| {
+        said(&format!(
+            "[services.u]\ntier = 2\nuses = ['cache']\n{limits}\n[pools.cache]\nkind = 'tcp'\n\
+             upstreams = ['127.0.0.1:6379']\ncapacity = 4\n{keys}\n\
+             [pools.cache.compartments.a]\nservices = ['u']\nseats = 4\n\
+             binds = {{ u = '127.0.0.1:6380' }}\n"
+        ))
+    };
+    assert_eq!(pool("", ""), "");
+    let never = pool("breaker = { slow_call_duration_threshold = '1s' }", "");
+    assert!(never.contains("`connect_timeout` of 1s"), "{never}");
+    let limit = pool("", &x(""));
+    assert!(limit.contains("u takes no requests"), "{limit}");
+}
+
+#[test]
+fn a_call_is_slow_by_default_before_it_has_failed() {
+    let text = "[services.u]\ntier = 1\nroutes = ['/u']\nupstreams = ['http://h:1']\n\
+                timeout = '2s'\n";
+    let loaded = read(text).unwrap();
+    let service = &loaded.plan.services().values().next().unwrap();
+    let slow = service.breaker.slow_call_duration_threshold;
+    assert_eq!(slow, std::time::Duration::from_millis(1_800));
+}
