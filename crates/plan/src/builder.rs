@@ -214,6 +214,11 @@ impl Builder {
                 alerts.insert(pool.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
             }
         }
+        let share = |pool: &PoolId| alerts.get(pool).copied().unwrap_or(Percent::WHOLE);
+        let layout = layout.told_from(share);
+        let tcp = tcp.into_iter();
+        let tcp = tcp.map(|(id, (pool, layout))| (id, (pool, layout.told_from(share))));
+        let tcp = tcp.collect();
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,

@@ -92,10 +92,13 @@ impl Pools {
         for index in 0..self.layout.routes[route].demands.len() {
             let demand = self.layout.routes[route].demands[index];
             let source = self.source(route, &demand, kept);
-            self.pools[demand.pool].take(now);
-            self.slots[demand.slot].take(now);
             let compartment = demand.compartment;
-            self.compartments[compartment].occupancy.take(now);
+            let is_marked = self.pools[demand.pool].take(now)
+                | self.slots[demand.slot].take(now)
+                | self.compartments[compartment].occupancy.take(now);
+            if is_marked {
+                self.note(&demand);
+            }
             if let Some(Source::Lent { lender }) = source {
                 self.borrow(now, compartment, lender, key);
             }

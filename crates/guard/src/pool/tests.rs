@@ -4,6 +4,7 @@ mod capacity;
 mod claims;
 mod fairness;
 mod lending;
+mod marks;
 mod reloads;
 mod waiting;
 mod walls;
