@@ -109,8 +109,10 @@ async fn a_cap_alerts_before_it_is_full_and_nobody_else_does() {
 }
 
 /// What a callback is told of: the value, and when that began.
-fn listening() -> (Alerts, Arc<Mutex<Vec<(f64, Tick)>>>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
+type Told = Arc<Mutex<Vec<(f64, Tick)>>>;
+
+fn listening() -> (Alerts, Told) {
+    let told = Told::default();
     let tell = Arc::clone(&told);
     let alerts = Alerts::new().on_alert(move |effect| {
         let (Effect::Fired(alert) | Effect::Resolved(alert)) = effect;
