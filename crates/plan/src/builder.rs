@@ -215,10 +215,8 @@ impl Builder {
             }
         }
         let share = |pool: &PoolId| alerts.get(pool).copied().unwrap_or(Percent::WHOLE);
-        let layout = layout.told_from(share);
-        let tcp = tcp.into_iter();
-        let tcp = tcp.map(|(id, (pool, layout))| (id, (pool, layout.told_from(share))));
-        let tcp = tcp.collect();
+        let told = |(id, (pool, layout)): (_, (_, Layout))| (id, (pool, layout.told_from(share)));
+        let tcp = tcp.into_iter().map(told).collect();
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,
@@ -241,7 +239,7 @@ impl Builder {
             tenants: self.tenants,
             services,
             routes,
-            layout,
+            layout: layout.told_from(share),
             tcp,
             declared: self.declared,
             segments,
