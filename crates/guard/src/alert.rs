@@ -207,6 +207,16 @@ impl Board {
         self.entries.is_empty()
     }
 
+    /// Takes into account that a value came up to its mark at `at`, between two rounds. What was well
+    /// again by the next round fired all the same, unless there is an `after`.
+    pub fn on_crossing(&mut self, at: Tick, sample: Sample, effects: &mut Vec<Effect>) {
+        if self.entries.contains_key(&sample.key) || self.make_room() {
+            self.on_sample(at, sample, effects);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
     /// What there is, in the order of keys.
     pub fn view(&self) -> BoardView {
         BoardView {

@@ -51,6 +51,7 @@ mod forecast;
 mod key;
 mod layout;
 mod lending;
+mod marks;
 mod occupancy;
 mod owner;
 mod reload;
@@ -71,6 +72,7 @@ pub use self::{
     cohort::Cohort,
     key::{SeatKey, TenantKey, Ticket},
     layout::Layout,
+    marks::Crossing,
     owner::{Hand, Owner},
     spec::{Class, CompartmentSpec, Lend, PoolSpec},
     view::{CompartmentView, PoolView, SlotView},
@@ -156,6 +158,8 @@ pub struct Pools {
     claim: Option<usize>,
     /// The last number given to a ticket.
     last_ticket: u64,
+    /// A wall was noted to fill up, and nobody was told.
+    has_news: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -226,6 +230,7 @@ impl Pools {
             seats: Seated::default(),
             claim: None,
             last_ticket: 0,
+            has_news: false,
         };
         for pool in 0..pools.pools.len() {
             pools.share_out(pool);

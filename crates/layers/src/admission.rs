@@ -13,10 +13,11 @@ use std::{
 use arc_swap::ArcSwap;
 use http::HeaderName;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
     breaker::Outcome,
-    pool::{Arrival, PoolView},
+    pool::{Arrival, Crossing, PoolView},
     throttle::lease::Cluster,
 };
 use watertight_plan::Plan;
@@ -72,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) current: ArcSwap<Current>,
     pub(crate) seats: Arc<Seats>,
+    /// A wall of any pool fills up.
+    pub(crate) news: Arc<Notify>,
     pub(crate) breakers: Breakers,
     /// Held during a reload: of two at once, one wins with plan and layout.
     reloading: Mutex<()>,
@@ -109,10 +112,12 @@ impl Admission {
     fn made(plan: Arc<Plan>, clock: Clock, cluster: Option<Arc<dyn Cluster>>) -> Self {
         let counts = Counts::default();
         let tenants = Tenants::new(&plan, clock, &counts);
-        let tcp = TcpSeats::default().reloaded(&plan, clock);
+        let news = Arc::new(Notify::new());
+        let tcp = TcpSeats::default().reloaded(&plan, clock, &news);
         let inner = Inner {
             clock,
-            seats: Seats::new(plan.layout().clone(), clock),
+            seats: Seats::new(plan.layout().clone(), clock, Arc::clone(&news)),
+            news,
             health: Health::new(clock.now(), &plan),
             keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
             current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
@@ -135,7 +140,7 @@ impl Admission {
         let _reloading = reloading.unwrap_or_else(PoisonError::into_inner);
         let before = inner.current.load();
         let tenants = before.tenants.reloaded(&plan, inner.clock, &inner.counts);
-        let tcp = before.tcp.reloaded(&plan, inner.clock);
+        let tcp = before.tcp.reloaded(&plan, inner.clock, &inner.news);
         let layout = plan.layout().clone();
         inner.health.reload(inner.clock.now(), &plan);
         inner
@@ -347,6 +352,13 @@ impl Inner {
             deadline: what.deadline,
             share: self.health.share(what.service),
         }
+    }
+
+    /// Which walls of all pools came up to their marks since this was asked last.
+    pub(crate) fn take_crossings(&self) -> Vec<Crossing> {
+        let mut crossings = self.seats.take_crossings();
+        crossings.extend(self.current.load().tcp.take_crossings());
+        crossings
     }
 
     pub(crate) fn arrival<'a>(&self, now: Tick, who: &Who, what: What<'a>) -> Arrival<'a> {

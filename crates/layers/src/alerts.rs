@@ -1,13 +1,17 @@
-//! Alerts before saturation, of an [`Admission`]: its pools, queues, breakers and limits are looked at
-//! from time to time and held against the marks of its plan.
+//! Alerts before saturation, of an [`Admission`]: its queues, breakers and limits are looked at from
+//! time to time and held against the marks of its plan; its walls note by themselves when they fill up.
 //!
 //! What is measured is in [`samples`]; when an alert fires and when it is over, the core decides
-//! ([`watertight_guard::alert`]). Whoever runs an admission calls [`Alerts::evaluate`] as often as the
-//! plan says, or lets [`Alerts::watch`] do it. Looking takes the lock of the seats as long as a scrape
-//! of metrics does, and nothing that requests wait for otherwise.
+//! ([`watertight_guard::alert`]). Whoever runs an admission lets [`Alerts::watch`] look, or calls
+//! [`Alerts::evaluate`] as often as the plan says and [`Alerts::evaluate_walls`] whenever
+//! [`Alerts::crossed`] returns. Looking takes the lock of the seats as long as a scrape of metrics does,
+//! and nothing that requests wait for otherwise.
 //!
-//! A burst that comes and goes between two looks is not seen; it fired if it was there when looked.
-//! Marks come from the plan in force, so a reload moves them, and what fires goes on firing.
+//! **An alert for a wall is as of the seat that brought it up to its mark**, so before it was full,
+//! however fast it filled, and it fires if the burst was over before anybody looked. Of whatever else
+//! there is, a burst that comes and goes between two looks is not seen. What a wall notes is told once:
+//! of two `Alerts` that watch one admission, either may be told, and the other sees what lasts. Marks
+//! come from the plan in force, so a reload moves them, and what fires goes on firing.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -40,9 +44,13 @@ mod samples;
 use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::Instant;
+use watertight_base::Tick;
 use watertight_guard::alert::{Board, BoardView, Effect, Sample};
+use watertight_plan::Alerting;
 
 use self::samples::Sampler;
 use crate::Admission;
@@ -62,7 +70,12 @@ type OnAlert = Box<dyn Fn(&Effect) + Send + Sync>;
 struct Watched {
     board: Board,
     sampler: Sampler,
+    /// When a look at walls found last that what had come up to its mark had fired already.
+    in_vain: Option<Tick>,
 }
+
+/// Seats that come and go around a mark cause no more looks than one in this time.
+const AFTER_NOTHING: Duration = Duration::from_millis(20);
 
 impl Alerts {
     /// Nothing fires yet.
@@ -93,27 +106,52 @@ impl Alerts {
         let alerting = plan.alerting();
         let mut effects = Vec::new();
         let mut state = self.state();
+        state.take_crossings(admission, alerting, &mut effects);
         // What fires is measured until it is over, however well it is.
         let all = !state.board.is_empty();
         let mut samples = state.sampler.samples(admission, &plan, all);
         samples.extend(more);
         samples.retain(|sample| !alerting.off.contains(&sample.key.kind));
-        state.board.reload(alerting.board);
         let now = admission.clock().now();
         state.board.on_samples(now, samples, &mut effects);
         drop(state);
-        let effects: Vec<_> = effects.into_iter().map(told).collect();
-        if let Some(told) = &self.on_alert {
-            effects.iter().for_each(told);
-        }
-        effects
+        self.told(effects)
     }
 
-    /// Looks at `admission` for as long as it is awaited, as often as its plan says.
+    /// Looks at nothing but walls that came up to their marks since the last look, and says what
+    /// changed.
+    pub fn evaluate_walls(&self, admission: &Admission) -> Vec<Effect> {
+        let plan = admission.plan();
+        let mut effects = Vec::new();
+        let mut state = self.state();
+        state.take_crossings(admission, plan.alerting(), &mut effects);
+        let now = admission.clock().now();
+        state.in_vain = effects.is_empty().then_some(now);
+        drop(state);
+        self.told(effects)
+    }
+
+    /// Waits until a wall comes up to its mark, or returns at once if one did since the last look. After
+    /// a look that found nothing new it takes at least 20 ms.
+    pub async fn crossed(&self, admission: &Admission) {
+        admission.inner.news.notified().await;
+        let due = self.state().in_vain.map(|at| at + AFTER_NOTHING);
+        let now = admission.clock().now();
+        if let Some(due) = due.filter(|due| *due > now) {
+            tokio::time::sleep(due - now).await; // sleep: the least time between two looks
+        }
+    }
+
+    /// Looks at `admission` for as long as it is awaited: as often as its plan says, and when a wall
+    /// comes up to its mark.
     pub async fn watch(&self, admission: &Admission) {
         loop {
             self.evaluate(admission);
-            tokio::time::sleep(admission.plan().alerting().every).await;
+            let next = Instant::now() + admission.plan().alerting().every;
+            let crossed = || tokio::time::timeout_at(next, self.crossed(admission));
+            while crossed().await.is_ok() {
+                self.evaluate_walls(admission);
+            }
         }
     }
 
@@ -124,16 +162,42 @@ impl Alerts {
         view
     }
 
+    fn told(&self, effects: Vec<Effect>) -> Vec<Effect> {
+        let effects: Vec<_> = effects.into_iter().map(said_now).collect();
+        if let Some(told) = &self.on_alert {
+            effects.iter().for_each(told);
+        }
+        effects
+    }
+
     fn state(&self) -> MutexGuard<'_, Watched> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What changed, saying what is so now.
-fn told(effect: Effect) -> Effect {
+fn said_now(effect: Effect) -> Effect {
     match effect {
         Effect::Fired(alert) => Effect::Fired(over::told(alert)),
         Effect::Resolved(alert) => Effect::Resolved(over::told(alert)),
+    }
+}
+
+impl Watched {
+    /// Takes the walls into account that came up to their marks.
+    fn take_crossings(
+        &mut self,
+        admission: &Admission,
+        alerting: &Alerting,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.board.reload(alerting.board);
+        for crossing in admission.inner.take_crossings() {
+            let sample = samples::crossed(&crossing);
+            if !alerting.off.contains(&sample.key.kind) {
+                self.board.on_crossing(crossing.at, sample, effects);
+            }
+        }
     }
 }
 
@@ -142,6 +206,7 @@ impl Default for Watched {
         Self {
             board: Board::new(Default::default()),
             sampler: Sampler::default(),
+            in_vain: None,
         }
     }
 }

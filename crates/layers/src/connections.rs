@@ -16,8 +16,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use tokio::sync::Notify;
 use watertight_base::{PoolId, Reason, ServiceId, Tick, Weight};
-use watertight_guard::pool::{Arrival, Class, Owner, PoolView, Refusal, TenantKey};
+use watertight_guard::pool::{Arrival, Class, Crossing, Owner, PoolView, Refusal, TenantKey};
 use watertight_plan::{Caller, Plan};
 
 use crate::{
@@ -87,7 +88,7 @@ impl Admission {
 
 impl TcpSeats {
     /// The pools of another plan. Who sits in a pool that is still there keeps the seat.
-    pub(crate) fn reloaded(&self, plan: &Plan, clock: Clock) -> Self {
+    pub(crate) fn reloaded(&self, plan: &Plan, clock: Clock, news: &Arc<Notify>) -> Self {
         let found = |id: &PoolId| {
             let mut gone = self.gone.iter().filter(|(name, _)| name == id);
             let kept = self.pools.get(id).cloned();
@@ -102,7 +103,7 @@ impl TcpSeats {
                         seats.reload(clock.now(), layout.clone());
                         seats
                     }
-                    None => Seats::new(layout.clone(), clock),
+                    None => Seats::new(layout.clone(), clock, Arc::clone(news)),
                 };
                 (id.clone(), seats)
             })
@@ -122,6 +123,10 @@ impl TcpSeats {
         self.pools
             .values()
             .flat_map(move |seats| seats.view(now).into_iter().map(without_stand_ins))
+    }
+
+    pub(crate) fn take_crossings(&self) -> impl Iterator<Item = Crossing> {
+        self.pools.values().flat_map(|seats| seats.take_crossings())
     }
 
     fn flow(&self, address: IpAddr) -> TenantKey {

@@ -13,10 +13,10 @@ use std::{
 };
 
 use foldhash::fast::FixedState;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use watertight_base::{Reason, Tick};
 use watertight_guard::pool::{
-    Answer, Arrival, Effect, Foresight, Layout, PoolView, Pools, Refusal, SeatKey, Ticket,
+    Answer, Arrival, Crossing, Effect, Foresight, Layout, PoolView, Pools, Refusal, SeatKey, Ticket,
 };
 
 use crate::Clock;
@@ -34,6 +34,8 @@ enum Begun {
 pub(crate) struct Seats {
     shared: Mutex<Shared>,
     clock: Clock,
+    /// Tells those who look after alerts that a wall fills up.
+    news: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,7 @@ impl Drop for Place<'_> {
 }
 
 impl Seats {
-    pub(crate) fn new(layout: Layout, clock: Clock) -> Arc<Self> {
+    pub(crate) fn new(layout: Layout, clock: Clock, news: Arc<Notify>) -> Arc<Self> {
         let pools = Pools::new(layout);
         let shared = Shared {
             pools,
@@ -122,6 +124,7 @@ impl Seats {
         Arc::new(Self {
             shared: Mutex::new(shared),
             clock,
+            news,
         })
     }
 
@@ -193,6 +196,11 @@ impl Seats {
         self.lock().pools.view(now)
     }
 
+    /// Which walls came up to their marks since this was asked last.
+    pub(crate) fn take_crossings(&self) -> Vec<Crossing> {
+        self.lock().pools.take_crossings()
+    }
+
     pub(crate) fn foresee(&self, now: Tick, arrival: Arrival<'_>) -> Foresight {
         self.lock().pools.foresee(now, arrival)
     }
@@ -227,7 +235,11 @@ impl Seats {
             };
             told.push((shared.waiting.remove(&ticket), verdict));
         }
+        let has_news = shared.pools.has_news();
         drop(shared);
+        if has_news {
+            self.news.notify_one();
+        }
         for (sender, verdict) in told {
             if let Some(sender) = sender {
                 // Whoever waited may be gone; the verdict then drops here, seat included.

@@ -214,6 +214,9 @@ impl Builder {
                 alerts.insert(pool.clone(), Percent::try_from(Plan::ALERT_DEFAULT)?);
             }
         }
+        let share = |pool: &PoolId| alerts.get(pool).copied().unwrap_or(Percent::WHOLE);
+        let told = |(id, (pool, layout)): (_, (_, Layout))| (id, (pool, layout.told_from(share)));
+        let tcp = tcp.into_iter().map(told).collect();
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,
@@ -236,7 +239,7 @@ impl Builder {
             tenants: self.tenants,
             services,
             routes,
-            layout,
+            layout: layout.told_from(share),
             tcp,
             declared: self.declared,
             segments,

@@ -1,5 +1,5 @@
-//! Alerts of a node: looked for as often as the configuration says, and told to the log, to metrics,
-//! to whoever asks, and to a webhook.
+//! Alerts of a node: looked for as often as the configuration says and whenever a wall fills up, and told
+//! to the log, to metrics, to whoever asks, and to a webhook.
 //!
 //! Looking and sending are two tasks on the control runtime, away from the threads of requests; what
 //! the webhook has to be told is the difference between what is so and what it was told
@@ -18,7 +18,7 @@ pub mod runbook;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use prometheus_client::registry::Registry;
@@ -93,23 +93,28 @@ pub struct HookView {
 impl Alarm {
     /// Looks once, and tells.
     pub fn look(&self, gateway: &Gateway) {
+        let (alerts, admission) = (&self.alerts, gateway.admission());
+        let effects = alerts.evaluate_with(admission, upstreams(gateway));
+        self.tell(gateway, &effects);
+    }
+
+    /// Tells log, metrics and webhook what changed.
+    fn tell(&self, gateway: &Gateway, effects: &[Effect]) {
         let plan = gateway.plan();
-        let effects = self
-            .alerts
-            .evaluate_with(gateway.admission(), upstreams(gateway));
-        for effect in &effects {
-            log(effect);
+        let origin = gateway.admission().clock().origin_since_epoch();
+        for effect in effects {
+            log(effect, origin);
         }
         let board = self.alerts.view();
         let mut hook = self.hook();
-        for effect in &effects {
+        for effect in effects {
             if let Effect::Fired(alert) = effect
                 && let Some(at) = Kind::ALL.iter().position(|kind| *kind == alert.key.kind)
             {
                 hook.fired[at] += 1;
             }
         }
-        let has_news = hook.learn(&plan, &board, &effects);
+        let has_news = hook.learn(&plan, &board, effects);
         drop(hook);
         if has_news {
             self.news.notify_one();
@@ -152,7 +157,13 @@ impl Alarm {
     async fn look_for_ever(&self, node: &Node) {
         loop {
             self.look(node.gateway());
-            time::sleep(node.plan().alerting().every).await; // sleep: the interval
+            let next = time::Instant::now() + node.plan().alerting().every;
+            let gateway = node.gateway();
+            let crossed = || time::timeout_at(next, self.alerts.crossed(gateway.admission()));
+            while crossed().await.is_ok() {
+                let effects = self.alerts.evaluate_walls(gateway.admission());
+                self.tell(gateway, &effects);
+            }
         }
     }
 
@@ -341,7 +352,10 @@ fn why(upstream: &UpstreamView) -> String {
     opening.map_or_else(String::new, |opening| format!(": {}", opening.why()))
 }
 
-fn log(effect: &Effect) {
+fn log(effect: &Effect, origin: Duration) {
+    let time = |tick: Tick| {
+        humantime::format_rfc3339_micros(UNIX_EPOCH + origin + (tick - Tick::ZERO)).to_string()
+    };
     match effect {
         Effect::Fired(alert) => tracing::warn!(
             alert = alert.key.kind.label(),
@@ -349,6 +363,7 @@ fn log(effect: &Effect) {
             labels = ?alert.key.labels,
             value = alert.value,
             threshold = alert.fires,
+            began = time(alert.began),
             "alert: {}",
             alert.says
         ),
@@ -357,6 +372,7 @@ fn log(effect: &Effect) {
             labels = ?alert.key.labels,
             peak = alert.peak,
             threshold = alert.fires,
+            began = time(alert.began),
             "alert over: {}",
             alert.says
         ),

@@ -95,15 +95,23 @@ async fn recommendations_flood_a_real_database_and_checkout_goes_on() {
     assert_eq!(figures.failures, 0);
     assert!(figures.answered > 0 && figures.refused > 0);
     for (service, most) in [("recommendations", 15), ("reporting", 10), ("checkout", 30)] {
-        let seen = figures.most[service];
+        let seen = figures.most[service].0;
         assert!((1..=most).contains(&seen), "{service}: {seen}");
     }
+    let mut told = figures.told.iter();
+    let cap = told.find(|told| {
+        let service = told.about.get("service").map(String::as_str);
+        told.kind == "cap-filling" && service == Some("recommendations")
+    });
+    let cap = cap.unwrap_or_else(|| panic!("no alert: {:?}", figures.told));
+    assert!(cap.says.contains(": 11 of 15 seats"), "{cap:?}");
+    let (full, seen) = figures.most["recommendations"];
+    assert!(full < 15 || cap.began < seen, "{cap:?}, full at {seen:?}");
     let about = |name: &str| {
         let told = figures.told.iter();
         let mut about = told.filter(|told| told.about.values().any(|value| value == name));
         about.any(|told| told.kind != "queue-wait")
     };
-    assert!(about("recommendations"), "{:?}", figures.told);
     // A machine that stands still fills any pool: that nobody else alerts is asserted where the load
     // is dealt out seat by seat, below.
     if about("checkout") || about("critical") {

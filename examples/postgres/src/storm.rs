@@ -20,9 +20,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 use tokio_postgres::Config;
-use watertight_base::TenantId;
+use watertight_base::{TenantId, Tick};
 use watertight_guard::alert::Effect;
-use watertight_layers::{Alerts, Bulkheads};
+use watertight_layers::{Alerts, Bulkheads, Clock};
 
 use crate::{Connections, bulkheads};
 
@@ -50,10 +50,12 @@ pub struct Figures {
     pub answered: u64,
     /// See above.
     pub refused: u64,
-    /// The most connections of each service at once, as the server says.
-    pub most: BTreeMap<String, i64>,
+    /// The most connections of each service at once, as the server says, and when it first said so.
+    pub most: BTreeMap<String, (i64, Tick)>,
     /// The alerts that fired.
     pub told: Vec<Told>,
+    /// When the flood began.
+    pub began: Tick,
 }
 
 /// An alert.
@@ -65,6 +67,10 @@ pub struct Told {
     pub about: BTreeMap<&'static str, String>,
     /// A sentence for people.
     pub says: String,
+    /// When the value reached its mark.
+    pub began: Tick,
+    /// When we were told.
+    pub at: Tick,
 }
 
 /// Whatever stopped the example.
@@ -103,7 +109,7 @@ impl Storm {
         let (stop, stopped) = watch::channel(false);
         let figures = Arc::new(Mutex::new(Figures::default()));
         let mut observers = JoinSet::new();
-        observers.spawn(listen(walls.clone(), stopped.clone(), Arc::clone(&figures)));
+        let watching = observers.spawn(listen(walls.clone(), Arc::clone(&figures)));
         let operations = services["operations"].clone();
         observers.spawn(count(operations, stopped.clone(), Arc::clone(&figures)));
 
@@ -111,6 +117,7 @@ impl Storm {
         let (calm, mut failures) = checkouts(checkout, self.rate, self.calm).await;
         let counts = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let mut flood = JoinSet::new();
+        let began = walls.admission().clock().now();
         for number in 0..2 * self.floods {
             let name = ["recommendations", "reporting"][number as usize % 2];
             let connections = services[name].clone();
@@ -120,12 +127,14 @@ impl Storm {
         failures += more;
         stop.send_replace(true);
         flood.join_all().await;
-        observers.join_all().await;
+        watching.abort();
+        while observers.join_next().await.is_some() {}
 
         let mut figures = figures
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        figures.began = began;
         figures.times = [calm, flooded];
         figures.failures = failures;
         figures.answered = counts[0].load(Ordering::Relaxed);
@@ -210,28 +219,24 @@ async fn ask_on(
     }
 }
 
-/// Collects the alerts that fire.
-async fn listen(walls: Bulkheads, stopped: watch::Receiver<bool>, figures: Arc<Mutex<Figures>>) {
-    let alerts = Alerts::new();
-    let mut clock = tokio::time::interval(BETWEEN_LOOKS);
-    while !*stopped.borrow() {
-        clock.tick().await;
-        for effect in alerts.evaluate(walls.admission()) {
-            let Effect::Fired(alert) = effect else {
-                continue;
-            };
-            let told = Told {
-                kind: alert.key.kind.label(),
-                about: alert.key.labels,
-                says: alert.says,
-            };
-            figures
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .told
-                .push(told);
-        }
-    }
+/// Collects the alerts that fire, as long as it is awaited.
+async fn listen(walls: Bulkheads, figures: Arc<Mutex<Figures>>) {
+    let clock = walls.admission().clock();
+    let alerts = Alerts::new().on_alert(move |effect| {
+        let Effect::Fired(alert) = effect else {
+            return;
+        };
+        let told = Told {
+            kind: alert.key.kind.label(),
+            about: alert.key.labels.clone(),
+            says: alert.says.clone(),
+            began: alert.began,
+            at: clock.now(),
+        };
+        let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.told.push(told);
+    });
+    alerts.watch(walls.admission()).await;
 }
 
 /// Asks the server who holds what.
@@ -240,19 +245,24 @@ async fn count(
     stopped: watch::Receiver<bool>,
     figures: Arc<Mutex<Figures>>,
 ) {
-    let mut clock = tokio::time::interval(BETWEEN_LOOKS);
+    let clock: Clock = operations.seats().admission().clock();
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     while !*stopped.borrow() {
-        clock.tick().await;
+        looks.tick().await;
         let Ok(mut database) = operations.acquire(&tenant("watch")).await else {
             continue;
         };
         let Ok(rows) = database.query(WHO_HOLDS_WHAT, &[]).await else {
             continue;
         };
+        let now = clock.now();
         let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let most = figures.most.entry(row.get(0)).or_default();
-            *most = row.get::<_, i64>(1).max(*most);
+            let number: i64 = row.get(1);
+            if number > most.0 {
+                *most = (number, now);
+            }
         }
     }
 }
@@ -285,11 +295,14 @@ impl fmt::Display for Figures {
             let (half, most) = (millis(phase, 50), millis(phase, 99));
             writeln!(f, "  {name:<10} {half:>7.2} ms {most:>7.2} ms")?;
         }
-        writeln!(
-            f,
-            "  target                {:>7.2} ms",
-            self.target().as_secs_f64() * 1e3
-        )?;
+        let target = self.target();
+        let verdict = if self.percentile(1, 99) <= target {
+            "kept"
+        } else {
+            "missed"
+        };
+        let target = target.as_secs_f64() * 1e3;
+        writeln!(f, "  target                {target:>7.2} ms: {verdict}")?;
         let all = self.times[0].len() + self.times[1].len();
         writeln!(f, "  {} of {all} failed", self.failures)?;
         writeln!(
@@ -297,13 +310,25 @@ impl fmt::Display for Figures {
             "the others: {} answered, {} refused",
             self.answered, self.refused
         )?;
-        writeln!(f, "most connections at once, as the server says")?;
-        for (service, most) in &self.most {
-            writeln!(f, "  {service:<16} {most:>3}")?;
+        let since = |tick: Tick| (tick - self.began).as_secs_f64() * 1e3;
+        writeln!(
+            f,
+            "most connections at once, as the server says; first seen after so much of the flood"
+        )?;
+        for (service, (most, at)) in &self.most {
+            writeln!(f, "  {service:<16} {most:>3} {:>9.2} ms", since(*at))?;
         }
-        writeln!(f, "alerts")?;
+        writeln!(
+            f,
+            "alerts; so after so much of the flood, and told after so much"
+        )?;
         for told in &self.told {
-            writeln!(f, "  {}: {}", told.kind, told.says)?;
+            let (began, at) = (since(told.began), since(told.at));
+            writeln!(
+                f,
+                "  {began:>8.2} ms {at:>8.2} ms {}: {}",
+                told.kind, told.says
+            )?;
         }
         Ok(())
     }

@@ -91,6 +91,7 @@ impl Pools {
         for (at, _, seats) in seats {
             self.compartments[at].seats = seats;
         }
+        self.set_marks(pool);
     }
 
     /// Seats whoever fits into a pool that has grown.

@@ -105,10 +105,13 @@ impl Pools {
             let demand = self.layout.routes[route].demands[index];
             let lends = !self.layout.lenders[demand.pool].is_empty();
             let source = lends.then(|| self.source(route, &demand, room)).flatten();
-            self.pools[demand.pool].take(now);
-            self.slots[demand.slot].take(now);
             let compartment = demand.compartment;
-            self.compartments[compartment].occupancy.take(now);
+            let is_marked = self.pools[demand.pool].take(now)
+                | self.slots[demand.slot].take(now)
+                | self.compartments[compartment].occupancy.take(now);
+            if is_marked {
+                self.note(&demand);
+            }
             if let Some(Source::Lent { lender }) = source {
                 self.borrow(now, compartment, lender, key);
             }

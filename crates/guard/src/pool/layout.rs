@@ -12,7 +12,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::FixedState;
-use watertight_base::{CompartmentId, ServiceId, Tier};
+use watertight_base::{CompartmentId, Percent, ServiceId, Tier};
 
 use super::{Class, CompartmentSpec, Lend, PoolSpec};
 use crate::Error;
@@ -28,6 +28,8 @@ pub struct Layout {
     pub(super) wide: Vec<usize>,
     /// The compartments of each pool that lend.
     pub(super) lenders: Vec<Vec<usize>>,
+    /// The share of each pool's seats from which on somebody wants to know.
+    pub(super) alerts: Vec<Option<Percent>>,
     /// Names of services come from configuration, so nobody can aim at one place of the map.
     by_service: HashMap<ServiceId, [usize; 2], FixedState>,
 }

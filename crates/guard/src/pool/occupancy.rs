@@ -6,14 +6,38 @@ use watertight_base::Tick;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Occupancy {
     pub(super) in_use: u32,
+    /// The number of seats held from which on it counts as filling up; 0: nobody wants to know.
+    pub(super) mark: u32,
+    /// When `in_use` came up to `mark`, first since somebody looked.
+    pub(super) crossed: Option<Tick>,
     since: Tick,
     seat_nanos: u64,
 }
 
 impl Occupancy {
-    pub(super) fn take(&mut self, now: Tick) {
+    /// Whether that was the seat that brings it up to its mark.
+    pub(super) fn take(&mut self, now: Tick) -> bool {
         self.settle(now);
         self.in_use += 1;
+        self.in_use == self.mark
+    }
+
+    /// Notes that it is at its mark. Whether that is news.
+    pub(super) fn note(&mut self) -> bool {
+        // Clocks are read before the pools are locked: what counts is the order of seats.
+        let is_news = self.in_use == self.mark && self.crossed.is_none();
+        if is_news {
+            self.crossed = Some(self.since);
+        }
+        is_news
+    }
+
+    /// Wants to know when so many seats are held. What was noted at a lower mark is forgotten.
+    pub(super) fn watch(&mut self, mark: u32) {
+        if mark > self.mark || mark == 0 {
+            self.crossed = None;
+        }
+        self.mark = mark;
     }
 
     pub(super) fn give_back(&mut self, now: Tick) {

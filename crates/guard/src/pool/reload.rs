@@ -22,6 +22,7 @@ impl Pools {
     pub fn reload(&mut self, now: Tick, layout: Layout, effects: &mut Vec<Effect>) {
         let mut old = std::mem::replace(self, Self::new(layout));
         self.last_ticket = old.last_ticket;
+        self.has_news = old.has_news;
         let places = Places::find(&old, &mut self.layout);
         self.take_over_occupancy(&old, &places);
         for (from, capacity) in old.capacities.drain(..).enumerate() {

@@ -5,6 +5,7 @@ mod claims;
 mod fairness;
 mod forecast;
 mod lending;
+mod marks;
 mod reloads;
 mod waiting;
 mod walls;

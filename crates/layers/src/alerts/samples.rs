@@ -13,7 +13,7 @@ use std::{
 use watertight_base::{CompartmentId, PoolId, ServiceId};
 use watertight_guard::{
     alert::{Key, Kind, Sample, Wall},
-    pool::{CompartmentView, PoolView, SlotView},
+    pool::{CompartmentView, Crossing, PoolView, SlotView},
 };
 use watertight_plan::{Alerting, Plan};
 
@@ -119,45 +119,66 @@ impl Seen {
     }
 }
 
+/// What came up to its mark, as of when it did.
+pub(super) fn crossed(crossing: &Crossing) -> Sample {
+    let Crossing { seats, wall, .. } = *crossing;
+    let part = crossing.compartment.as_ref();
+    let part = part.map(|part| (part, crossing.service.as_ref()));
+    wall_sample(&crossing.pool, part, wall.fires, (seats, wall))
+}
+
 /// How full a pool is, each of its compartments, and what services may hold of these.
 fn walls(pool: &PoolView, plan: &Plan, all: bool) -> Vec<Sample> {
     let alert = plan.alert_of(&pool.id);
     let mut samples = Vec::new();
-    let mut wall = |held: u32, seats: u32, what: &dyn Fn() -> (Key, String)| {
+    let mut wall = |part, held: u32, seats: u32| {
         let marks = Wall::new(seats, alert);
         // What is not brought counts as well.
-        let Some(marks) = marks.filter(|marks| all || f64::from(held) >= marks.clears) else {
-            return;
-        };
-        let percent = f64::from(held) * 100.0 / f64::from(seats);
-        let (key, what) = what();
-        samples.push(Sample {
-            key,
-            value: f64::from(held),
-            fires: f64::from(marks.fires),
-            clears: marks.clears,
-            says: format!("{what}: {held} of {seats} seats are held ({percent:.0} %)"),
-        });
+        if let Some(marks) = marks.filter(|marks| all || f64::from(held) >= marks.clears) {
+            samples.push(wall_sample(&pool.id, part, held, (seats, marks)));
+        }
     };
-    wall(pool.in_use, pool.capacity, &|| {
-        let key = Key::new(Kind::PoolFilling).with("pool", &pool.id);
-        (key, format!("pool {}", pool.id))
-    });
+    wall(None, pool.in_use, pool.capacity);
     for part in &pool.compartments {
-        wall(part.in_use, part.seats, &|| {
-            let what = format!("compartment {} of {}", part.id, pool.id);
-            (key(Kind::CompartmentFilling, pool, part), what)
-        });
+        wall(Some((&part.id, None)), part.in_use, part.seats);
         // Without a cap of its own a service may fill the compartment, whose alert tells of that.
         for slot in part.slots.iter().filter(|slot| slot.cap < part.seats) {
-            wall(slot.in_use, slot.cap, &|| {
-                let what = format!("cap of {} in {} of {}", slot.service, part.id, pool.id);
-                let key = key(Kind::CapFilling, pool, part).with("service", &slot.service);
-                (key, what)
-            });
+            let service = Some(&slot.service);
+            wall(Some((&part.id, service)), slot.in_use, slot.cap);
         }
     }
     samples
+}
+
+/// So many seats of a pool are held, of a compartment, or of a cap in one.
+fn wall_sample(
+    pool: &PoolId,
+    part: Option<(&CompartmentId, Option<&ServiceId>)>,
+    held: u32,
+    (seats, marks): (u32, Wall),
+) -> Sample {
+    let key = |kind| Key::new(kind).with("pool", pool);
+    let (key, what) = match part {
+        None => (key(Kind::PoolFilling), format!("pool {pool}")),
+        Some((part, None)) => (
+            key(Kind::CompartmentFilling).with("compartment", part),
+            format!("compartment {part} of {pool}"),
+        ),
+        Some((part, Some(service))) => (
+            key(Kind::CapFilling)
+                .with("compartment", part)
+                .with("service", service),
+            format!("cap of {service} in {part} of {pool}"),
+        ),
+    };
+    let percent = f64::from(held) * 100.0 / f64::from(seats);
+    Sample {
+        key,
+        value: f64::from(held),
+        fires: f64::from(marks.fires),
+        clears: marks.clears,
+        says: format!("{what}: {held} of {seats} seats are held ({percent:.0} %)"),
+    }
 }
 
 /// How long seats of compartments have been lent to others.

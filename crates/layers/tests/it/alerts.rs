@@ -117,6 +117,84 @@ async fn a_cap_alerts_before_it_is_full_and_nobody_else_does() {
     assert_eq!(alerts.view().alerts[0].says, alert.says);
 }
 
+/// What a callback is told of: the value, and when that began.
+type Told = Arc<Mutex<Vec<(f64, Tick)>>>;
+
+fn listening() -> (Alerts, Told) {
+    let told = Told::default();
+    let tell = Arc::clone(&told);
+    let alerts = Alerts::new().on_alert(move |effect| {
+        let (Effect::Fired(alert) | Effect::Resolved(alert)) = effect;
+        tell.lock().unwrap().push((alert.value, alert.began));
+    });
+    (alerts, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_seat_that_brings_a_cap_up_to_its_mark_wakes_whoever_watches() {
+    let admission = open(database());
+    let (alerts, told) = listening();
+    let mut watch = Box::pin(alerts.watch(&admission));
+    assert!(poll_once(watch.as_mut()).is_pending());
+    let mut held = Vec::new();
+    let mut moments = Vec::new();
+    for number in 1..=15 {
+        tokio::time::advance(Duration::from_micros(1)).await;
+        moments.push(admission.clock().now());
+        held.push(take(&admission, "acme", "recommendations").await);
+        assert!(poll_once(watch.as_mut()).is_pending());
+        let told = told.lock().unwrap().len();
+        assert_eq!(told, usize::from(number >= 11), "{number} seats");
+    }
+    assert_eq!(*told.lock().unwrap(), [(11.0, moments[10])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_between_two_looks_is_told_of_as_of_its_beginning_even_when_it_is_over() {
+    let admission = open(database());
+    let (alerts, told) = listening();
+    alerts.evaluate(&admission);
+    let mut held = Vec::new();
+    let mut moments = Vec::new();
+    for _ in 1..=15 {
+        tokio::time::advance(Duration::from_micros(1)).await;
+        moments.push(admission.clock().now());
+        held.push(take(&admission, "acme", "recommendations").await);
+    }
+    held.clear();
+    tokio::time::advance(SECOND).await;
+    alerts.evaluate(&admission);
+    assert_eq!(*told.lock().unwrap(), [(11.0, moments[10])]);
+    tokio::time::advance(SECOND * 30).await;
+    alerts.evaluate(&admission);
+    assert_eq!(told.lock().unwrap().len(), 2, "it is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn seats_that_come_and_go_around_a_mark_are_looked_at_no_more_often_than_fifty_times_a_second()
+ {
+    let admission = open(database());
+    let (alerts, told) = listening();
+    alerts.evaluate(&admission);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(take(&admission, "acme", "recommendations").await);
+    }
+    let mut looks = 0;
+    let mut crossed = Box::pin(alerts.crossed(&admission));
+    for _ in 0..1_000 {
+        drop(take(&admission, "acme", "recommendations").await);
+        if poll_once(crossed.as_mut()).is_ready() {
+            looks += 1;
+            alerts.evaluate_walls(&admission);
+            crossed = Box::pin(alerts.crossed(&admission));
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    assert!((2..=52).contains(&looks), "{looks} looks");
+    assert_eq!(told.lock().unwrap().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn pools_and_compartments_alert_from_the_share_that_their_pool_says() {
     let alert = |percent: f64| plan(database().alert(id("database"), percent.try_into().unwrap()));

@@ -1,5 +1,7 @@
 //! Who gets how much.
 
+use std::collections::VecDeque;
+
 use super::{super::*, world::*};
 
 /// Serves a backlog by `(tenant, weight, service time)` for `events` releases with one seat free
@@ -89,6 +91,69 @@ fn service_time_follows_weight() {
             (0.95..1.05).contains(&ratio),
             "tenant {tenant}: {ratio}, {served:?}"
         );
+    }
+}
+
+/// The planted bug: the same backlog in one queue for all, whoever came first first.
+fn first_come(tenants: &[(u64, u64, u64)], events: usize) -> HashMap<u64, u64> {
+    let mut queue: VecDeque<(u64, u64)> = VecDeque::new();
+    for _ in 0..3 {
+        queue.extend(tenants.iter().map(|&(tenant, _, cost)| (tenant, cost)));
+    }
+    let mut running: Vec<(u64, u64, u64)> = Vec::new();
+    let (mut now, mut served) = (0, HashMap::new());
+    for _ in 0..events {
+        while running.len() < 4 {
+            let (tenant, cost) = queue.pop_front().unwrap();
+            queue.push_back((tenant, cost));
+            running.push((now + cost, tenant, cost));
+        }
+        let first = (0..running.len()).min_by_key(|&at| running[at].0).unwrap();
+        let (end, tenant, cost) = running.swap_remove(first);
+        now = end;
+        *served.entry(tenant).or_insert(0) += cost;
+    }
+    served
+}
+
+/// A hundred tenants whose requests take 5, 20 or 80 ms, with a weight each.
+fn hundred(weight: impl Fn(u64) -> u64) -> Vec<(u64, u64, u64)> {
+    let cost = |tenant: u64| 5 << (2 * (tenant % 3));
+    let tenants = 0..100;
+    tenants
+        .map(|tenant| (tenant, weight(tenant), cost(tenant)))
+        .collect()
+}
+
+/// Each tenant's service time for each unit of weight.
+fn by_weight(tenants: &[(u64, u64, u64)], served: &HashMap<u64, u64>) -> Vec<f64> {
+    let share = |&(tenant, weight, _): &(u64, u64, u64)| {
+        let time = served.get(&tenant).copied().unwrap_or(0);
+        time as f64 / weight as f64
+    };
+    tenants.iter().map(share).collect()
+}
+
+#[test]
+fn a_hundred_busy_tenants_share_service_time_equally_and_by_weight_whatever_requests_cost() {
+    for tenants in [hundred(|_| 1), hundred(|tenant| 1 << (tenant / 3 % 3))] {
+        let shares = by_weight(&tenants, &share(&tenants, 20_000));
+        assert!(jain(&shares) >= 0.95, "{} of {shares:?}", jain(&shares));
+        let of_weight = |wanted| {
+            let all = tenants.iter().zip(&shares);
+            let (mut sum, mut number) = (0.0, 0.0);
+            for (_, share) in all.filter(|((_, weight, _), _)| *weight == wanted) {
+                sum += share;
+                number += 1.0;
+            }
+            (number > 0.0).then(|| sum / number)
+        };
+        let one = of_weight(1).unwrap();
+        for share in [2, 4].into_iter().filter_map(of_weight) {
+            assert!((0.95..1.05).contains(&(share / one)), "{share} to {one}");
+        }
+        let shares = by_weight(&tenants, &first_come(&tenants, 20_000));
+        assert!(jain(&shares) < 0.95, "the index catches one queue for all");
     }
 }
 
