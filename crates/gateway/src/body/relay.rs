@@ -171,6 +171,9 @@ fn weight(frame: &Frame<Bytes>, capacity: usize) -> u32 {
 }
 
 #[cfg(test)]
+mod laws;
+
+#[cfg(test)]
 mod tests {
     use std::pin::Pin;
 
