@@ -3,6 +3,12 @@
 //! A soak runs in rounds. Each has a seed of its own, printed before anything starts: with
 //! `WATERTIGHT_SEED=… cargo xtask soak` the first round is that round again. A round is short
 //! beside the whole, so that a long soak sees many seeds instead of one.
+//!
+//! Tests that search by seeds run twice in a round: once beside all the others, which shows who they
+//! are, and then by themselves for a third of its time. They say how many seeds they ran
+//! (`soak/tally.rs`), so that a soak can tell whether it was long enough.
+
+mod tally;
 
 use std::collections::hash_map::RandomState;
 use std::env;
@@ -14,33 +20,38 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use self::tally::{Sums, Tally};
 use crate::process::{self, cargo};
+use crate::workspace::Workspace;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let total = duration(args)?;
     let mut given = given_seed()?;
+    let mut tally = Tally::new(&Workspace::load()?.target);
     let start = now();
     let mut done = Vec::new();
     while now() - start < total {
         let seed = given.take().unwrap_or_else(random_seed);
         println!("round {}: WATERTIGHT_SEED={seed}", done.len() + 1);
         let left = total.saturating_sub(now() - start);
-        if let Err(error) = round(seed, left.min(ROUND)) {
+        if let Err(error) = round(seed, left.min(ROUND), &mut tally) {
             bail!("{error:#}\nreplay with: WATERTIGHT_SEED={seed} cargo xtask soak");
         }
         done.push(seed);
     }
-    summary(&done, now() - start);
+    summary(&done, now() - start, &tally);
     Ok(())
 }
 
-/// One seed through every search: properties, fuzz targets, demos.
-fn round(seed: u64, time: Duration) -> Result<()> {
+/// One seed through every search: properties, tests that search by seeds, fuzz targets, demos.
+fn round(seed: u64, time: Duration, tally: &mut Tally) -> Result<()> {
     let third = time / 3;
-    let mut properties = cargo(["test", "--release"]);
-    properties.args(PROPERTIES);
-    let each = seconds_each(third, tests(&properties)?, threads());
-    search(&mut properties, seed, "WATERTIGHT_SOAK_SECONDS", each)?;
+    let found = properties(seed, tally, &[], 0)?;
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let each = seconds_each(third, names.len(), threads());
+    // From the same seed on, so what ran before is not counted.
+    let found = properties(seed, tally, &names, each)?;
+    tally.add(found);
     let mut fuzz = cargo(["test", "--release", "-p", "watertight-fuzz"]);
     let each = seconds_each(third, tests(&fuzz)?, threads());
     search(&mut fuzz, seed, "WATERTIGHT_FUZZ_SECONDS", each)?;
@@ -49,6 +60,23 @@ fn round(seed: u64, time: Duration) -> Result<()> {
         process::run(demo.args(["demo", "--exit"]).env(SEED, seed.to_string()))?;
     }
     Ok(())
+}
+
+/// Runs these tests, or all if none is named, each of those that search by seeds for so many
+/// seconds. Returns how many seeds each of them ran.
+fn properties(seed: u64, tally: &Tally, named: &[&str], seconds: u64) -> Result<Sums> {
+    let mut command = cargo(["test", "--release"]);
+    command.args(PROPERTIES).arg("--");
+    if !named.is_empty() {
+        command.arg("--exact").args(named);
+    }
+    // On a single thread a test does not know its name.
+    let threads = threads().max(2).to_string();
+    command.args(["--test-threads", &threads]);
+    command.env("WATERTIGHT_SOAK_TALLY", tally.path());
+    tally.begin()?;
+    search(&mut command, seed, "WATERTIGHT_SOAK_SECONDS", seconds)?;
+    tally.read()
 }
 
 fn search(command: &mut Command, seed: u64, budget: &str, seconds: u64) -> Result<()> {
@@ -121,7 +149,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn summary(seeds: &[u64], time: Duration) {
+fn summary(seeds: &[u64], time: Duration, tally: &Tally) {
+    for (test, seeds) in tally.sums() {
+        println!("soak: {seeds:>9} seeds of {test}");
+    }
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     println!(
         "soak: {} rounds in {} s, each with {CASES} cases per property, every fuzz target and the \

@@ -30,7 +30,7 @@
 //!    no pool more than its capacity; after a reload that shrinks them, none is given out until they
 //!    hold again.
 //! 2. A compartment that has seats left waits for nobody, if it lends nothing; else at most for the
-//!    shorter of the longest rest of its loans and `borrow_max`.
+//!    shorter of the longest rest of its loans and `borrow_max`. A seat under a claim is not left.
 //! 3. A request that could take its seats is not waiting: after each event, either nobody waits or
 //!    nobody who waits fits. Seats in the reserve, in the head-room and under a claim are not free
 //!    to all.

@@ -56,3 +56,61 @@ fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use watertight_plan::{Plan, TenantPlan};
+
+    use super::*;
+    use crate::Admission;
+
+    fn who() -> Who {
+        let plan = Plan::builder()
+            .plan("all", TenantPlan::default())
+            .and_then(|builder| builder.unlisted("all"))
+            .and_then(|builder| builder.build());
+        let admission = Admission::new(Arc::new(plan.unwrap()), Clock::start());
+        admission.who(&"acme".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_user_keeps_its_cohort_for_the_hour_and_then_gets_another() {
+        let (dealer, clock) = (Dealer::new(), Clock::start());
+        let into_hour = clock.origin_since_epoch().as_secs() % HOUR_SECONDS;
+        let next_hour = Tick::ZERO + Duration::from_secs(HOUR_SECONDS - into_hour);
+        let second = Duration::from_secs(1);
+        let mut moved = 0;
+        for number in 0..256 {
+            let mut user = who();
+            user.user = Some(format!("user-{number}").into());
+            let cohort = |at| dealer.cohort(&clock, at, &user);
+            let first = cohort(next_hour);
+            assert_eq!(first, cohort(next_hour + second * 3_599));
+            moved += u32::from(first != cohort(next_hour + second * 3_600));
+        }
+        assert!(moved > 240, "{moved} of 256");
+    }
+
+    #[test]
+    fn a_user_is_told_by_name_then_by_key_then_by_address() {
+        let (dealer, clock) = (Dealer::new(), Clock::start());
+        let cohort = |who: &Who| dealer.cohort(&clock, Tick::ZERO, who);
+        let mut one = who();
+        assert_eq!(cohort(&one), None);
+        one.address = Some("2001:db8::1".parse().unwrap());
+        let mut other = one.clone();
+        other.address = Some("2001:db8::2".parse().unwrap());
+        assert!(cohort(&one).is_some());
+        assert_eq!(cohort(&one), cohort(&other), "one network");
+        one.key = Some("billing".into());
+        other.key = one.key.clone();
+        other.address = None;
+        assert_eq!(cohort(&one), cohort(&other));
+        one.user = Some("ann".into());
+        other.user = one.user.clone();
+        other.key = None;
+        assert_eq!(cohort(&one), cohort(&other));
+    }
+}

@@ -2,10 +2,15 @@
 //!
 //! By default the seeds are 1, 2, 3 and so on, so that a change passes today what it passed
 //! yesterday. `WATERTIGHT_SEED` sets the first one, and `WATERTIGHT_SOAK_SECONDS` asks for more
-//! seeds until the time is over; `cargo xtask soak` sets both.
+//! seeds until the time is over. A search that found nothing says how many seeds it ran, in a line
+//! at the end of the file that `WATERTIGHT_SOAK_TALLY` names: its test, a tab, the number.
+//! `cargo xtask soak` sets all three, and adds up.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +22,7 @@ pub struct Seeds {
     first: u64,
     count: u64,
     soak: Duration,
+    is_told: bool,
 }
 
 /// A seed whose run went wrong, and what it said. Its `Display` tells how to replay it.
@@ -41,6 +47,7 @@ impl Seeds {
             first: number(SEED).unwrap_or(1),
             count: count.max(1),
             soak: Duration::from_secs(number(SOAK_SECONDS).unwrap_or(0)),
+            is_told: true,
         }
     }
 
@@ -52,6 +59,7 @@ impl Seeds {
             first,
             count: count.max(1),
             soak: Duration::ZERO,
+            is_told: false,
         }
     }
 
@@ -70,17 +78,20 @@ impl Seeds {
     ///
     /// The first seed whose run goes wrong. A run that panics goes on panicking, after its seed
     /// was printed.
+    ///
+    /// # Panics
+    ///
+    /// When the file for the number of seeds cannot be written.
     pub fn search<E: fmt::Display>(
         self,
         mut run: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Coverage, Found> {
         let end = now() + self.soak;
         let mut all = Coverage::default();
-        for round in 0.. {
-            if round >= self.count && now() >= end {
-                break;
-            }
-            let seed = self.first.wrapping_add(round);
+        let mut ran = 0;
+        while ran < self.count || now() < end {
+            let seed = self.first.wrapping_add(ran);
+            ran += 1;
             let witness = Witness(seed);
             let (result, coverage) = Coverage::of(|| run(seed));
             drop(witness);
@@ -89,6 +100,11 @@ impl Seeds {
                 seed,
                 what: error.to_string(),
             })?;
+        }
+        if let Some(path) = env::var_os(SOAK_TALLY).filter(|_| self.is_told)
+            && let Err(error) = tally(&path, ran)
+        {
+            panic!("{SOAK_TALLY}={}: {error}", path.display());
         }
         Ok(all)
     }
@@ -130,6 +146,14 @@ fn replay(seed: u64) -> String {
     )
 }
 
+/// One write to the end of the file, so that tests side by side do not write into each other's lines.
+fn tally(path: &OsStr, ran: u64) -> io::Result<()> {
+    let thread = thread::current();
+    let line = format!("{}\t{ran}\n", thread.name().unwrap_or_default());
+    let mut file = File::options().append(true).create(true).open(path)?;
+    file.write_all(line.as_bytes())
+}
+
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
     match text.parse() {
@@ -148,6 +172,7 @@ fn now() -> Instant {
 
 const SEED: &str = "WATERTIGHT_SEED";
 const SOAK_SECONDS: &str = "WATERTIGHT_SOAK_SECONDS";
+const SOAK_TALLY: &str = "WATERTIGHT_SOAK_TALLY";
 
 #[cfg(test)]
 mod tests {

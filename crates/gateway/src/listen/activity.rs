@@ -303,10 +303,13 @@ impl<B: Body> Body for BusyBody<B> {
 }
 
 #[cfg(test)]
+mod laws;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: ListenLimits = ListenLimits {
+    pub(super) const LIMITS: ListenLimits = ListenLimits {
         max_connections: 1,
         max_header_bytes: 8192,
         max_body_bytes: 1,
@@ -315,7 +318,7 @@ mod tests {
         min_rate: 240,
     };
 
-    async fn is_overdue_within(activity: &Activity, seconds: u64) -> bool {
+    pub(super) async fn is_overdue_within(activity: &Activity, seconds: u64) -> bool {
         let overdue = activity.overdue(&LIMITS);
         tokio::time::timeout(Duration::from_secs(seconds), overdue)
             .await

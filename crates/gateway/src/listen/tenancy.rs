@@ -125,13 +125,16 @@ impl Tenants {
 }
 
 #[cfg(test)]
+mod laws;
+
+#[cfg(test)]
 mod tests {
     use watertight_layers::{Admission, Clock};
     use watertight_plan::{Plan, Tenant, TenantPlan};
 
     use super::*;
 
-    fn admission(max: u32) -> Admission {
+    pub(super) fn admission(max: u32) -> Admission {
         let plan = TenantPlan {
             max_connections: Some(max),
             ..TenantPlan::default()
@@ -148,11 +151,11 @@ mod tests {
         Admission::new(Arc::new(builder.build().unwrap()), Clock::start())
     }
 
-    fn who(admission: &Admission, name: &str) -> Who {
+    pub(super) fn who(admission: &Admission, name: &str) -> Who {
         admission.who(&name.parse().unwrap()).unwrap()
     }
 
-    fn counted(admission: &Admission) -> [u32; 2] {
+    pub(super) fn counted(admission: &Admission) -> [u32; 2] {
         let tenants = admission.tenants(None, 2);
         [tenants[0].connections, tenants[1].connections]
     }

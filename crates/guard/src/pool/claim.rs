@@ -4,8 +4,8 @@
 //! can deadlock. Left at that it may wait for ever: whenever one of its seats comes free another is
 //! still held, and a request that needs only the first takes it. So such a request *ages*: once it
 //! has waited for a quarter of its `max_wait`, its route may claim, and the last free seat in each
-//! compartment that it needs is left to it. There is at most one claim at a time; what it costs is one seat in each of those compartments, until
-//! the last of them comes free.
+//! compartment that it needs is left to it. There is at most one claim at a time; what it costs is
+//! one seat in each of those compartments, until the last of them comes free.
 
 use watertight_base::Tick;
 

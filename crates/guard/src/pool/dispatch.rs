@@ -148,6 +148,7 @@ impl Pools {
         if self.waiters.is_empty() {
             return;
         }
+        let before = effects.len();
         for lender in lenders {
             self.dispatch(now, lender, effects);
         }
@@ -157,13 +158,23 @@ impl Pools {
         for pool in grown {
             self.dispatch_grown(now, pool, effects);
         }
+        if self.claim.is_some() && effects.len() > before {
+            self.dispatch_everywhere(now, effects);
+        }
         self.settle_claims(now, effects);
     }
 
-    /// Seats whoever fits, wherever that is.
+    /// Seats whoever fits, wherever that is. Whoever sits down may take a seat that a claim needs
+    /// elsewhere, and then it holds nobody back any more: so this is done until nothing happens.
     pub(super) fn dispatch_everywhere(&mut self, now: Tick, effects: &mut Vec<Effect>) {
-        for compartment in 0..self.compartments.len() {
-            self.dispatch(now, compartment, effects);
+        loop {
+            let before = effects.len();
+            for compartment in 0..self.compartments.len() {
+                self.dispatch(now, compartment, effects);
+            }
+            if self.claim.is_none() || effects.len() == before {
+                break;
+            }
         }
     }
 

@@ -90,14 +90,20 @@ impl Divided {
         self
     }
 
-    /// The most requests that wait in each queue of a service. Default 128. A tenant uses a few of
-    /// the queues that all share.
+    /// The most requests of one tenant that wait for a service, rounded up to a multiple of four.
+    /// Default 128. They stand in four of the queues that all tenants share, each of which takes a
+    /// quarter of this number, whoever stands in it: so a tenant may have fewer, where others flood
+    /// the same queues.
     pub fn queue(mut self, requests: u32) -> Self {
         self.queue = requests;
         self
     }
 
     /// The most requests that wait for a compartment, of everybody together. Default 16,384.
+    ///
+    /// [`CompartmentSpec::queue_total`] is twice this number, as the plan of
+    /// [`Bulkheads::admission`] shows: one half of those places is kept for listed tenants, and here
+    /// nobody is listed. So all who come have this many, and no more.
     pub fn queue_total(mut self, requests: u32) -> Self {
         self.queue_total = requests;
         self
@@ -175,7 +181,7 @@ impl Divided {
         let seats: Seats = part.seats.try_into()?;
         let mut spec = CompartmentSpec::new(part.name.parse()?, seats, services?);
         spec.queue = self.queue;
-        // Nobody is listed here, so nobody needs the half that is kept for those who are.
+        // The half that is kept for listed tenants is never used: see `Divided::queue_total`.
         spec.queue_total = self.queue_total.saturating_mul(2);
         spec.max_wait = self.max_wait;
         spec.lend = Lend::Nobody;

@@ -108,6 +108,30 @@ async fn whoever_has_no_patience_is_refused_at_once_and_leaves_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn as_many_wait_as_the_queues_say_and_no_more() {
+    for (queue, total, tenants, most) in [(8, 15, 4, 15), (128, 3, 1, 3), (8, 100, 1, 8)] {
+        let licences = Divided::new("licence", 1)
+            .compartment("licence", 1, ["licence"])
+            .queue(queue)
+            .queue_total(total)
+            .build()
+            .unwrap();
+        let licence = licences.bulkhead("licence").unwrap();
+        let _held = licence.operations().acquire(&acme()).await.unwrap();
+        let mut waiting = Vec::new();
+        for number in 0..100 {
+            let tenant = id(&format!("tenant-{}", number % tenants));
+            let licence = licence.clone();
+            let mut asked = Box::pin(async move { licence.acquire(&tenant).await.is_ok() });
+            if poll_once(asked.as_mut()).is_pending() {
+                waiting.push(asked);
+            }
+        }
+        assert_eq!(waiting.len(), most, "queue {queue}, in all {total}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tenants_take_turns() {
     let licence = Bulkhead::new("licence", 1).unwrap();
     let (acme, globex): (TenantId, TenantId) = (id("acme"), id("globex"));

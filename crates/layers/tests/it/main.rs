@@ -7,6 +7,7 @@ mod alerts;
 mod breakers;
 mod bulkhead;
 mod client;
+mod cohorts;
 mod degraded;
 mod delays;
 mod explain;

@@ -3,8 +3,8 @@
 //! bug planted that it is for.
 //!
 //! The shop has a tier-1 compartment that lends nothing and two below it that lend to each other, a
-//! cap, a service that needs two pools, a reserve, and tenants that flood, hang, time out, go away
-//! and panic.
+//! cap, a service that needs two pools beside others that need one of them, a reserve, and tenants
+//! that flood, hang, time out, go away and panic.
 
 mod shop;
 
@@ -83,17 +83,30 @@ fn owners_wait_briefly(shop: &Shop) -> Result<(), String> {
     Ok(())
 }
 
-/// Law 3, as far as it can be seen from outside: where nothing is lent and one pool is all, nobody
-/// waits beside an idle seat.
+/// Law 3, as far as it can be seen from outside: whoever needs one pool and has no cap does not wait
+/// beside an idle seat, its own or one that may be lent to it; but for one that may be left to a
+/// request for two pools.
 fn nobody_waits_in_vain(shop: &Shop) -> Result<(), String> {
     let checkout = &WALLS[0];
-    let free = checkout
-        .seats
-        .saturating_sub(shop.running(checkout.services));
     let waiting = shop.waiting("checkout");
     sometimes!(waiting > 0, "tier 1 waits");
-    match waiting > 0 && free > 0 {
-        true => Err(format!("law 3: {waiting} wait beside {free} idle seats")),
+    let idle = checkout
+        .seats
+        .saturating_sub(shop.running(checkout.services));
+    if waiting > 0 && idle > 0 {
+        return Err(format!("law 3: {waiting} wait beside {idle} idle seats"));
+    }
+    let waiting = shop.waiting("inventory") + shop.waiting("batch");
+    let idle = shop.idle_of_lenders();
+    let claimed = i64::from(shop.waiting("reports") > 0);
+    sometimes!(
+        waiting > 0 && idle > 0,
+        "the last seat is left to a request for two pools"
+    );
+    match waiting > 0 && idle > claimed {
+        true => Err(format!(
+            "law 3: {waiting} wait beside {idle} seats that lenders have idle"
+        )),
         false => Ok(()),
     }
 }
@@ -121,6 +134,7 @@ fn the_laws_of_pools_hold_whatever_happens() {
             "a cap is reached",
             "an owner waits for what it lent",
             "tier 1 waits",
+            "the last seat is left to a request for two pools",
             "a loan is recalled",
             "a request panics",
             "a request times out",
@@ -136,10 +150,11 @@ fn each_checker_finds_the_bug_that_it_is_for() {
         (Bug::RunsWithoutSeat, "law 1"),
         (Bug::IgnoresRecalls, "law 2"),
         (Bug::SitsOnGrants, "law 3"),
+        (Bug::LendsNothing, "law 3"),
         (Bug::OneQueueForAll, "law 4"),
         // From outside, a seat that nobody gave back is an idle one.
         (Bug::ForgetsAfterPanic, "law 3"),
-        (Bug::ForgetsBatch, "law 5"),
+        (Bug::ForgetsSearch, "law 5"),
     ];
     for (bug, law) in plants {
         let found = search(Seeds::fixed(1, 200), bug).unwrap_err();

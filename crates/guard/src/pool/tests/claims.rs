@@ -72,3 +72,29 @@ fn a_claim_that_gives_up_leaves_its_seat_to_others_at_once() {
     world.settle();
     assert_eq!(world.waiting.len(), 0);
 }
+
+/// Law 3, where the one that claims is too slow for the head-room, and another class of its service
+/// takes the seat that it needs elsewhere.
+#[test]
+fn a_claim_whose_seat_elsewhere_is_taken_holds_nobody_back() {
+    let one = CompartmentSpec {
+        head_room: 1,
+        ..compartment("one", 3, &["both", "left"], &[])
+    };
+    let two = compartment("two", 3, &["both"], &[("both", 2)]);
+    let pools = vec![pool("one", 4, 1, vec![one]), pool("two", 3, 0, vec![two])];
+    let services = ["both", "left"].map(service);
+    let mut world = World::new(Layout::new(pools, &services).unwrap());
+    for (name, tenant) in [("both", 1), ("both", 1), ("left", 3)] {
+        let answer = world.arrive(name, Class::Ordinary, tenant);
+        assert!(matches!(answer, Answer::Seat(_)), "{name}: {answer:?}");
+    }
+    world.arrive("left", Class::Ordinary, 2);
+    world.arrive("both", Class::Ordinary, 1);
+    world.arrive("both", Class::Operations, 9);
+    assert_eq!(world.waiting.len(), 3);
+    world.pass(500);
+    world.release(0);
+    assert_eq!(world.waiting.len(), 1, "the slow tenant alone");
+    assert_eq!(world.in_use(), 4 + 2);
+}

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use watertight_base::{ServiceId, Tick, Tier, Weight};
 use watertight_guard::pool::{
-    Answer, Arrival, Class, CompartmentSpec, Effect, Layout, Owner, PoolSpec, Pools, SeatKey,
+    Answer, Arrival, Class, CompartmentSpec, Effect, Layout, Lend, Owner, PoolSpec, Pools, SeatKey,
     TenantKey, Ticket,
 };
 use watertight_sim::sometimes;
@@ -19,12 +19,14 @@ pub(crate) enum Bug {
     IgnoresRecalls,
     /// Whoever waited is woken with the next event, not with this one.
     SitsOnGrants,
+    /// Compartments that should lend do not.
+    LendsNothing,
     /// Tenants are not told apart.
     OneQueueForAll,
     /// A panic takes its seat with it.
     ForgetsAfterPanic,
     /// The same, of a service where nobody sees it before the end.
-    ForgetsBatch,
+    ForgetsSearch,
 }
 
 /// A compartment of the shop's database.
@@ -62,7 +64,7 @@ pub(crate) const WALLS: [Wall; 3] = [
 pub(crate) const CAP: u32 = 3;
 pub(crate) const CAPACITY: u32 = 14;
 pub(crate) const BORROW_MAX: Duration = Duration::from_millis(200);
-const SERVICES: [&str; 4] = ["batch", "checkout", "inventory", "reports"];
+const SERVICES: [&str; 5] = ["batch", "checkout", "inventory", "reports", "search"];
 /// The two whose shares are compared: both always want more of checkout.
 const RIVALS: [u64; 2] = [1, 2];
 const MILLI: Duration = Duration::from_millis(1);
@@ -98,7 +100,7 @@ pub(crate) struct Shop {
     is_open: bool,
 }
 
-fn layout(index_seats: u64) -> Layout {
+fn layout(index_seats: u64, bug: Bug) -> Layout {
     let part = |wall: &Wall| {
         let services = wall.services.iter().map(|name| name.parse().unwrap());
         let seats = u64::from(wall.seats).try_into().unwrap();
@@ -107,6 +109,10 @@ fn layout(index_seats: u64) -> Layout {
             tier: wall.tier,
             head_room: 0,
             borrow_max: BORROW_MAX,
+            lend: match bug {
+                Bug::LendsNothing => Lend::Nobody,
+                _ => Lend::ByTier,
+            },
             ..CompartmentSpec::new(id, seats, services.collect())
         };
         if wall.name == "rest" {
@@ -124,7 +130,8 @@ fn layout(index_seats: u64) -> Layout {
     };
     let all = "all".parse().unwrap();
     let seats = index_seats.try_into().unwrap();
-    let index = CompartmentSpec::new(all, seats, vec!["reports".parse().unwrap()]);
+    let services = ["reports", "search"].map(|name| name.parse().unwrap());
+    let index = CompartmentSpec::new(all, seats, services.to_vec());
     let index = PoolSpec {
         id: "index".parse().unwrap(),
         capacity: seats,
@@ -142,7 +149,7 @@ impl Shop {
             bug,
             rng: fastrand::Rng::with_seed(seed),
             now: Tick::ZERO,
-            pools: Pools::new(layout(2)),
+            pools: Pools::new(layout(2, bug)),
             running: Vec::new(),
             waiting: HashMap::new(),
             effects: Vec::new(),
@@ -165,7 +172,7 @@ impl Shop {
                 sometimes!(true, "a reload moves the walls");
                 let seats = self.rng.u64(1..4);
                 self.pools
-                    .reload(self.now, layout(seats), &mut self.effects);
+                    .reload(self.now, layout(seats, self.bug), &mut self.effects);
                 self.heed();
             }
             _ => {}
@@ -213,6 +220,14 @@ impl Shop {
         u32::try_from(self.running.iter().filter(of).count()).unwrap()
     }
 
+    /// Seats of compartments that lend which nobody has.
+    pub(crate) fn idle_of_lenders(&self) -> i64 {
+        let lenders = WALLS.iter().filter(|wall| wall.lends);
+        lenders
+            .map(|wall| i64::from(wall.seats) - i64::from(self.running(wall.services)))
+            .sum()
+    }
+
     pub(crate) fn waiting(&self, service: &str) -> usize {
         self.waiting
             .values()
@@ -231,7 +246,9 @@ impl Shop {
             // Only those that need nothing but a seat of the wall.
             let alone = wall.services.iter().filter(|name| **name != "reports");
             let waits = alone.clone().any(|name| self.waiting(name) > 0);
-            let wants = waits && self.running(wall.services) < wall.seats;
+            // An idle seat is left to a request for two pools, which may be of the wall itself.
+            let idle = u32::try_from(self.idle_of_lenders()).unwrap_or(0);
+            let wants = waits && self.running(wall.services) + idle < wall.seats;
             let since = self.below_own[at].filter(|_| wants);
             self.below_own[at] = since.or(wants.then_some(self.now));
         }
@@ -382,7 +399,7 @@ impl Shop {
             .swap_remove(self.rng.usize(0..self.running.len()));
         let forgets = match self.bug {
             Bug::ForgetsAfterPanic => true,
-            Bug::ForgetsBatch => done.service == "batch",
+            Bug::ForgetsSearch => done.service == "search",
             _ => false,
         };
         if !forgets {
