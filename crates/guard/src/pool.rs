@@ -12,7 +12,7 @@
 //! - Requests that find no seat wait in the fair queue of their route (a service and a [`Class`]),
 //!   tenant beside tenant, by service time (`pool/flow.rs`). The number a tenant may have waiting is
 //!   bounded, and so is the whole. Where several services of a compartment have requests waiting,
-//!   they take turns.
+//!   they take turns by service time too, each with the weight of its tenants (`pool/turns.rs`).
 //! - Fairness acts when seats come free. Against a tenant whose requests keep them for long, each
 //!   compartment keeps *head-room*: its last seats go to tenants that sit nowhere in it yet, or
 //!   whose requests are quick.
@@ -52,11 +52,13 @@ mod key;
 mod layout;
 mod lending;
 mod marks;
+mod meter;
 mod occupancy;
 mod owner;
 mod reload;
 mod seated;
 mod spec;
+mod turns;
 mod view;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -64,7 +66,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
 use self::{
-    capacity::Capacity, dispatch::Room, flow::Flows, key::KeyHash, lending::Loans,
+    capacity::Capacity, dispatch::Room, flow::Flows, key::KeyHash, lending::Loans, meter::Meter,
     occupancy::Occupancy, seated::Seated,
 };
 
@@ -170,13 +172,15 @@ struct Compartment {
     loans: Loans,
     /// Requests whose routes wait here.
     waiting: u32,
-    /// Whose turn it is among the routes that take seats here.
-    turn: usize,
+    /// The highest start that was served of the routes that wait here.
+    clock: u64,
 }
 
 #[derive(Debug, Default)]
 struct RouteState {
     flows: Flows,
+    /// What its requests have cost, beside those of other routes.
+    meter: Meter,
     counts: Counts,
 }
 
@@ -297,6 +301,7 @@ impl Pools {
             return false;
         };
         if let Some(route) = seat.route {
+            self.settle_turn(now, route, &seat);
             let flows = &mut self.routes[route].flows;
             flows.settle(now, seat.tenant, seat.charge, seat.since);
         }

@@ -116,6 +116,7 @@ impl Pools {
                 self.borrow(now, compartment, lender, key);
             }
         }
+        self.charge_turn(now, route, charge);
         self.routes[route].counts.granted += 1;
         if self.claim == Some(route) {
             self.claim = None;
@@ -196,16 +197,13 @@ impl Pools {
 
     /// Lets the routes that sit in `compartment` take turns until none of them fits.
     pub(super) fn dispatch(&mut self, now: Tick, compartment: usize, effects: &mut Vec<Effect>) {
-        let routes = self.layout.compartments[compartment].routes.len();
-        let mut passed = 0;
-        while passed < routes {
-            let turn = self.compartments[compartment].turn % routes;
-            self.compartments[compartment].turn = turn + 1;
-            let route = self.layout.compartments[compartment].routes[turn];
+        let mut passed = None;
+        while let Some((turn, route)) = self.next_turn(now, compartment, passed) {
             if self.grant_next(now, route, effects) {
-                passed = 0;
+                passed = None;
             } else {
-                passed += 1;
+                self.pass_over(route);
+                passed = Some((turn, route));
             }
         }
     }

@@ -31,13 +31,17 @@ use super::{
     TenantKey, Ticket,
     cohort::{Cohort, Cohorts},
     key::KeyHash,
+    meter::{Meter, Part},
     occupancy::nanos_between,
+    owner::Hand,
 };
 
 /// What a request is taken to cost before any of its route has been served.
 const SERVICE_NANOS_FIRST: u64 = 20_000_000;
 /// How far apart free seats may become in a compartment before its head-room is kept.
 pub(super) const GAP_MAX: Duration = Duration::from_millis(5);
+/// In how many parts a weight of 1 is counted: as many as a hand has queues, so that each counts.
+const PARTS: u64 = Hand::SIZE as u64;
 /// Flows that are remembered although they neither wait nor hold a seat, roughly.
 const IDLE_MAX: usize = 256;
 
@@ -45,13 +49,21 @@ const IDLE_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: HashMap<TenantKey, Flow, KeyHash>,
-    /// Flows that wait, by the time on their clocks; of those that stand alike, the one whose first
-    /// request has waited longest.
-    order: BTreeSet<Place>,
+    standing: Standing,
     clock: u64,
     service_nanos: u64,
     waiting: u32,
     sweep_at: usize,
+}
+
+/// Who stands where.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Flows that wait, by the time on their clocks; of those that stand alike, the one whose first
+    /// request has waited longest.
+    order: BTreeSet<Place>,
+    /// What flows that wait or hold a seat get beside those of other routes, added up.
+    parts: u64,
 }
 
 /// Where a flow stands in the order: its clock, its first request, and whose it is.
@@ -69,16 +81,11 @@ pub(super) struct Share {
 /// One tenant.
 #[derive(Debug)]
 pub(super) struct Flow {
-    clock: u64,
+    meter: Meter,
     share: Share,
     service_nanos: u64,
     /// Whether any of its requests came to an end.
     is_known: bool,
-    in_service: u32,
-    /// When the seats in service were taken, added up.
-    since_nanos: u128,
-    /// What was charged for the seats in service.
-    charged: u64,
     /// Tickets are given out in ascending order, so this is sorted.
     queue: VecDeque<Ticket>,
     /// Since when the queue has not been empty.
@@ -90,7 +97,7 @@ impl Default for Flows {
     fn default() -> Self {
         Self {
             flows: HashMap::default(),
-            order: BTreeSet::new(),
+            standing: Standing::default(),
             clock: 0,
             service_nanos: SERVICE_NANOS_FIRST,
             waiting: 0,
@@ -118,7 +125,7 @@ impl Flows {
     /// Requests of `tenant` that wait or sit.
     pub(super) fn held_by(&self, tenant: TenantKey) -> usize {
         self.get(tenant)
-            .map_or(0, |flow| flow.queue.len() + flow.in_service as usize)
+            .map_or(0, |flow| flow.queue.len() + flow.meter.in_service as usize)
     }
 
     /// Tenants that are remembered.
@@ -129,19 +136,23 @@ impl Flows {
 
     /// Tenants that wait.
     pub(super) fn tenants_waiting(&self) -> usize {
-        self.order.len()
+        self.standing.order.len()
     }
 
     /// The first requests of all tenants that wait.
     pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
-        let waiting = self.order.iter();
+        let waiting = self.standing.order.iter();
         waiting.map(|(_, head, _)| *head)
     }
 
     /// Requests that go before one of `tenant` which has `place` - 1 others before it in its own queue:
     /// those, and as many of each other tenant as have to wait.
     pub(super) fn waiting_before(&self, tenant: TenantKey, place: u64) -> u64 {
-        let others = self.order.iter().filter(|(.., other)| *other != tenant);
+        let others = self
+            .standing
+            .order
+            .iter()
+            .filter(|(.., other)| *other != tenant);
         let waiting = others.map(|(.., other)| self.waiting_of(*other) as u64);
         let others = waiting.map(|waiting| waiting.min(place));
         others.fold(place.saturating_sub(1), u64::saturating_add)
@@ -151,6 +162,14 @@ impl Flows {
     pub(super) fn usual_nanos(&self, tenant: TenantKey) -> u64 {
         let flow = self.get(tenant).filter(|flow| flow.is_known);
         flow.map_or(self.service_nanos, |flow| flow.service_nanos)
+    }
+
+    /// What the route gets beside other routes of its compartment: as much as its tenants do.
+    pub(super) fn part(&self) -> Part {
+        Part {
+            times: PARTS,
+            over: self.standing.parts,
+        }
     }
 
     /// The running average of service time.
@@ -166,9 +185,9 @@ impl Flows {
 
     /// Charges `tenant` for a seat that it takes without having waited.
     pub(super) fn charge_at_once(&mut self, now: Tick, tenant: TenantKey, share: Share) -> u64 {
-        let flow = self.flow(tenant, share);
+        let (flow, standing) = self.flow(tenant, share);
         debug_assert!(flow.queue.is_empty(), "who waits is not seated at once");
-        let (start, charge) = flow.charge(now);
+        let (start, charge) = standing.change(tenant, flow, |flow| flow.charge(now));
         self.clock = self.clock.max(start);
         charge
     }
@@ -180,10 +199,8 @@ impl Flows {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return 0;
         };
-        let before = flow.place(tenant);
-        let (start, charge) = flow.charge(now);
+        let (start, charge) = self.standing.change(tenant, flow, |flow| flow.charge(now));
         self.clock = self.clock.max(start);
-        self.reorder(tenant, before);
         charge
     }
 
@@ -195,26 +212,15 @@ impl Flows {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return;
         };
-        flow.in_service = flow.in_service.saturating_sub(1);
-        flow.since_nanos = flow.since_nanos.saturating_sub(since.as_nanos().into());
         flow.service_nanos = if flow.is_known {
             average(flow.service_nanos, held)
         } else {
             held
         };
         flow.is_known = true;
-        // What went on being paid for this seat cannot be told from what was paid for the others,
-        // and need not be: it is charged again to them if it was theirs.
-        let paid = if flow.in_service == 0 {
-            flow.charged
-        } else {
-            charge.max(held).min(flow.charged)
-        };
-        flow.charged -= paid;
-        let before = flow.place(tenant);
-        flow.advance(held);
-        flow.clock = flow.clock.saturating_sub(flow.share.of(paid));
-        self.reorder(tenant, before);
+        self.standing.change(tenant, flow, |flow| {
+            flow.meter.settle(now, since, charge, flow.share.within());
+        });
         self.sweep();
     }
 
@@ -240,15 +246,13 @@ impl Flows {
 
     /// Puts `ticket` behind the others of `tenant`.
     pub(super) fn push(&mut self, now: Tick, tenant: TenantKey, share: Share, ticket: Ticket) {
-        let flow = self.flow(tenant, share);
+        let (flow, standing) = self.flow(tenant, share);
         debug_assert!(flow.queue.back().is_none_or(|last| *last < ticket));
         if flow.queue.is_empty() {
             flow.standing_since = now;
         }
-        let before = flow.place(tenant);
-        flow.queue.push_back(ticket);
+        standing.change(tenant, flow, |flow| flow.queue.push_back(ticket));
         self.waiting += 1;
-        self.reorder(tenant, before);
     }
 
     /// The tenant that goes next: the one whose clock stands lowest among those that `may` go.
@@ -261,9 +265,9 @@ impl Flows {
     ) -> Option<(TenantKey, Ticket)> {
         loop {
             let mut debtor = None;
-            for &(_, head, tenant) in &self.order {
+            for &(_, head, tenant) in &self.standing.order {
                 let flow = self.flows.get(&tenant)?;
-                let owed = flow.owed(now);
+                let owed = flow.meter.owed(now);
                 if owed > self.service_nanos / 8 {
                     debtor = Some((tenant, owed));
                     break;
@@ -274,10 +278,9 @@ impl Flows {
             }
             let (tenant, owed) = debtor?;
             let flow = self.flows.get_mut(&tenant)?;
-            let before = flow.place(tenant);
-            flow.charged = flow.charged.saturating_add(owed);
-            flow.advance(owed);
-            self.reorder(tenant, before);
+            self.standing.change(tenant, flow, |flow| {
+                flow.meter.pay(owed, flow.share.within());
+            });
         }
     }
 
@@ -289,43 +292,31 @@ impl Flows {
         let Ok(at) = flow.queue.binary_search(&ticket) else {
             return false;
         };
-        let before = flow.place(tenant);
-        flow.queue.remove(at);
+        self.standing
+            .change(tenant, flow, |flow| flow.queue.remove(at));
         self.waiting -= 1;
-        self.reorder(tenant, before);
         true
     }
 
     /// The flow of `tenant`. One that does not wait starts at the queue's clock at the earliest.
-    fn flow(&mut self, tenant: TenantKey, share: Share) -> &mut Flow {
+    fn flow(&mut self, tenant: TenantKey, share: Share) -> (&mut Flow, &mut Standing) {
         let clock = self.clock;
         let service_nanos = self.service_nanos;
         let flow = self.flows.entry(tenant).or_insert_with(|| Flow {
-            clock,
+            meter: Meter::at(clock),
             share,
             service_nanos,
             is_known: false,
-            in_service: 0,
-            since_nanos: 0,
-            charged: 0,
             queue: VecDeque::new(),
             standing_since: Tick::ZERO,
             cohorts: Cohorts::default(),
         });
-        flow.share = share;
+        self.standing
+            .change(tenant, flow, |flow| flow.share = share);
         if flow.queue.is_empty() {
-            flow.clock = flow.clock.max(clock);
+            flow.meter.clock = flow.meter.clock.max(clock);
         }
-        flow
-    }
-
-    /// Puts a flow that stood at `before` where it stands now.
-    fn reorder(&mut self, tenant: TenantKey, before: Option<Place>) {
-        let after = self.get(tenant).and_then(|flow| flow.place(tenant));
-        if before != after {
-            before.map(|place| self.order.remove(&place));
-            self.order.extend(after);
-        }
+        (flow, &mut self.standing)
     }
 
     /// When flows have become many, forgets idle ones: those whose clocks say nothing any more, and
@@ -336,7 +327,7 @@ impl Flows {
         }
         let clock = self.clock;
         self.flows
-            .retain(|_, flow| flow.is_busy() || flow.clock > clock);
+            .retain(|_, flow| flow.is_busy() || flow.meter.clock > clock);
         let busy = self.flows.values().filter(|flow| flow.is_busy()).count();
         if self.flows.len() - busy > IDLE_MAX / 2 {
             self.flows.retain(|_, flow| flow.is_busy());
@@ -346,10 +337,38 @@ impl Flows {
     }
 }
 
+impl Standing {
+    /// Changes a flow, and puts it where it stands then.
+    fn change<T>(
+        &mut self,
+        tenant: TenantKey,
+        flow: &mut Flow,
+        change: impl FnOnce(&mut Flow) -> T,
+    ) -> T {
+        let (place, parts) = (flow.place(tenant), flow.parts());
+        let changed = change(flow);
+        self.parts = self.parts - parts + flow.parts();
+        let after = flow.place(tenant);
+        if place != after {
+            place.map(|place| self.order.remove(&place));
+            self.order.extend(after);
+        }
+        changed
+    }
+}
+
 impl Share {
-    /// How far a cost moves the clock of one of the queues.
-    fn of(self, cost: u64) -> u64 {
-        cost.saturating_mul(self.queues) / u64::from(self.weight.get())
+    /// What one of the queues gets beside others of its route.
+    fn within(self) -> Part {
+        Part {
+            times: self.queues,
+            over: self.weight.get().into(),
+        }
+    }
+
+    /// What one of the queues counts among all of its route, for those of other routes.
+    fn parts(self) -> u64 {
+        u64::from(self.weight.get()) * PARTS / self.queues.max(1)
     }
 }
 
@@ -367,10 +386,10 @@ impl Flow {
     /// Whether it may take a seat of the head-room, where its route has `seats` seats: it sits
     /// nowhere yet, or it is known not to be slow.
     pub(super) fn may_take_head_room(&self, now: Tick, seats: u32) -> bool {
-        if self.in_service == 0 {
+        if self.meter.in_service == 0 {
             return true;
         }
-        let mean_age = self.age_nanos(now) / u128::from(self.in_service);
+        let mean_age = self.meter.age_nanos(now) / u128::from(self.meter.in_service);
         let hold = u128::from(self.service_nanos).max(mean_age);
         self.is_known && hold <= GAP_MAX.as_nanos() * u128::from(seats)
     }
@@ -378,37 +397,27 @@ impl Flow {
     /// Where it stands in the order, if it waits.
     fn place(&self, tenant: TenantKey) -> Option<Place> {
         let head = self.queue.front()?;
-        Some((self.clock, *head, tenant))
-    }
-
-    /// For how long its seats have been held, added up.
-    fn age_nanos(&self, now: Tick) -> u128 {
-        let nows = u128::from(now.as_nanos()) * u128::from(self.in_service);
-        nows.saturating_sub(self.since_nanos)
-    }
-
-    /// How far the time that its seats have been held is ahead of what was charged.
-    fn owed(&self, now: Tick) -> u64 {
-        let age = u64::try_from(self.age_nanos(now)).unwrap_or(u64::MAX);
-        age.saturating_sub(self.charged)
+        Some((self.meter.clock, *head, tenant))
     }
 
     /// Charges it for a seat. Returns where its clock stood, and what was charged.
     fn charge(&mut self, now: Tick) -> (u64, u64) {
-        let (start, charge) = (self.clock, self.service_nanos);
-        self.advance(charge);
-        self.charged = self.charged.saturating_add(charge);
-        self.in_service += 1;
-        self.since_nanos += u128::from(now.as_nanos());
+        let charge = self.service_nanos;
+        let start = self.meter.charge(now, charge, self.share.within());
         (start, charge)
     }
 
-    fn advance(&mut self, cost: u64) {
-        self.clock = self.clock.saturating_add(self.share.of(cost));
+    /// What it counts beside those of other routes: nothing, if it neither waits nor holds a seat.
+    fn parts(&self) -> u64 {
+        if self.is_busy() {
+            self.share.parts()
+        } else {
+            0
+        }
     }
 
     fn is_busy(&self) -> bool {
-        self.in_service > 0 || !self.queue.is_empty()
+        self.meter.in_service > 0 || !self.queue.is_empty()
     }
 }
 

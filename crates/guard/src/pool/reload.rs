@@ -36,6 +36,7 @@ impl Pools {
                 self.compartments[self.layout.routes[to].demands[0].compartment].waiting +=
                     state.flows.waiting();
                 self.routes[to] = state;
+                self.begin_turns(to);
             }
         }
         self.seats = old.seats;
