@@ -16,7 +16,6 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
-    breaker::Outcome,
     pool::{Arrival, Crossing, PoolView},
     throttle::lease::Cluster,
 };
@@ -225,12 +224,11 @@ impl Admission {
         what: What<'_>,
         now: Tick,
     ) -> Result<Permit, Refusal> {
-        let compartment = known.compartment(who.class);
         let refuse = |reason, retry_after, quotas: Quotas| Refusal {
             reason,
             retry_after,
             tenant: Some(who.tenant.clone()),
-            compartment: compartment.cloned(),
+            compartment: known.compartment(who.class).cloned(),
             quotas,
             limit: None,
             fallback: None,
@@ -258,27 +256,12 @@ impl Admission {
         let leave = match inner.acquire(&known.service, who, what, now) {
             Ok(leave) => leave,
             Err(retry_after) => {
-                let quotas = charged.map(|mut charged| charged.give_back(now));
-                let quotas = quotas.unwrap_or_default();
+                let quotas = give_back(&mut charged, now);
                 return Err(refuse(Reason::BreakerOpen, retry_after, quotas));
             }
         };
         // From here on the permit tells the breaker, whatever happens to this future.
-        let mut permit = Permit {
-            inner: Arc::clone(inner),
-            who: who.clone(),
-            service: what.service.clone(),
-            leave,
-            outcome: Outcome::Ignored,
-            took: None,
-            awaits_trailers: false,
-            seat: None,
-            charged,
-            _in_flight: in_flight,
-            compartment: compartment.cloned(),
-            waited: Duration::ZERO,
-            seated: now,
-        };
+        let mut permit = Permit::without_seat(self, (known, who), leave, charged, in_flight, now);
         match inner.seats.take(now, inner.arrival(now, who, what)).await {
             Ok((seat, seated)) => {
                 permit.seat = Some(seat);
@@ -287,13 +270,17 @@ impl Admission {
                 Ok(permit)
             }
             Err(refusal) => {
-                let charged = permit.charged.as_mut();
-                let quotas = charged.map(|charged| charged.give_back(inner.clock.now()));
-                let quotas = quotas.unwrap_or_default();
+                let quotas = give_back(&mut permit.charged, inner.clock.now());
                 Err(refuse(refusal.reason, refusal.retry_after, quotas))
             }
         }
     }
+}
+
+/// Gives back what was charged, and says what headers tell of the limits then.
+fn give_back(charged: &mut Option<Box<Charged>>, now: Tick) -> Quotas {
+    let charged = charged.as_mut();
+    charged.map_or_else(Quotas::default, |charged| charged.give_back(now))
 }
 
 impl Current {

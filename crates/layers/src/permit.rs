@@ -10,10 +10,11 @@ use watertight_guard::{
 use watertight_plan::{Excess, Fallback};
 
 use crate::{
-    Pacer, Quotas, Refusal,
+    Admission, Pacer, Quotas, Refusal,
     admission::Inner,
     limits::Charged,
     seats::SeatGuard,
+    services::Known,
     tenants::{Lane, Who},
 };
 
@@ -62,6 +63,31 @@ impl Drop for InFlight {
 }
 
 impl Permit {
+    pub(crate) fn without_seat(
+        admission: &Admission,
+        (known, who): (&Known, &Who),
+        leave: Leave,
+        charged: Option<Box<Charged>>,
+        in_flight: InFlight,
+        now: Tick,
+    ) -> Self {
+        Self {
+            inner: Arc::clone(&admission.inner),
+            who: who.clone(),
+            service: known.service.id.clone(),
+            leave,
+            outcome: Outcome::Ignored,
+            took: None,
+            awaits_trailers: false,
+            seat: None,
+            charged,
+            _in_flight: in_flight,
+            compartment: known.compartment(who.class).cloned(),
+            waited: Duration::ZERO,
+            seated: now,
+        }
+    }
+
     /// Says how the call went. Without a word it says nothing about the target, as when the caller
     /// went away.
     pub fn set_outcome(&mut self, outcome: Outcome) {

@@ -97,7 +97,7 @@ impl Backlog {
             let first = (0..self.running.len()).min_by_key(|&at| self.running[at].0);
             let (done, (tenant, _, cost), seat) = self.running.swap_remove(first.unwrap());
             self.now = done;
-            served[tenant as usize] += cost as f64;
+            served[usize::try_from(tenant).unwrap()] += cost as f64;
             self.release(seat);
         }
         let all: f64 = served.iter().sum();
