@@ -55,6 +55,12 @@ impl Capacity {
 impl Pools {
     /// A seat was held for so long, among so many. Whether that changed the pool's size.
     pub(super) fn sample(&mut self, now: Tick, pool: usize, held: Duration) -> bool {
+        self.capacities[pool].gradient.is_some() && self.adapt(now, pool, held)
+    }
+
+    // Apart: inlined, what it computes is computed for pools that do not adapt as well.
+    #[inline(never)]
+    fn adapt(&mut self, now: Tick, pool: usize, held: Duration) -> bool {
         let in_use = self.pools[pool].in_use;
         let capacity = &mut self.capacities[pool];
         let Some(gradient) = &mut capacity.gradient else {

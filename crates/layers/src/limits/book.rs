@@ -25,7 +25,7 @@ pub(crate) struct Terms {
     pub(crate) plan: Arc<TenantPlan>,
     /// The rules whose counters are in lanes, in the order of the counters there.
     pub(crate) in_lane: Vec<Arc<Rule>>,
-    /// The rules that apply, the more specific first, by service.
+    /// The rules that apply, the more specific first, by service; services without any are left out.
     by_service: BTreeMap<ServiceId, Vec<Applicable>>,
 }
 
@@ -205,7 +205,6 @@ impl Writer<'_> {
             for rule in rules {
                 self.apply(&mut terms, service, rule);
             }
-            terms.by_service.entry(service.clone()).or_default();
         }
         terms
     }
@@ -303,8 +302,7 @@ impl Tally {
 impl Terms {
     /// Whether any rule applies to a service.
     pub(crate) fn limits(&self, service: &ServiceId) -> bool {
-        let rules = self.by_service.get(service);
-        rules.is_some_and(|rules| !rules.is_empty())
+        self.by_service.contains_key(service)
     }
 
     /// The rules that apply to a request for `path` of `service`, the more specific first.
