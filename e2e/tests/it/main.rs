@@ -12,6 +12,7 @@
 mod alerts;
 mod cli;
 mod cluster;
+mod connections;
 mod degrade;
 mod demo;
 mod drain;
