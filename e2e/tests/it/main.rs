@@ -17,6 +17,7 @@ mod degrade;
 mod demo;
 mod drain;
 mod footprint;
+mod grpc;
 mod identity;
 mod limits;
 mod metrics;
