@@ -31,6 +31,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// What came after its body.
+    pub trailers: HeaderMap,
 }
 
 impl Reply {
@@ -126,10 +128,13 @@ impl Client {
 /// When it is cut short.
 pub async fn read(response: Response<Incoming>) -> hyper::Result<Reply> {
     let (head, body) = response.into_parts();
+    let body = body.collect().await?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
     Ok(Reply {
         status: head.status.as_u16(),
         headers: head.headers,
-        body: body.collect().await?.to_bytes(),
+        body: body.to_bytes(),
+        trailers,
     })
 }
 

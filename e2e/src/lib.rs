@@ -10,6 +10,7 @@
 )]
 
 pub mod client;
+pub mod frames;
 pub mod machine;
 pub mod node;
 pub mod process;

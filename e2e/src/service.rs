@@ -10,6 +10,7 @@
 //! | `/drip?n=&ms=` | that many bytes, one at a time |
 //! | `/ws` | `Upgrade: echo`, then every byte back |
 //! | `/reset?n=` | that many bytes of an answer that never ends, then the connection breaks |
+//! | `/grpc?status=` | of a gRPC call: HTTP status 200, and that status in a trailer |
 //! | `/trailers` | the request's trailers, in a trailer |
 //! | `/account` | what the upstream has counted |
 //! | other | the echo: method, path, version, headers, and how long the body was |
@@ -73,6 +74,7 @@ pub async fn answer(
             tokio::time::sleep(span).await; // sleep: being slow is what this path is for
             echo(request).await
         }
+        "/grpc" => grpc(number("status"), request).await,
         "/trailers" => trailers(request).await,
         _ => echo(request).await,
     }
@@ -128,6 +130,16 @@ async fn trailers(request: Request<Incoming>) -> Result<Response<Answer>, Broken
     }
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     Ok(Response::new(body::with_trailers("body", trailers)))
+}
+
+async fn grpc(status: u64, request: Request<Incoming>) -> Result<Response<Answer>, Broken> {
+    drain(request.into_body()).await?;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from(status));
+    let mut response = Response::new(body::with_trailers("body", trailers));
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
 }
 
 fn upgrade(account: &Arc<Account>, mut request: Request<Incoming>) -> Response<Answer> {

@@ -316,7 +316,7 @@ async fn speak<S, F, A, B>(
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut overdue = pin!(activity.overdue(&shared.limits));
     let mut leave = pin!(activity.may_leave());
-    let (mut leaving, mut closing) = (false, false);
+    let (mut leaving, mut closing, mut is_overdue) = (false, false, false);
     let mut grace = pin!(tokio::time::sleep(Duration::MAX));
     loop {
         tokio::select! {
@@ -331,10 +331,15 @@ async fn speak<S, F, A, B>(
             () = peer.tenancy.closed(), if !closing => {
                 closing = true;
                 connection.as_mut().graceful_shutdown();
+                grace.set(tokio::time::sleep(CLOSE_GRACE));
             }
-            () = grace.as_mut() => return,
-            () = overdue.as_mut(), if !closing => {
-                closing = true;
+            // Over HTTP/2 a client may not care that it is asked to close.
+            () = grace.as_mut() => match is_overdue || !peer.tenancy.is_held() {
+                true => return,
+                false => grace.set(tokio::time::sleep(CLOSE_GRACE)),
+            },
+            () = overdue.as_mut(), if !is_overdue => {
+                (closing, is_overdue) = (true, true);
                 connection.as_mut().graceful_shutdown();
                 grace.set(tokio::time::sleep(CLOSE_GRACE));
             }

@@ -345,23 +345,30 @@ impl Pools {
             })
     }
 
-    /// The shortest of the owner's queues.
+    /// The shortest of the owner's queues that have a place left. Who sits counts as well as who
+    /// waits: a queue whose requests hold many seats comes late, even if nobody waits in it.
     fn queue_of(&self, route: usize, owner: &Owner) -> TenantKey {
-        let flows = &self.routes[route].flows;
         match owner {
             Owner::Named(tenant) => *tenant,
             Owner::Hand(queues) => {
-                let shortest = queues.iter().min_by_key(|queue| flows.held_by(**queue));
+                let flows = &self.routes[route].flows;
+                let (places, _) = self.places(route, owner);
+                let length = |queue: &&TenantKey| {
+                    let held = flows.held_by(**queue);
+                    let is_full = held >= places && flows.waiting_of(**queue) >= places;
+                    (is_full, held)
+                };
+                let shortest = queues.iter().min_by_key(length);
                 shortest.copied().unwrap_or(queues[0])
             }
         }
     }
 
-    fn chance(&self, now: Tick, route: usize, tenant: TenantKey, arrival: &Arrival<'_>) -> Chance {
-        let home = self.home(route);
-        let walls = &self.layout.compartments[home];
-        let waiting = self.routes[route].flows.waiting_of(tenant);
-        let (queue, places) = match arrival.owner {
+    /// How many requests may wait in one of the owner's queues, and how many in the whole
+    /// compartment for one of its own to join them.
+    fn places(&self, route: usize, owner: &Owner) -> (usize, u32) {
+        let walls = &self.layout.compartments[self.home(route)];
+        let (queue, places) = match owner {
             Owner::Named(_) => (walls.queue, walls.queue_total),
             // A tenant has no more places for having several queues; and however many names are
             // invented, there is room for those who have a queue of their own.
@@ -370,6 +377,13 @@ impl Pools {
                 (walls.queue.div_ceil(parts), walls.queue_total.div_ceil(2))
             }
         };
+        (queue as usize, places)
+    }
+
+    fn chance(&self, now: Tick, route: usize, tenant: TenantKey, arrival: &Arrival<'_>) -> Chance {
+        let home = self.home(route);
+        let waiting = self.routes[route].flows.waiting_of(tenant);
+        let (queue, places) = self.places(route, &arrival.owner);
         if arrival.deadline <= now {
             return Chance::Refused(Reason::DeadlineExceeded);
         }
@@ -378,7 +392,7 @@ impl Pools {
         {
             return Chance::Seat(room);
         }
-        if waiting >= queue as usize {
+        if waiting >= queue {
             Chance::Refused(Reason::TenantQueueFull)
         } else if self.compartments[home].waiting >= places {
             Chance::Refused(Reason::CompartmentFull)

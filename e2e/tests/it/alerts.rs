@@ -7,6 +7,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use watertight_e2e::{
     client,
     node::Node,
+    programs,
     receiver::{Manner, Receiver},
     upstream::Upstream,
     wait,
@@ -163,6 +164,47 @@ fn a_cap_is_told_of_before_it_is_full_and_nobody_else_is() {
     assert_eq!(others.count(), 0, "{all:#?}");
     let head = &receiver.heads()[0];
     assert!(head.starts_with("POST /hook?key=secret HTTP/1.1"), "{head}");
+}
+
+#[test]
+fn status_and_top_have_a_line_for_what_fires_and_none_for_what_does_not() {
+    let (upstream, receiver) = (Upstream::start(), Receiver::start(Manner::Takes));
+    let node = Node::start(&config(&upstream, &receiver.url(), ""));
+    let program = programs::watertight();
+    let url = format!("http://{}", node.admin().unwrap());
+    let shown = |command: &[&str], what: &str| {
+        let asked = [command, &["--node", &url]].concat();
+        let output = programs::run(program.to_str().unwrap(), asked);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = text.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let screens: [(&[&str], _); 2] = [
+        (&["status"], "ALERT "),
+        (&["top", "--once"], "7 of 10 seats are held"),
+    ];
+    for (command, what) in screens {
+        assert_eq!(shown(command, what), [""; 0]);
+    }
+    let mut held = Held::new(&upstream, &node);
+    held.grow_to(7);
+    let alerts = comes_to(&node, "it fires", fires);
+    let began = alerts["alerts"][0]["began"].as_str().unwrap();
+    let (day, hour) = (&began[..10], &began[11..19]);
+    for (command, what) in screens {
+        let lines = shown(command, what);
+        let [line] = &lines[..] else {
+            panic!("{command:?}: {lines:?}")
+        };
+        assert!(line.contains(day) && line.contains(hour), "{line}");
+        assert!(line.contains("7 of 10 seats are held"), "{line}");
+    }
+    held.leave();
+    comes_to(&node, "it is over", is_over);
+    for (command, what) in screens {
+        assert_eq!(shown(command, what), [""; 0]);
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn the_demo_keeps_its_promises() {
     let failed_pct = |tier: &Value| 100.0 - tier["success_pct"].as_f64().unwrap();
     for of in [
         |phase: &Value| phase["tiers"]["1"].clone(),
-        |phase| phase["victims"].clone(),
+        |phase: &Value| phase["victims"].clone(),
     ] {
         let [without, behind] = [unguarded, guarded].map(|phase| failed_pct(&of(phase)));
         assert!(

@@ -12,10 +12,12 @@
 mod alerts;
 mod cli;
 mod cluster;
+mod connections;
 mod degrade;
 mod demo;
 mod drain;
 mod footprint;
+mod grpc;
 mod identity;
 mod limits;
 mod metrics;

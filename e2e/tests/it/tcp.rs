@@ -62,12 +62,18 @@ fn ping(to: SocketAddr) -> Option<Raw> {
     (answer > 0 && raw.rest() == b"+PONG\r\n").then_some(raw)
 }
 
-/// Connections that redis-server has of clients, besides the one that asks.
-fn clients(redis: &Redis) -> usize {
+/// What redis-server itself says to a command.
+fn server(redis: &Redis, command: &[&str]) -> String {
     let host = redis.address().ip().to_string();
     let port = redis.address().port().to_string();
-    let asked = programs::run("redis-cli", ["-h", &host, "-p", &port, "CLIENT", "LIST"]);
-    let list = String::from_utf8_lossy(&asked.stdout).into_owned();
+    let place = ["-h", &host, "-p", &port];
+    let output = programs::run("redis-cli", place.iter().chain(command));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Connections that redis-server has of clients, besides the one that asks.
+fn clients(redis: &Redis) -> usize {
+    let list = server(redis, &["CLIENT", "LIST"]);
     list.lines().filter(|line| line.contains("id=")).count() - 1
 }
 
@@ -145,6 +151,39 @@ fn a_killed_server_breaks_its_connections_and_comes_back() {
         all.extend(std::panic::catch_unwind(|| ping(to)).ok().flatten());
         (all.len() == 4).then_some(())
     });
+}
+
+#[test]
+fn a_node_that_is_killed_leaves_no_connection_behind() {
+    let redis = Redis::start();
+    let mut node = Node::start(&config(&[redis.address()], ""));
+    let hold = |node: &Node, door: &str, number: usize| -> Vec<Raw> {
+        let seat = |_| ping(node.door(door)).expect("a seat");
+        (0..number).map(seat).collect()
+    };
+    let mut held = hold(&node, "cache/recommendations", 4);
+    // What is waiting in line has no connection to leave.
+    let mut waiting = Raw::connect(node.door("cache/recommendations"));
+    held.extend(hold(&node, "cache/checkout", 4));
+    held.last_mut().unwrap().send("BLPOP list 0\r\n");
+    held[4].send("MULTI\r\nSET half 1\r\n");
+    wait::until("the server has taken it all", SOON, || {
+        let asked = server(&redis, &["CLIENT", "LIST"]);
+        (asked.contains("multi=1") && asked.contains("flags=b")).then_some(())
+    });
+    assert_eq!(clients(&redis), 8);
+    node.process().kill();
+    wait::until("all are gone", SOON, || {
+        (clients(&redis) == 0).then_some(())
+    });
+    for raw in held.iter_mut().chain([&mut waiting]) {
+        assert!(raw.closes(SOON), "a client's end stays open");
+    }
+    assert_eq!(server(&redis, &["EXISTS", "half"]), "0");
+    let node = Node::start(&config(&[redis.address()], ""));
+    let mut held = hold(&node, "cache/recommendations", 4);
+    held.extend(hold(&node, "cache/checkout", 4));
+    assert_eq!(clients(&redis), 8, "every seat is free again");
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! request, so that naming another tenant once does not make a hoard free.
 //!
 //! A request that would make one connection too many is refused. If the connection has no other
-//! tenant, it is closed as well.
+//! tenant, it is closed as well: its client is asked to, and when it does not, and still has no place
+//! for the connection after a moment, it is cut.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -96,6 +97,11 @@ impl Tenancy {
     /// Whether the connection is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection counts for anybody.
+    pub(super) fn is_held(&self) -> bool {
+        !self.lock().holders.is_empty()
     }
 
     /// Until the connection is to be closed.

@@ -351,6 +351,8 @@ fn bar(in_use: u32, seats: u32, alert_percent: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
@@ -360,5 +362,32 @@ mod tests {
         assert_eq!(bar(30, 30, 70.0).matches('█').count(), 30);
         assert_eq!(bar(3, 0, 70.0).chars().count(), 30);
         assert_eq!(bar(0, 30, 70.0).chars().position(|c| c == '¦'), Some(21));
+    }
+
+    #[test]
+    fn alerts_that_fire_have_a_line_each_and_others_none() {
+        let alert = |state: &str| {
+            serde_json::from_value(serde_json::json!({
+                "alert": "cap-filling", "name": "WatertightCapFilling", "severity": "warning",
+                "state": state, "labels": {}, "says": "reporting fills up", "value": 7.0,
+                "peak": 7.0, "fires_at": 7.0, "clears_below": 6.0, "unit": "seats",
+                "began": "2026-01-01T09:15:02.345Z", "since": "2026-01-01T09:15:03.345Z",
+                "runbook": "/",
+            }))
+            .unwrap()
+        };
+        let text = |states: &[&str]| {
+            let alerts = Alerts {
+                alerts: states.iter().copied().map(alert).collect(),
+                ..Alerts::default()
+            };
+            let mut text = String::new();
+            add_alerts(&mut text, &alerts);
+            text
+        };
+        let line = "ALERT cap-filling since 2026-01-01T09:15:02.345Z: reporting fills up\n";
+        assert_eq!(text(&["pending", "resolved"]), "");
+        assert_eq!(text(&["pending", "firing", "resolved"]), line);
+        assert_eq!(text(&["firing", "firing"]), line.repeat(2));
     }
 }

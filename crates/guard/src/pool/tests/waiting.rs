@@ -201,6 +201,51 @@ fn a_hand_of_queues_steps_around_a_flood() {
     assert!(matches!(ask(Owner::Hand(hand)), Answer::Wait { .. }));
 }
 
+/// Seats make a queue long, but take no place in it: they may be a neighbour's or its own.
+#[test]
+fn a_hand_is_refused_only_when_every_place_of_its_queues_is_taken() {
+    for (seated, places) in [(2, 8), (4, 8), (4, 100)] {
+        let mut world = World::of(pools(vec![CompartmentSpec {
+            queue: places,
+            queue_total: 1_000,
+            ..compartment("all", seated, &["checkout"], &[])
+        }]));
+        (0..seated).for_each(|_| flood(&mut world, 1, 1));
+        let name = service("checkout");
+        let arrival = Arrival {
+            owner: Owner::Hand([1, 2, 3, 4].map(TenantKey)),
+            ..arrival(&name, 0)
+        };
+        let now = world.now;
+        let mut ask = || world.pools.arrive(now, arrival, &mut Vec::new());
+        for number in 0..places {
+            let answer = ask();
+            let waits = matches!(answer, Answer::Wait { .. });
+            assert!(waits, "number {number} of {places}: {answer:?}");
+        }
+        let Answer::Refused(refusal) = ask() else {
+            panic!("one more than there are places");
+        };
+        assert_eq!(refusal.reason, Reason::TenantQueueFull);
+    }
+}
+
+/// A queue without anybody waiting may be the longest: whoever sits there has had its turn.
+#[test]
+fn a_hand_stands_where_nobody_has_had_their_turn() {
+    let mut world = world(8, 0);
+    flood(&mut world, 1, 8);
+    flood(&mut world, 2, 1);
+    let name = service("checkout");
+    let arrival = Arrival {
+        owner: Owner::Hand([1, 2, 1, 2].map(TenantKey)),
+        ..arrival(&name, 0)
+    };
+    let now = world.now;
+    world.pools.arrive(now, arrival, &mut world.effects);
+    assert_eq!([waiting_of(&world, 1), waiting_of(&world, 2)], [0, 2]);
+}
+
 #[test]
 fn a_hand_gets_no_more_than_a_queue_of_its_own() {
     let mut world = world(1, 0);

@@ -1,5 +1,5 @@
-//! A frame: the hull with its compartments, the services, what is refused, who is busy, what is
-//! broken. It fits where it is drawn: long lists are cut first, and say how much is missing.
+//! A frame: the alerts that fire, the hull with its compartments, the services, what is refused, who
+//! is busy, what is broken. It fits where it is drawn: long lists are cut first, and say how much is missing.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const TENANTS_MAX: usize = 5;
 /// What `now` looks like, `before` being an earlier snapshot (or the same, when there is none), in
 /// `width` columns and `height` rows.
 pub(super) fn frame(before: &Snapshot, now: &Snapshot, width: usize, height: usize) -> Vec<Line> {
-    let mut sections = vec![head(now)];
+    let mut sections = vec![head(now), alerts(now)];
     for pool in &now.pools.pools {
         sections.push(hull(pool, width));
     }
@@ -57,6 +57,32 @@ fn head(now: &Snapshot) -> Vec<Line> {
         let why = rejected.why.lines().next().unwrap_or_default();
         let text = format!("reload rejected at {}: {why}", rejected.at);
         lines.push(Line::of(Tone::Bad, text));
+    }
+    lines
+}
+
+/// Those that fire, and since when: in UTC, as the node says it, to the second.
+fn alerts(now: &Snapshot) -> Vec<Line> {
+    let firing = now.alerts.alerts.iter();
+    let firing = firing.filter(|alert| alert.state == "firing");
+    let mut lines: Vec<Line> = firing
+        .map(|alert| {
+            let began: String = alert.began.replace('T', " ").chars().take(19).collect();
+            let tone = match alert.severity.as_str() {
+                "info" => Tone::Warning,
+                _ => Tone::Bad,
+            };
+            let began = cell(&began, NAME_WIDTH);
+            Line::of(Tone::Plain, began).add(tone, format!(" {}", alert.says))
+        })
+        .collect();
+    if now.alerts.alerts_left_out > 0 {
+        let more = format!("and {} alerts more", now.alerts.alerts_left_out);
+        lines.push(Line::of(Tone::Bad, more));
+    }
+    if !lines.is_empty() {
+        let title = cell("firing since (UTC)", NAME_WIDTH);
+        lines.insert(0, Line::of(Tone::Title, format!("{title} alert")));
     }
     lines
 }

@@ -6,7 +6,7 @@ use watertight_base::Tick;
 use watertight_layers::Clock;
 
 use crate::{
-    admin::view::{Breakers, Pools, Services, Status, Tenants},
+    admin::view::{Alerts, Breakers, Pools, Services, Status, Tenants},
     cli::openmetrics::families,
     client::{Client, ClientError},
 };
@@ -24,6 +24,7 @@ pub(super) struct Snapshot {
     /// The busiest.
     pub(super) tenants: Tenants,
     pub(super) breakers: Breakers,
+    pub(super) alerts: Alerts,
     pub(super) counters: Counters,
 }
 
@@ -50,6 +51,7 @@ impl Snapshot {
             breakers: client
                 .get(&format!("/v1/breakers?limit={ROWS_MAX}"))
                 .await?,
+            alerts: client.get("/v1/alerts").await?,
             counters: Counters::read(&metrics),
         })
     }

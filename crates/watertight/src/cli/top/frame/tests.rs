@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use watertight_base::Tick;
 
 use super::*;
-use crate::{admin::view::Status, cli::top::snapshot::Counters};
+use crate::{
+    admin::view::{Alert, Alerts, Status},
+    cli::top::snapshot::Counters,
+};
 
 fn status() -> Status {
     serde_json::from_value(json!({
@@ -80,6 +83,7 @@ fn snapshot(at_s: u64, metrics: &str) -> Snapshot {
         pools: serde_json::from_value(pools).unwrap(),
         tenants: serde_json::from_value(tenants).unwrap(),
         breakers: serde_json::from_value(breakers).unwrap(),
+        alerts: Alerts::default(),
         counters: Counters::read(metrics),
     }
 }
@@ -174,4 +178,43 @@ fn draining_and_a_rejected_reload_stand_at_the_top() {
     let lines = frame(&now, &now, 80, 24);
     assert!(lines[0].plain().ends_with("DRAINING"));
     assert!(lines[1].plain().contains("unknown key[31m"));
+}
+
+fn alert(state: &str, began: &str, says: &str) -> Alert {
+    serde_json::from_value(json!({
+        "alert": "cap-filling", "name": "WatertightCapFilling", "severity": "warning",
+        "state": state, "labels": {}, "says": says, "value": 7.0, "peak": 7.0, "fires_at": 7.0,
+        "clears_below": 6.0, "unit": "seats", "began": began, "since": began, "runbook": "/",
+    }))
+    .unwrap()
+}
+
+#[test]
+fn alerts_that_fire_stand_below_the_head_and_others_nowhere() {
+    let mut now = snapshot(12, LATER);
+    let shown = |now: &Snapshot| -> Vec<String> {
+        let lines = frame(now, now, 80, 40);
+        lines.iter().map(Line::plain).collect()
+    };
+    let without = shown(&now);
+    let at = "2026-01-01T09:15:02.345Z";
+    for state in ["pending", "resolved"] {
+        now.alerts
+            .alerts
+            .push(alert(state, at, "reporting fills up"));
+    }
+    assert_eq!(shown(&now), without);
+    for says in ["reporting fills up", "limits are near"] {
+        now.alerts.alerts.push(alert("firing", at, says));
+    }
+    now.alerts.alerts_left_out = 3;
+    let lines = shown(&now);
+    let expected = [
+        "firing since (UTC)   alert",
+        "2026-01-01 09:15:02  reporting fills up",
+        "2026-01-01 09:15:02  limits are near",
+        "and 3 alerts more",
+    ];
+    assert_eq!(lines[2..6], expected);
+    assert_eq!(lines[6..], without[1..]);
 }
