@@ -1,10 +1,11 @@
 //! The front door, as a proof sees it: an address, walls that can be raised and taken out, and the seats behind it.
 //!
-//! The proof knows nothing else of the proxy, so that the same scenario can be run against any door that has these four answers.
+//! The proof knows nothing else of the proxy, so that the same scenario can be run against any door that has the first four answers.
 
 use crate::Error;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 /// Whether the compartments stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,15 @@ pub enum Walls {
     Up,
     /// All services share one compartment that is as good as endless.
     Out,
+}
+
+/// Something that whoever runs the door was told to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Since when that was so.
+    pub began: Instant,
+    /// What, in a sentence.
+    pub says: String,
 }
 
 /// The front door under proof, whose walls can be raised and taken out while it runs.
@@ -28,4 +38,9 @@ pub trait FrontDoor {
 
     /// Seats that the named services can reach at most in all: their caps added up.
     fn seats_open(&self, services: &[&str]) -> u32;
+
+    /// What it told those who run it, of late; in no order. A door that tells nothing has none.
+    fn alerts(&self) -> Vec<Alert> {
+        Vec::new()
+    }
 }

@@ -48,7 +48,7 @@ mod tenant;
 pub mod verdict;
 
 pub use error::Error;
-pub use front_door::{FrontDoor, Walls};
+pub use front_door::{Alert, FrontDoor, Walls};
 pub use load::Load;
 pub use report::Report;
 pub use scenario::{Phase, Progress, Scenario};

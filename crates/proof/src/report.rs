@@ -42,6 +42,9 @@ pub struct PhaseReport {
     /// How busy the seats of the flooded services were, in percent; only where they had seats of their own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flooded_busy_pct: Option<f64>,
+    /// What whoever runs the front door was told in this phase, in the order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub alerts: Vec<String>,
     /// By tier and class of tenant, the noisy one included.
     pub classes: BTreeMap<u8, Classes>,
     /// Tier 1 second by second, without the noisy tenant, by the intended time of the requests.
@@ -123,6 +126,7 @@ impl PhaseReport {
             victims: victims.victims(),
             noisy: noisy(measured),
             flooded_busy_pct: flooded_busy_pct.map(figures::thousandths),
+            alerts: Vec::new(),
             classes: classes
                 .into_iter()
                 .map(|(tier, tallies)| (tier, by_class(tallies)))

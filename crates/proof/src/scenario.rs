@@ -150,6 +150,7 @@ impl Scenario {
         });
         door.set_walls(phase.walls()).await?;
         rest(shop).await?;
+        let since = Instant::now();
         let load = Load::new(
             door.address(),
             self.streams(phase),
@@ -169,7 +170,10 @@ impl Scenario {
             stage: Stage::Settling,
         });
         let measured = run.measured().await?;
-        Ok(PhaseReport::new(phase, &measured, busy_pct))
+        Ok(PhaseReport {
+            alerts: alerts(door, since),
+            ..PhaseReport::new(phase, &measured, busy_pct)
+        })
     }
 
     /// Follows the phase to the end of its length, and says how busy the seats of the flooded services were meanwhile.
@@ -221,6 +225,14 @@ const fn share_per_s(service: Service) -> f64 {
         Service::Reporting => 6.0,
         Service::Recommendations => 14.0,
     }
+}
+
+/// What the door told since then, the earliest first.
+fn alerts(door: &impl FrontDoor, since: Instant) -> Vec<String> {
+    let mut alerts = door.alerts();
+    alerts.retain(|alert| alert.began >= since);
+    alerts.sort_by_key(|alert| alert.began);
+    alerts.into_iter().map(|alert| alert.says).collect()
 }
 
 async fn rest(shop: &Shop) -> Result<(), Error> {

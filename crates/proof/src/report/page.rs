@@ -31,12 +31,13 @@ pub fn html(report: &Report) -> String {
          <title>{title} \u{2013} Watertight</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <header>\n<p class=\"eyebrow\">Watertight \u{b7} one storm, with and without walls</p>\n\
          <h1 class=\"{mark}\">{title}</h1>\n<p class=\"verdict\">{sentence}</p>\n</header>\n\
-         {panels}{promises}{noisy}{table}{footer}</main>\n\
+         {panels}{promises}{noisy}{alerts}{table}{footer}</main>\n\
          <script type=\"application/json\" id=\"report\">\n{json}\n</script>\n</body>\n</html>\n",
         sentence = escape(&verdict::sentence(report)),
         panels = panels(report),
         promises = promises(&broken),
         noisy = noisy(report),
+        alerts = alerts(report),
         table = table(report),
         footer = FOOTER,
     )
@@ -125,6 +126,20 @@ fn noisy(report: &Report) -> String {
     }
     html.push_str("</dl>\n</section>\n");
     html
+}
+
+fn alerts(report: &Report) -> String {
+    let mut items = String::new();
+    for phase in &report.phases {
+        for says in &phase.alerts {
+            let (title, says) = (title(phase.name), escape(says));
+            push(&mut items, format_args!("<li>{title}: {says}</li>\n"));
+        }
+    }
+    if items.is_empty() {
+        return items;
+    }
+    format!("<section>\n<h2>Alerts that fired</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
 
 fn answers(noisy: &Noisy) -> String {

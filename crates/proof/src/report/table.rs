@@ -26,7 +26,16 @@ pub fn table(report: &Report) -> String {
         let group = ["all".to_owned(), Class::Noisy.to_string()];
         table.add_row(row(place, &group, phase.name, &noisy_cells(&phase.noisy)));
     }
-    format!("{table}\n{}\n", verdict::sentence(report))
+    let alerts = alerts(report);
+    format!("{table}\n{alerts}{}\n", verdict::sentence(report))
+}
+
+fn alerts(report: &Report) -> String {
+    let told = report.phases.iter().flat_map(|phase| {
+        let alerts = phase.alerts.iter();
+        alerts.map(|says| format!("alert in {}: {says}\n", phase.name))
+    });
+    told.collect()
 }
 
 fn row(place: usize, group: &[String; 2], phase: Phase, rest: &[String; 5]) -> Vec<Cell> {

@@ -31,6 +31,7 @@ fn phase(name: Phase, success_pct: f64, p99_ms: f64) -> PhaseReport {
             ..Noisy::default()
         },
         flooded_busy_pct: Some(99.0),
+        alerts: Vec::new(),
         classes: BTreeMap::new(),
         series: Vec::new(),
     }

@@ -118,3 +118,28 @@ fn a_status_from_elsewhere_cannot_break_the_page() {
     assert!(!page.contains("</script><b>"));
     assert_eq!(page.matches("</script>").count(), 1);
 }
+
+#[test]
+fn alerts_are_listed_by_phase_and_nothing_is_where_there_are_none() {
+    let mut report = report();
+    let told = |report: &Report| {
+        let (table, page, json) = (table(report), html(report), report.json());
+        let lines = table.lines().filter(|line| line.starts_with("alert in "));
+        let lines: Vec<_> = lines.map(str::to_owned).collect();
+        (lines, page.contains("Alerts that fired"), json)
+    };
+    let (lines, is_in_page, json) = told(&report);
+    assert!(lines.is_empty() && !is_in_page && !json.contains("\"alerts\""));
+    report.phases[1].alerts = vec!["seats < 3".to_owned(), "limits are near".to_owned()];
+    let (lines, is_in_page, json) = told(&report);
+    let expected = [
+        "alert in storm-guarded: seats < 3",
+        "alert in storm-guarded: limits are near",
+    ];
+    assert_eq!(lines, expected);
+    assert!(is_in_page && json.contains("limits are near"));
+    let item = "<li>Storm, walls up: seats &lt; 3</li>";
+    assert!(html(&report).contains(item));
+    let last = table(&report).lines().last().map(str::to_owned);
+    assert!(last.is_some_and(|last| last.starts_with("The walls")));
+}

@@ -13,9 +13,10 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use watertight_guard::alert::State;
 use watertight_plan::Plan;
 use watertight_proof::{
-    Error, FrontDoor, Phase, Progress, Report, Scenario, Shop, Walls, report,
+    Alert, Error, FrontDoor, Phase, Progress, Report, Scenario, Shop, Walls, report,
     scenario::{Stage, Step},
     shop::{Listen, configuration},
     verdict,
@@ -25,7 +26,7 @@ use super::{
     Output, print, say,
     up::{control_runtime, raise_open_files},
 };
-use crate::{admin::Admin, config, node::Node};
+use crate::{admin::Admin, alerts::Watch, config, node::Node};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -109,6 +110,7 @@ struct Door {
     up: Plan,
     out: Plan,
     admin: Admin,
+    _alerts: Watch,
 }
 
 impl Door {
@@ -126,11 +128,12 @@ impl Door {
             .address("traffic")
             .context("the front door is not open")?;
         Ok(Self {
-            node,
             traffic,
             up,
             out,
+            _alerts: Watch::start(&node, admin.url()),
             admin,
+            node,
         })
     }
 
@@ -179,6 +182,18 @@ impl FrontDoor for Door {
             .flat_map(|part| &part.slots);
         let open = slots.filter(|slot| services.contains(&slot.service.as_str()));
         open.map(|slot| slot.cap).sum()
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        let board = self.node.alarm().view().board;
+        let fired = board.alerts.into_iter();
+        let fired = fired.filter(|alert| alert.state != State::Pending);
+        let clock = self.node.clock();
+        let told = fired.map(|alert| Alert {
+            began: clock.instant(alert.began),
+            says: alert.says,
+        });
+        told.collect()
     }
 }
 
