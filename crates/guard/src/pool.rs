@@ -411,6 +411,9 @@ impl Pools {
     ) -> Answer {
         let home = self.home(route);
         let max_wait = self.layout.compartments[home].max_wait;
+        if self.routes[route].flows.waiting() == 0 {
+            self.join_turns(route);
+        }
         let flows = &mut self.routes[route].flows;
         if !flows.may_wait(now, max_wait, (tenant, arrival.cohort)) {
             self.routes[route].counts.shed += 1;

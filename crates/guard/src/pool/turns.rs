@@ -9,8 +9,9 @@
 //! whatever requests cost there and however many tenants wait for others. One that waits for
 //! several services gets a share of each.
 //!
-//! A route that is passed over while there is a seat that it may not take saves nothing up: its
-//! meter moves on with its compartment's.
+//! A route that begins to wait starts where its compartment stands, and one that is passed over while
+//! there is a seat that it may not take moves on with it: nobody saves anything up, neither while idle
+//! nor while held back.
 
 use watertight_base::Tick;
 
@@ -58,8 +59,9 @@ impl Pools {
         self.routes[route].meter.clock = self.compartments[self.home(route)].clock;
     }
 
-    /// Has a route go on where its compartment stands, unless it is further on.
-    fn join_turns(&mut self, route: usize) {
+    /// Has a route that begins to wait, or was held back, go on where its compartment stands, unless it
+    /// is further on.
+    pub(super) fn join_turns(&mut self, route: usize) {
         let clock = self.compartments[self.home(route)].clock;
         let meter = &mut self.routes[route].meter;
         meter.clock = meter.clock.max(clock);

@@ -188,6 +188,16 @@ fn a_service_with_more_tenants_gets_more() {
 }
 
 #[test]
+fn a_service_that_comes_after_a_silence_starts_level_with_one_that_ran_alone() {
+    let mut backlog = Backlog::new(&[(0, 0, 20)]);
+    // All seats are held, so that the other service begins by waiting.
+    assert_eq!(backlog.serve(60_000), [1.0]);
+    backlog.asks.push((1, 1, 20));
+    let level = backlog.serve(1_000);
+    assert!((0.4..=0.6).contains(&level[0]), "{level:?}");
+}
+
+#[test]
 fn a_service_that_was_held_back_has_saved_nothing_up() {
     let mut backlog = Backlog::new(&[(0, 0, 20), (1, 1, 20)]);
     let crawls = [(); 4].map(|()| match backlog.arrive(&service("crawl"), 9) {
