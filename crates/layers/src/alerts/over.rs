@@ -2,10 +2,16 @@
 
 use watertight_guard::alert::{Alert, Kind, State};
 
-/// The alert, saying what is so now: of one that fires, why; of one that is over, that it is.
+/// The alert, saying what is so now: of one that fires, why; of one that is over, or is to be if it
+/// stays so, that it is.
 pub(super) fn told(mut alert: Alert) -> Alert {
-    if alert.state == State::Resolved {
-        alert.says = says(&alert);
+    let is_well = alert.value < alert.clears;
+    match alert.state {
+        State::Resolved => alert.says = says(&alert),
+        State::Firing if is_well => {
+            alert.says = format!("{}; over when that has lasted a while", says(&alert));
+        }
+        State::Firing | State::Pending => {}
     }
     alert
 }
@@ -84,8 +90,17 @@ mod tests {
             ("compartment", "rest"),
             ("service", "reporting"),
         ];
-        let firing = told(alert(Kind::CapFilling, State::Firing, &labels));
-        assert_eq!(firing.says, "12 of 15 seats are held");
+        let firing = Alert {
+            value: 12.0,
+            ..alert(Kind::CapFilling, State::Firing, &labels)
+        };
+        assert_eq!(told(firing).says, "12 of 15 seats are held");
+        let well = told(alert(Kind::CapFilling, State::Firing, &labels));
+        assert_eq!(
+            well.says,
+            "cap of reporting in rest of database is back under 9 seats: 1 seat held now, 12 at the \
+             most; over when that has lasted a while"
+        );
         let over = told(alert(Kind::CapFilling, State::Resolved, &labels));
         assert_eq!(
             over.says,
