@@ -17,6 +17,7 @@ mod breaker;
 mod class;
 mod compartments;
 mod cost;
+mod declared;
 mod document;
 mod duration;
 mod failure;
