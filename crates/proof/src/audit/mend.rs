@@ -4,8 +4,8 @@
 //! The seats are those that the compartment has: nobody else loses any. How they are divided is taken from
 //! live use where a node was asked ([`needed_seats`]), otherwise tier 1 gets half of them, rounded up.
 
-use watertight_base::ServiceId;
-use watertight_guard::pool::{CompartmentSpec, Lend, PoolSpec};
+use watertight_base::{CompartmentId, ServiceId};
+use watertight_guard::pool::{CompartmentSpec, Layout, Lend, PoolSpec};
 use watertight_plan::{Caller, TcpDoor};
 
 use super::{
@@ -49,14 +49,14 @@ impl Meeting<'_> {
         let mut snippet = Snippet::default();
         let mut rest_seats = seats;
         if is_split {
-            let free = self.free();
-            if let Some(refusal) = self.no_room(seats, free) {
+            let short = self.short();
+            if let Some(refusal) = self.no_room(short) {
                 return refusal;
             }
             // One seat cannot be divided; another is there, or is made.
             let total = seats.max(2);
-            if seats < 2 && free == 0 {
-                let capacity = self.pool.capacity.get() + 1;
+            if seats < 2 && short > 0 {
+                let capacity = self.pool.capacity.get() + short;
                 snippet = snippet
                     .table(&["pools", self.pool.id.as_str()])
                     .set("capacity", capacity);
@@ -94,27 +94,35 @@ impl Meeting<'_> {
         service.map_or(3, |service| service.tier.number())
     }
 
-    /// Seats of the pool that are in no compartment and not in the reserve.
-    fn free(&self) -> u32 {
-        let seats: u32 = self
+    /// Seats that the pool lacks to give another to each compartment of one seat that is to be divided.
+    /// It is the same for all of them, since all of it may be put in at once.
+    fn short(&self) -> u32 {
+        let parts = || self.pool.compartments.iter();
+        let seats: u32 = parts().map(|part| part.seats.get()).sum();
+        let free = self
             .pool
-            .compartments
-            .iter()
-            .map(|part| part.seats.get())
-            .sum();
-        self.pool
             .capacity
             .get()
-            .saturating_sub(seats + self.pool.reserve)
+            .saturating_sub(seats + self.pool.reserve);
+        let meets = |part: &CompartmentSpec| {
+            let ones = part.services.iter().filter(|id| self.tier(id) == 1).count();
+            ones > 0 && ones < part.services.len()
+        };
+        let wanted = parts()
+            .filter(|part| part.seats.get() < 2 && meets(part))
+            .count();
+        u32::try_from(wanted)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(free)
     }
 
-    /// Why the compartment cannot be divided just so, if so.
-    fn no_room(&self, seats: u32, free: u32) -> Option<Fix> {
+    /// Why the compartments of the pool cannot be divided just so, if so.
+    fn no_room(&self, short: u32) -> Option<Fix> {
         let adaptive = self.pool.adaptive?;
+        // Twice as many at the most, when each of them is divided.
         let parts = u32::try_from(self.pool.compartments.len()).unwrap_or(u32::MAX);
-        let least = parts.saturating_add(1).saturating_add(self.pool.reserve);
-        let grows = seats < 2 && free == 0;
-        (adaptive.min < least || grows).then(|| Fix {
+        let least = parts.saturating_mul(2).saturating_add(self.pool.reserve);
+        (adaptive.min < least || short > 0).then(|| Fix {
             says: format!(
                 "raise `adaptive` of {} first, to a `min` of {least} at least, then divide {}",
                 self.pool.id, self.part.id
@@ -172,21 +180,23 @@ impl Meeting<'_> {
         self.binds(snippet, ones)
     }
 
-    /// A name that no compartment of the pool has.
+    /// A name that no compartment of the pool has, nor gets when others are divided.
     fn own_name(&self, ones: &[&ServiceId]) -> String {
-        let taken = |name: &str| {
-            let mut parts = self.pool.compartments.iter();
-            name == "reserve" || parts.any(|part| part.id.as_str() == name)
+        let parts = || self.pool.compartments.iter();
+        let is_free = |name: &String| {
+            let is_short = name.len() <= CompartmentId::MAX_LENGTH;
+            is_short && name != Layout::RESERVE && parts().all(|part| part.id.as_str() != name)
         };
-        let first = match ones {
-            [only] => only.as_str(),
-            _ => "tier-1",
+        let only = match ones {
+            [only] => Some(only.to_string()),
+            _ => None,
         };
-        let more = (2..).map(|number| format!("tier-1-{number}"));
-        let mut names = [first.to_owned(), "tier-1".to_owned()]
-            .into_iter()
-            .chain(more);
-        names.find(|name| !taken(name)).unwrap_or_default()
+        let at = parts()
+            .position(|part| part.id == self.part.id)
+            .unwrap_or(0);
+        let more = (0_u32..).map(|number| format!("tier-1-{at}-{number}"));
+        let names = only.into_iter().chain([format!("{}-tier-1", self.part.id)]);
+        names.chain(more).find(is_free).unwrap_or_default()
     }
 
     fn rest_table(
