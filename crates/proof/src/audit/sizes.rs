@@ -7,10 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fix, Subject, mend::needed_seats, snippet::Snippet};
+use super::{
+    Fix, Subject,
+    mend::needed_seats,
+    snippet::{Snippet, inline},
+};
 use crate::{
     NodeView, Wall,
-    map::{Compartment, Kind, Pool, thousandths},
+    map::{Compartment, Kind, Pool, User, thousandths},
 };
 
 /// A pool whose walls might stand elsewhere.
@@ -180,27 +184,27 @@ fn share_out(sizes: &mut [Size], room: u32) {
     }
 }
 
+/// Lines that move the walls; none where one would be too narrow for those behind it.
 fn fix(pool: &Pool, sizes: &[Size]) -> Fix {
     let mut snippet = Snippet::default();
     for (part, size) in pool.compartments.iter().zip(sizes) {
-        let path = ["pools", &pool.pool, "compartments", &size.compartment];
         if size.suggested == part.seats {
             continue;
         }
+        let Some(caps) = caps(part, size.suggested) else {
+            let says = format!(
+                "there is no room for all of them: {} has too many",
+                part.compartment
+            );
+            return Fix { says, toml: None };
+        };
+        let path = ["pools", &pool.pool, "compartments", &size.compartment];
         snippet = snippet.table(&path).set("seats", size.suggested);
-        let capped = part
-            .services
-            .iter()
-            .filter_map(|user| Some((user, user.cap?)));
-        let caps: Vec<(&str, String)> = capped
-            .map(|(user, cap)| {
-                let scaled =
-                    u64::from(cap) * u64::from(size.suggested) / u64::from(part.seats.max(1));
-                (user.service.as_str(), scaled.max(1).to_string())
-            })
-            .collect();
         if !caps.is_empty() {
-            snippet = snippet.set("caps", super::snippet::inline(caps));
+            let caps = caps
+                .iter()
+                .map(|(user, cap)| (user.service.as_str(), cap.to_string()));
+            snippet = snippet.set("caps", inline(caps));
         }
         if part.head_room >= size.suggested {
             let head_room = if pool.kind == Kind::Tcp {
@@ -215,6 +219,34 @@ fn fix(pool: &Pool, sizes: &[Size]) -> Fix {
         says: "move the walls; caps are moved in proportion".to_owned(),
         toml: Some(snippet.finish()),
     }
+}
+
+/// The caps in proportion, one seat at the least. What tier 3 may take goes on leaving a seat to others;
+/// none if that cannot be.
+fn caps(part: &Compartment, seats: u32) -> Option<Vec<(&User, u32)>> {
+    let scaled = |cap: u32| {
+        let scaled = u64::from(cap) * u64::from(seats) / u64::from(part.seats.max(1));
+        u32::try_from(scaled).unwrap_or(seats).max(1)
+    };
+    let users = part.services.iter();
+    let mut caps: Vec<(&User, u32)> = users
+        .filter_map(|user| Some((user, scaled(user.cap?))))
+        .collect();
+    let is_three = |(user, _): &(&User, u32)| part.tier < 3 && user.tier == 3;
+    while caps
+        .iter()
+        .filter(|it| is_three(it))
+        .map(|(_, cap)| cap)
+        .sum::<u32>()
+        >= seats
+    {
+        let threes = caps.iter_mut().filter(|it| is_three(it));
+        let (_, widest) = threes
+            .max_by_key(|(_, cap)| *cap)
+            .filter(|(_, cap)| *cap > 1)?;
+        *widest -= 1;
+    }
+    Some(caps)
 }
 
 fn names(sizes: &[Size], which: impl Fn(&Size) -> bool) -> Vec<&str> {

@@ -3,7 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 use toml::Table;
 use watertight::config::parse;
-use watertight_proof::audit::{AuditReport, Evidence, Severity, audit};
+use watertight_proof::{
+    NodeView, Sitting, Wall,
+    audit::{AuditReport, Evidence, Severity, audit},
+};
 
 use super::apply;
 
@@ -90,9 +93,52 @@ impl Walls {
 }
 
 fn look(toml: &str) -> AuditReport {
+    look_with(toml, None)
+}
+
+fn look_with(toml: &str, node: Option<&NodeView>) -> AuditReport {
     let loaded = parse("watertight.toml", toml, std::path::Path::new(""), &|_| None);
     let loaded = loaded.unwrap_or_else(|failure| panic!("{failure}\n{toml}"));
-    audit(&loaded.plan, &Evidence::default())
+    let evidence = Evidence {
+        node,
+        ..Evidence::default()
+    };
+    audit(&loaded.plan, &evidence)
+}
+
+/// A node up for 1,000 s, whose compartments hold `means` on average.
+fn node(walls: &Walls, means: &[f64], waiting: u32) -> NodeView {
+    let wall = |(part, mean): (usize, &f64)| {
+        let sits = walls.sits(part);
+        let sitting = sits.iter().map(|at| Sitting {
+            service: format!("s{at}"),
+            in_use: 0,
+            waiting: 0,
+            seat_seconds: mean * 1_000.0 / sits.len() as f64,
+            granted: 1,
+            shed: 0,
+            mean_wait_ms: 0.0,
+        });
+        Wall {
+            pool: "pool".to_owned(),
+            compartment: format!("c{part}"),
+            seats: walls.seats[part],
+            in_use: 0,
+            borrowed: 0,
+            lent: 0,
+            waiting: if part == 0 { waiting } else { 0 },
+            seat_seconds: mean * 1_000.0,
+            sitting: sitting.collect(),
+        }
+    };
+    NodeView {
+        node: "edge-1".to_owned(),
+        uptime_s: 1_000.0,
+        runs_this: true,
+        walls: means.iter().enumerate().map(wall).collect(),
+        firing: Vec::new(),
+        webhook_error: None,
+    }
 }
 
 /// The snippets of all holes; none for one that cannot be mended by lines alone.
@@ -120,6 +166,40 @@ proptest! {
             prop_assert_eq!(fixes(&after), Vec::<Option<String>>::new(), "{}\n{}", toml, mended);
         } else {
             prop_assert!(after.holes < before.len() || before.iter().all(Option::is_none));
+        }
+    }
+
+    #[test]
+    fn walls_that_are_moved_as_suggested_stand_and_make_no_hole(
+        walls in walls(),
+        means in vec(0.0..30.0_f64, 3),
+        factor in 1..9_u32,
+        waiting in 0..2_u32,
+    ) {
+        let mut walls = walls;
+        walls.seats.iter_mut().for_each(|seats| *seats *= factor);
+        let toml = walls.toml();
+        let node = node(&walls, &means, waiting);
+        let found = look_with(&toml, Some(&node));
+        let mut moved: Table = toml.parse().unwrap();
+        for advice in &found.advice {
+            if advice.over_s.is_some() {
+                let dealt: u32 = advice.sizes.iter().map(|size| size.suggested).sum();
+                prop_assert_eq!(dealt, advice.room);
+            }
+            if let Some(toml) = &advice.fix.toml {
+                apply(&mut moved, toml);
+            }
+        }
+        let after = look(&moved.to_string());
+        prop_assert!(after.holes <= found.holes, "{}\n{}", toml, moved);
+        let mut mended: Table = toml.parse().unwrap();
+        let fixes_found = fixes(&found);
+        for snippet in fixes_found.iter().flatten() {
+            apply(&mut mended, snippet);
+        }
+        if fixes_found.iter().all(Option::is_some) {
+            prop_assert_eq!(fixes(&look(&mended.to_string())), []);
         }
     }
 }
