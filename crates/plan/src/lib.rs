@@ -23,6 +23,7 @@
 
 mod alerting;
 mod builder;
+mod declared;
 mod error;
 mod identity;
 mod limit;
@@ -45,6 +46,7 @@ use watertight_guard::{
 
 pub use alerting::{Alerting, Webhook};
 pub use builder::Builder;
+pub use declared::Declared;
 pub use error::Error;
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
 pub use limit::{Across, By, Count, Excess, Fallback, Limit, Measure};

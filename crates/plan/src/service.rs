@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use watertight_base::{PoolId, ServiceId, Tier};
 use watertight_guard::breaker::{Classifier, Settings};
 
-use crate::Limit;
+use crate::{Declared, Limit};
 
 /// A service and how it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub struct Service {
     pub throttle: Vec<Limit>,
     /// What a request costs, in units, where limits count cost.
     pub cost: Cost,
+    /// What is said of it for the audit.
+    pub declared: Declared,
 }
 
 /// What a request costs.
@@ -123,6 +125,7 @@ impl Service {
             uses: Vec::new(),
             throttle: Vec::new(),
             cost: Cost::default(),
+            declared: Declared::default(),
         }
     }
 }

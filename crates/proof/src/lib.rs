@@ -7,6 +7,9 @@
 //! storm without walls and in the same storm with them; [`report`] says what everyone got, and [`verdict`] which promises
 //! that breaks.
 //!
+//! Whether there are walls at all is read from a plan, without any load: [`map`] draws who shares what with whom, and
+//! [`audit`] says where the walls have holes, by which numbers, and what mends them.
+//!
 //! # What it does not care about
 //!
 //! How the front door does it. A door is an address, walls that can be raised and taken out, and the seats behind it:
@@ -37,9 +40,12 @@
 //! }
 //! ```
 
+pub mod audit;
 mod error;
 mod front_door;
 pub mod load;
+pub mod map;
+mod node_view;
 pub mod report;
 pub mod scenario;
 mod service;
@@ -50,6 +56,7 @@ pub mod verdict;
 pub use error::Error;
 pub use front_door::{Alert, FrontDoor, Walls};
 pub use load::Load;
+pub use node_view::{NodeView, Sitting, Wall};
 pub use report::Report;
 pub use scenario::{Phase, Progress, Scenario};
 pub use service::Service;

@@ -1,15 +1,18 @@
 //! The command line: data on standard output, talk on standard error.
 
 mod access;
+mod audit;
 mod catalogue;
 mod check;
 mod demo;
 mod explain;
+mod map;
 mod openmetrics;
 mod sim;
 mod status;
 mod top;
 mod up;
+mod walls;
 
 use std::{
     io::{ErrorKind, IsTerminal, Write},
@@ -36,6 +39,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Check a configuration: exit 0, 1 (`up` would refuse it), 2 (no such file, or not TOML).
     Check(check::Arguments),
+    /// Look for holes in the walls: the ten points of the bulkhead checklist, with evidence; exit 1 on a hole.
+    Audit(audit::Arguments),
+    /// Draw the isolation map: who shares what with whom, and where the walls are.
+    Map(map::Arguments),
     /// Show a running node on one screen.
     Status(status::Arguments),
     /// Watch a running node.
@@ -69,6 +76,8 @@ pub fn run() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Map(arguments) => map::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments),

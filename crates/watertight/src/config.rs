@@ -17,6 +17,7 @@ mod breaker;
 mod class;
 mod compartments;
 mod cost;
+mod declared;
 mod document;
 mod duration;
 mod failure;
@@ -26,6 +27,7 @@ mod findings;
 mod health;
 mod identity;
 mod interpolate;
+mod lines;
 mod listen;
 mod locate;
 mod located;
@@ -68,6 +70,7 @@ use watertight_base::PlanId;
 use watertight_plan::{Builder, Plan};
 
 pub use failure::{Failure, Note, Problem};
+pub use lines::Lines;
 pub use schema::schema;
 
 use document::Document;

@@ -5,12 +5,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
 mod door;
 mod load;
+mod map;
 mod report;
 mod scenario;
 mod server;
 mod shop;
+mod walls;
 
 use std::future::Future;
 use watertight_proof::load::Stream;

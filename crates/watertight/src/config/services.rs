@@ -1,6 +1,6 @@
 //! `[services.NAME]`: what stands behind the front door.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use watertight_plan::{Cost, Upstream};
 use super::{
     breaker::Breaker,
     cost::{self, Costs},
+    declared,
     duration::{self, DAY, DurationText, HOUR, MILLISECOND, MINUTE, SECOND},
     findings::{Finding, Findings},
     located::{Located, Name},
@@ -68,6 +69,22 @@ pub(super) struct Service {
     pub(super) cost_header: Option<Located<String>>,
     /// When calls to it are held back.
     breaker: Option<Located<Breaker>>,
+    /// What is this service's alone, for the audit: pools, and infrastructure under any name, as
+    /// "replica" or "balancer". An empty list says that it was thought of and there is nothing.
+    /// Default: nobody has said.
+    #[schemars(length(max = 64), example = &["replica"])]
+    pub(super) dedicated: Option<Vec<Located<String>>>,
+    /// As whom it calls the pools that it uses, for the audit: the name of a role or user by pool,
+    /// never a secret. Default: nobody has said.
+    #[serde(default)]
+    pub(super) credentials: BTreeMap<Located<Name>, Located<String>>,
+    /// Processor time that all of it together may use, in cores, for the audit; whatever runs it
+    /// holds it to that. Default: nobody has said.
+    #[schemars(range(min = 0.001, max = 65_536))]
+    pub(super) cpu: Option<Located<f64>>,
+    /// Memory that all of it together may use, 1MiB to 1048576GiB, for the audit; whatever runs it
+    /// holds it to that. Default: nobody has said.
+    pub(super) memory: Option<Located<Size>>,
 }
 
 impl Service {
@@ -85,6 +102,7 @@ impl Service {
         let place = Place::Service((**name).as_ref());
         let throttle = throttle::read(&self.throttle, place, known, findings);
         let cost = self.read_cost(known, findings);
+        let declared = declared::read(self, findings);
         let timeout = duration::or_default(
             self.timeout.as_ref(),
             watertight_plan::Service::TIMEOUT_DEFAULT,
@@ -132,6 +150,7 @@ impl Service {
             uses: uses?,
             throttle,
             cost: cost?,
+            declared: declared?,
         })
     }
 

@@ -12,10 +12,6 @@ const KEYS: &[&str] = &[
     "listen.postgres",
     "listen.ratelimit",
     "listen.sqs",
-    "services.*.cpu",
-    "services.*.credentials",
-    "services.*.dedicated",
-    "services.*.memory",
 ];
 
 /// Words, by the key that they are the value of.

@@ -158,6 +158,14 @@ pub struct Calls {
     pub costs: BTreeMap<String, u64>,
     /// The header of its answers that says what the request has really cost.
     pub cost_header: Option<String>,
+    /// What is its alone, as somebody says; none: nobody has said.
+    pub dedicated: Option<Vec<String>>,
+    /// As whom it calls its pools.
+    pub credentials: BTreeMap<String, String>,
+    /// Processor time that it may use, in cores.
+    pub cpu_cores: Option<f64>,
+    /// Memory that it may use.
+    pub memory_bytes: Option<u64>,
 }
 
 /// How a pool is divided.
@@ -301,6 +309,8 @@ impl From<&TenantPlan> for Terms {
 
 impl From<&watertight_plan::Service> for Calls {
     fn from(service: &watertight_plan::Service) -> Self {
+        let credentials = service.declared.credentials.iter();
+        let cpu = service.declared.cpu_millicores;
         Self {
             tier: service.tier.number(),
             routes: service.routes.clone(),
@@ -313,6 +323,12 @@ impl From<&watertight_plan::Service> for Calls {
             cost: service.cost.units,
             costs: service.cost.routes.iter().cloned().collect(),
             cost_header: service.cost.header.clone(),
+            dedicated: service.declared.dedicated.clone(),
+            credentials: credentials
+                .map(|(pool, name)| (pool.to_string(), name.clone()))
+                .collect(),
+            cpu_cores: cpu.map(|millicores| f64::from(millicores) / 1_000.0),
+            memory_bytes: service.declared.memory_bytes,
         }
     }
 }

@@ -123,3 +123,33 @@ fn a_node_that_is_not_there_is_an_error_with_advice() {
     assert!(talk.contains("is it running? `watertight up`"), "{talk}");
     assert!(output.stdout.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_and_map_show_the_use_of_a_node_and_whether_it_runs_by_the_same_walls() {
+    let running = Running::shop();
+    let path = scratch("walls").join("watertight.toml");
+    std::fs::write(&path, format!("{LISTEN}{SHOP}")).unwrap();
+    let (url, config) = (running.url(), path.to_str().unwrap());
+    let words = ["--config", config, "--node", &url];
+    // The shop of these tests has a hole, so the audit fails.
+    let audit = || {
+        let output = watertight(&[&["audit"][..], &words].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let found = audit();
+    for words in [
+        "node edge-1 runs by this configuration",
+        "no alert fires at node edge-1",
+    ] {
+        assert!(found.contains(words), "{words}: {found}");
+    }
+    let map = data(&watertight(&[&["map"][..], &words].concat()));
+    assert!(map.contains("held now 0, waiting 0"), "{map}");
+    assert!(map.contains("use as the node reports it"), "{map}");
+    let other = SHOP.replace("weight = 4", "weight = 5");
+    std::fs::write(&path, format!("{LISTEN}{other}")).unwrap();
+    let found = audit();
+    let words = "node edge-1 runs by another configuration";
+    assert!(found.contains(words), "{found}");
+}

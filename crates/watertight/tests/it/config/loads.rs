@@ -7,7 +7,7 @@ use watertight_guard::{
     breaker::{CallError, Classifier, Grpc, Mode, Settings, SlidingWindow},
     pool::Class,
 };
-use watertight_plan::{Count, ListenerKind, Source, Unknown};
+use watertight_plan::{Count, Declared, ListenerKind, Source, Unknown};
 
 use super::{EXAMPLE, parse, read};
 
@@ -237,4 +237,28 @@ fn a_breaker_of_which_nothing_is_said_is_the_default_one() {
     let plan = read(&count).unwrap().plan;
     let window = plan.services()["a"].breaker.sliding_window;
     assert_eq!(window, SlidingWindow::Calls(100));
+}
+
+#[test]
+fn what_is_said_of_a_service_for_the_audit_is_read_and_nothing_is_made_up() {
+    let text = |says: &str| {
+        format!(
+            "[services.a]\ntier = 1\nroutes = ['/a']\nupstreams = ['http://127.0.0.1:9001']\n\
+             uses = ['database']\n{says}\n[pools.database]\nkind = 'declared'"
+        )
+    };
+    let says =
+        "dedicated = ['replica']\ncredentials = { database = 'a_rw' }\ncpu = 1.5\nmemory = '2GiB'";
+    let plan = read(&text(says)).unwrap().plan;
+    let declared = &plan.services()["a"].declared;
+    assert_eq!(declared.dedicated, Some(vec!["replica".to_owned()]));
+    assert_eq!(declared.credentials["database"], "a_rw");
+    assert_eq!(declared.cpu_millicores, Some(1_500));
+    assert_eq!(declared.memory_bytes, Some(2 << 30));
+    let silent = read(&text("")).unwrap().plan;
+    assert_eq!(silent.services()["a"].declared, Declared::default());
+    let none = read(&text("dedicated = []\ncpu = 2")).unwrap().plan;
+    let declared = &none.services()["a"].declared;
+    assert_eq!(declared.dedicated, Some(Vec::new()));
+    assert_eq!(declared.cpu_millicores, Some(2_000));
 }

@@ -1,0 +1,224 @@
+//! Points 2, 6 and 10: what is outside of a node, as far as somebody has written it down.
+
+use super::{
+    Finding, Subject,
+    snippet::{Snippet, inline, list, string},
+};
+use crate::map::{Kind, Pool, Service};
+
+/// Point 2.
+pub(super) fn mapped(subject: Subject<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for pool in subject
+        .map
+        .pools
+        .iter()
+        .filter(|pool| pool.kind != Kind::Own)
+    {
+        let number = u32::try_from(pool.users.len()).unwrap_or(u32::MAX);
+        let names: Vec<&str> = pool
+            .users
+            .iter()
+            .map(|user| user.service.as_str())
+            .collect();
+        let path = ["pools", &pool.pool];
+        let finding = match names.is_empty() {
+            true => Finding::missing(format!("no service says that it uses {}", pool.pool))
+                .advise("name it in `uses` of those that use it, or leave it out"),
+            false => {
+                let names = names.join(", ");
+                let says = format!("{} ({}) is used by {names}", pool.pool, pool.kind.label());
+                Finding::ok(says).figure("users", number)
+            }
+        };
+        findings.push(finding.at(&path));
+    }
+    let silent = subject.map.services.iter();
+    let silent = silent.filter(|service| service.uses.is_empty() && service.dedicated.is_none());
+    findings.extend(silent.map(|service| {
+        let name = &service.service;
+        let says = format!("{name} names no shared resource, and nobody says that it has none");
+        let snippet = Snippet::default()
+            .table(&["services", name])
+            .set("dedicated", "[]");
+        Finding::missing(says).at(&["services", name]).mend(
+            "name in `uses` the pools that it uses; where all is its own, say so",
+            snippet.finish(),
+        )
+    }));
+    if findings.is_empty() {
+        findings.push(Finding::ok("no service names a shared resource"));
+    }
+    findings
+}
+
+/// Point 6.
+pub(super) fn dedicated(subject: Subject<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for service in &subject.map.services {
+        findings.extend(contradicted(subject, service));
+    }
+    for service in subject
+        .map
+        .services
+        .iter()
+        .filter(|service| service.tier == 1)
+    {
+        let name = &service.service;
+        findings.push(match &service.dedicated {
+            None => {
+                let says =
+                    format!("nobody says what {name} has for itself: replica, cache, balancer");
+                let snippet = Snippet::default()
+                    .table(&["services", name])
+                    .set("dedicated", "[]");
+                Finding::missing(says).at(&["services", name]).mend(
+                    "say what is its own, or that nothing is and that this was thought of",
+                    snippet.finish(),
+                )
+            }
+            Some(own) if own.is_empty() => Finding::ok(format!(
+                "{name} has nothing for itself, and that was thought of"
+            )),
+            Some(own) => Finding::ok(format!("{name} has for itself: {}", own.join(", "))),
+        });
+        let pools = subject.map.pools.iter();
+        let shared = pools.filter(|pool| {
+            let used = pool.users.iter().any(|user| user.service == *name);
+            used && pool.users.iter().any(|user| user.tier > 1)
+        });
+        let shared: Vec<&Pool> = shared.collect();
+        findings.extend(credentials(subject, service, &shared));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("no service is of tier 1"));
+    }
+    findings
+}
+
+/// Something that is said to be one service's alone, and is not.
+fn contradicted(subject: Subject<'_>, service: &Service) -> Option<Finding> {
+    let own = service.dedicated.as_ref()?;
+    let name = &service.service;
+    let pool = subject.map.pools.iter().find(|pool| {
+        own.contains(&pool.pool) && pool.users.iter().any(|user| user.service != *name)
+    })?;
+    let others: Vec<&str> = pool
+        .users
+        .iter()
+        .map(|user| user.service.as_str())
+        .filter(|other| other != name)
+        .collect();
+    let says = format!(
+        "{name} says that {} is its own, and {} use it too",
+        pool.pool,
+        others.join(", ")
+    );
+    let kept = own.iter().filter(|it| **it != pool.pool);
+    let snippet = Snippet::default()
+        .table(&["services", name])
+        .set("dedicated", list(kept.map(String::as_str)));
+    let finding = Finding::hole(says).at(&["services", name, "dedicated"]);
+    Some(finding.mend(
+        "say what is so, or give the others another pool",
+        snippet.finish(),
+    ))
+}
+
+/// Whether a service of tier 1 comes to its `shared` pools as itself.
+fn credentials(subject: Subject<'_>, service: &Service, shared: &[&Pool]) -> Vec<Finding> {
+    let name = &service.service;
+    let mut findings = Vec::new();
+    let mut all = service.credentials.clone();
+    for pool in shared {
+        all.entry(pool.pool.clone())
+            .or_insert_with(|| format!("{name}-{}", pool.pool));
+    }
+    let written = all.iter().map(|(pool, it)| (pool.as_str(), string(it)));
+    let snippet = |pairs: String| {
+        let snippet = Snippet::default().table(&["services", name]);
+        snippet.set("credentials", pairs).finish()
+    };
+    let missing = snippet(inline(written));
+    let unsaid: Vec<&str> = shared
+        .iter()
+        .map(|pool| pool.pool.as_str())
+        .filter(|pool| !service.credentials.contains_key(*pool))
+        .collect();
+    if !unsaid.is_empty() {
+        let says = format!("nobody says as whom {name} comes to {}", unsaid.join(", "));
+        let advice =
+            "give it a role of its own there, with its own limit of connections, and name it";
+        findings.push(
+            Finding::missing(says)
+                .at(&["services", name])
+                .mend(advice, missing),
+        );
+    }
+    for (pool, credential) in &service.credentials {
+        let same = subject.map.services.iter().filter(|other| {
+            other.tier > 1
+                && other
+                    .credentials
+                    .get(pool)
+                    .is_some_and(|it| it == credential)
+        });
+        let same: Vec<&str> = same.map(|other| other.service.as_str()).collect();
+        if same.is_empty() {
+            findings.push(Finding::ok(format!(
+                "{name} comes to {pool} as {credential}, alone of tier 1"
+            )));
+            continue;
+        }
+        let says = format!(
+            "{name} and {} come to {pool} as {credential}",
+            same.join(", ")
+        );
+        let own = service.credentials.iter().map(|(used, it)| {
+            let it = if used == pool {
+                format!("{name}-{used}")
+            } else {
+                it.clone()
+            };
+            (used.as_str(), string(&it))
+        });
+        let finding = Finding::hole(says).at(&["services", name, "credentials"]);
+        let advice = "make a role of its own there, let the service use it, and name it";
+        findings.push(finding.mend(advice, snippet(inline(own))));
+    }
+    findings
+}
+
+/// Point 10.
+pub(super) fn documented(subject: Subject<'_>) -> Vec<Finding> {
+    let digest = &subject.map.digest;
+    let mut findings = Vec::new();
+    let again = "write it anew: `watertight map --output mermaid` into the page that people read";
+    findings.push(match subject.evidence.kept_map {
+        None => Finding::missing("no kept map was shown: nobody knows whether there is one")
+            .advise("keep what `watertight map` prints, and give that file to `--map`"),
+        Some(kept) => match kept.digest {
+            None => Finding::missing(format!("{} has no map in it", kept.file)).advise(again),
+            Some(known) if known == digest => Finding::ok(format!(
+                "the map in {} is of these walls: {digest}",
+                kept.file
+            )),
+            Some(known) => Finding::hole(format!(
+                "the map in {} is of other walls: {known}, and these are {digest}",
+                kept.file
+            ))
+            .advise(again),
+        },
+    });
+    if let Some(node) = subject.evidence.node {
+        findings.push(match node.runs_this {
+            true => Finding::ok(format!("node {} runs by this configuration", node.node)),
+            false => {
+                let says = format!("node {} runs by another configuration", node.node);
+                Finding::missing(says)
+                    .advise("reload it; until then its use is that of other walls")
+            }
+        });
+    }
+    findings
+}

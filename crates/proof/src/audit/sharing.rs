@@ -1,0 +1,298 @@
+//! Points 3 and 4: who shares what across tiers, and whether tier 1 has seats of its own.
+
+use watertight_guard::pool::{CompartmentSpec, PoolSpec};
+use watertight_plan::TcpDoor;
+
+use super::{
+    Finding, Fix, Severity, Subject, Sum,
+    mend::Meeting,
+    snippet::{Snippet, list},
+};
+use crate::map::{Compartment, Kind, Pool, Upstream, User, walls_between};
+
+/// Point 3.
+pub(super) fn across_tiers(subject: Subject<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for pool in &subject.map.pools {
+        match pool.kind {
+            Kind::Declared => findings.extend(unwalled(subject, pool)),
+            Kind::Own => {}
+            Kind::Requests | Kind::Tcp => findings.extend(walled(subject, pool)),
+        }
+    }
+    let upstreams = subject.map.upstreams.iter();
+    findings.extend(upstreams.filter_map(|upstream| one_upstream(subject, upstream)));
+    if findings.is_empty() {
+        findings.push(Finding::ok("no resource is shared across tiers"));
+    }
+    findings
+}
+
+/// Point 4.
+pub(super) fn connections(subject: Subject<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let ones = subject
+        .map
+        .services
+        .iter()
+        .filter(|service| service.tier == 1);
+    for service in ones {
+        let pools = subject.map.pools.iter();
+        let seated = pools.filter_map(|pool| Some((pool, pool.compartment_of(&service.service)?)));
+        findings
+            .extend(seated.map(|(pool, part)| own_seats(subject, &service.service, pool, part)));
+        if !service.upstreams.is_empty() {
+            let says = format!(
+                "{} has {} connections of its own to each of its upstreams",
+                service.service, service.upstream_connections
+            );
+            findings.push(Finding::ok(says).figure("connections", service.upstream_connections));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("no service is of tier 1"));
+    }
+    findings
+}
+
+/// What is to be said of tiers that meet in a pool that is only declared.
+fn unwalled(subject: Subject<'_>, pool: &Pool) -> Option<Finding> {
+    let (first, last) = tiers(&pool.users)?;
+    if first == last {
+        return None;
+    }
+    let says = format!(
+        "{} share {}, which nothing divides here",
+        list_users(&pool.users),
+        pool.pool
+    );
+    let finding = match first {
+        1 => Finding::hole(says),
+        _ => Finding::missing(says),
+    };
+    let critical: Vec<&User> = pool
+        .users
+        .iter()
+        .filter(|user| user.tier == first)
+        .collect();
+    // A name that no pool or service has, since a pool may be called like neither.
+    let base = format!("{}-tier-{first}", pool.pool);
+    let taken = |name: &str| {
+        let mut pools = subject.map.pools.iter();
+        pools.any(|pool| pool.pool == name) || subject.map.service(name).is_some()
+    };
+    let mut names = std::iter::once(base.clone()).chain((2..).map(|at| format!("{base}-{at}")));
+    let own = names.find(|name| !taken(name)).unwrap_or_default();
+    let mut snippet = Snippet::default()
+        .table(&["pools", &own])
+        .set("kind", "\"declared\"");
+    for user in critical {
+        let Some(service) = subject.map.service(&user.service) else {
+            continue;
+        };
+        let uses = service.uses.iter();
+        let uses = uses.map(|used| if *used == pool.pool { &own } else { used });
+        snippet = snippet
+            .table(&["services", &user.service])
+            .set("uses", list(uses.map(String::as_str)));
+        if service.credentials.contains_key(&pool.pool) {
+            let credentials = service.credentials.iter();
+            let renamed = credentials.map(|(used, name)| {
+                let used = if *used == pool.pool { &own } else { used };
+                (used.as_str(), super::snippet::string(name))
+            });
+            snippet = snippet.set("credentials", super::snippet::inline(renamed));
+        }
+    }
+    let says = format!(
+        "put walls into {} with kind = \"tcp\", or give tier {first} one of its own and say so",
+        pool.pool
+    );
+    Some(
+        finding
+            .at(&["pools", &pool.pool])
+            .mend(says, snippet.finish()),
+    )
+}
+
+/// What is to be said of tiers that meet in a pool with walls.
+fn walled(subject: Subject<'_>, pool: &Pool) -> Vec<Finding> {
+    let Some((first, last)) = tiers(&pool.users).filter(|(first, last)| first < last) else {
+        return Vec::new();
+    };
+    let mut findings: Vec<Finding> = pool
+        .compartments
+        .iter()
+        .filter_map(|part| meeting(subject, pool, part))
+        .collect();
+    if findings
+        .iter()
+        .all(|finding| finding.severity == Severity::Ok)
+    {
+        let own = match findings.is_empty() {
+            true => "each behind walls of its own".to_owned(),
+            false if first == 1 => "tier 1 behind walls of its own".to_owned(),
+            false => format!("and tier {first} sits with lower ones"),
+        };
+        let says = format!("tiers {first} to {last} share {}, {own}", pool.pool);
+        let parts = pool.compartments.iter();
+        let parts = parts.map(|part| (part.compartment.clone(), part.seats));
+        let parts = parts.chain([("reserve".to_owned(), pool.reserve)]);
+        let sum = Sum::new(
+            parts.filter(|(_, seats)| *seats > 0),
+            &pool.pool,
+            pool.capacity,
+        );
+        findings.push(Finding::ok(says).sum(sum).at(&["pools", &pool.pool]));
+    }
+    findings
+}
+
+/// What is to be said of tiers that meet in a compartment.
+fn meeting(subject: Subject<'_>, pool: &Pool, part: &Compartment) -> Option<Finding> {
+    let (first, last) = tiers(&part.services).filter(|(first, last)| first < last)?;
+    let low = part.services.iter().filter(|user| user.tier == last);
+    let low = low.map(|user| (user.service.clone(), part.most(user)));
+    let name = format!("{} of {}", part.compartment, pool.pool);
+    let sum = Sum::new(low, &name, part.seats);
+    let users = list_users(&part.services);
+    let path = ["pools", &pool.pool, "compartments", &part.compartment];
+    if first > 1 {
+        let says = format!("{users} share compartment {name}; what tier 3 may take is point 7");
+        return Some(Finding::ok(says).sum(sum).at(&path).figure("point", 7));
+    }
+    let says = format!("{users} share compartment {name}: tier {last} may take seats from tier 1");
+    let finding = Finding::hole(says).sum(sum).at(&path);
+    Some(match fix_of(subject, pool, part) {
+        Some(fix) => finding.fix(fix),
+        None => finding,
+    })
+}
+
+/// How the tiers that meet in `part` are parted.
+pub(super) fn fix_of(subject: Subject<'_>, pool: &Pool, part: &Compartment) -> Option<Fix> {
+    let (spec, doors) = spec_of(subject, &pool.pool)?;
+    let mut parts = spec.compartments.iter();
+    let part: &CompartmentSpec = parts.find(|it| it.id.as_str() == part.compartment)?;
+    let meeting = Meeting {
+        subject,
+        pool: spec,
+        doors,
+        part,
+    };
+    Some(meeting.fix())
+}
+
+fn spec_of<'s>(subject: Subject<'s>, pool: &str) -> Option<(&'s PoolSpec, Option<&'s [TcpDoor]>)> {
+    let mut requests = subject.plan.layout().pools().iter();
+    let mut tcp = subject.plan.tcp_pools().values();
+    let requests = requests.find(|spec| spec.id.as_str() == pool);
+    requests.map(|spec| (spec, None)).or_else(|| {
+        let (tcp, _) = tcp.find(|(tcp, _)| tcp.id().as_str() == pool)?;
+        Some((&tcp.spec, Some(tcp.doors.as_slice())))
+    })
+}
+
+/// What is to be said of tiers that call one address.
+fn one_upstream(subject: Subject<'_>, upstream: &Upstream) -> Option<Finding> {
+    let (first, last) = tiers(&upstream.users).filter(|(first, last)| first < last)?;
+    let users = list_users(&upstream.users);
+    let critical = upstream.users.iter().filter(|user| user.tier == first);
+    let lower = || upstream.users.iter().filter(|user| user.tier > first);
+    let are_walled = critical
+        .clone()
+        .all(|one| lower().all(|other| walls_between(subject.map, &one.service, &other.service)));
+    let address = &upstream.address;
+    // The address has digits that are a name.
+    let finding = match (first, are_walled) {
+        (_, true) => Finding::ok(format!(
+            "{users} call one upstream, {address}, with walls between them"
+        )),
+        (1, false) => Finding::hole(format!(
+            "{users} call one upstream, {address}, and no pool has a wall between them: tier {last} may take \
+             all of it"
+        )),
+        (_, false) => Finding::missing(format!(
+            "{users} call one upstream, {address}, and no pool has a wall between them"
+        )),
+    };
+    let one = critical.clone().next()?;
+    let finding = finding.at(&["services", &one.service, "upstreams"]);
+    Some(match are_walled {
+        true => finding,
+        false => finding.advise(format!(
+            "run {} at an address of its own, or let all of them use one pool with a compartment for it",
+            one.service
+        )),
+    })
+}
+
+/// Whether the seats of a service of tier 1 in a pool are tier 1's alone.
+fn own_seats(subject: Subject<'_>, service: &str, pool: &Pool, part: &Compartment) -> Finding {
+    let lowest = part
+        .services
+        .iter()
+        .map(|user| user.tier)
+        .max()
+        .unwrap_or(1);
+    let name = format!("{} of {}", part.compartment, pool.pool);
+    let path = ["pools", &pool.pool, "compartments", &part.compartment];
+    if lowest > 1 {
+        let says = format!(
+            "{service} has no seats of its own in {}: it sits in {name}",
+            pool.pool
+        );
+        let finding = Finding::hole(says).at(&path);
+        return match fix_of(subject, pool, part) {
+            Some(fix) => finding.fix(fix),
+            None => finding,
+        };
+    }
+    let figures = |finding: Finding| finding.figure("seats", part.seats);
+    if part.lends_to.is_empty() {
+        let says = format!(
+            "{service} has {} seats in {name}, which nobody else takes",
+            part.seats
+        );
+        return figures(Finding::ok(says)).at(&path);
+    }
+    let kept = part.head_room.min(part.seats);
+    let says = format!(
+        "{service} lends {} of its {} seats in {name} to {}, and waits up to {} ms for one that it wants back",
+        part.seats - kept,
+        part.seats,
+        part.lends_to.join(", "),
+        part.borrow_max_ms
+    );
+    let snippet = Snippet::default().table(&path).set("lend", "false");
+    let borrow_max = u32::try_from(part.borrow_max_ms).unwrap_or(u32::MAX);
+    figures(Finding::missing(says))
+        .figure("lent", part.seats - kept)
+        .figure("borrow_max_ms", borrow_max)
+        .at(&path)
+        .mend(
+            "lend nothing of tier 1, unless it can wait that long",
+            snippet.finish(),
+        )
+}
+
+/// The most and the least critical tier among `users`.
+fn tiers(users: &[User]) -> Option<(u8, u8)> {
+    let tiers = || users.iter().map(|user| user.tier);
+    tiers().min().zip(tiers().max())
+}
+
+/// Names with tiers, the most critical first.
+pub(super) fn list_users(users: &[User]) -> String {
+    let mut users: Vec<&User> = users.iter().collect();
+    users.sort_by(|a, b| a.tier.cmp(&b.tier).then_with(|| a.service.cmp(&b.service)));
+    let names: Vec<String> = users
+        .iter()
+        .map(|user| format!("{} (tier {})", user.service, user.tier))
+        .collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => "nobody".to_owned(),
+    }
+}

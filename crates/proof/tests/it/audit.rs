@@ -1,0 +1,355 @@
+//! The audit: holes are found and named, numbers add up, nothing is made up.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use watertight_plan::Plan;
+use watertight_proof::{
+    audit::{AuditReport, Evidence, Finding, KeptMap, LastDrill, Severity, audit, text},
+    map::Map,
+};
+
+use crate::walls::{ONE_FOR_ALL, Part, WORKED, node, pool, shop, upstream};
+
+fn report(parts: &[Part<'_>]) -> AuditReport {
+    audit(&shop(parts).build().unwrap(), &Evidence::default())
+}
+
+fn holes(report: &AuditReport) -> Vec<(u8, &Finding)> {
+    let points = report.points.iter();
+    let findings = points.flat_map(|point| point.findings.iter().map(|it| (point.number, it)));
+    findings
+        .filter(|(_, finding)| finding.severity == Severity::Hole)
+        .collect()
+}
+
+#[test]
+fn checkout_and_recommendations_in_one_compartment_is_a_hole_that_names_both() {
+    let report = report(&ONE_FOR_ALL);
+    let holes = holes(&report);
+    let numbers: BTreeSet<u8> = holes.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, BTreeSet::from([3, 4, 7]));
+    let (_, sharing) = holes[0];
+    for name in [
+        "checkout (tier 1)",
+        "recommendations (tier 3)",
+        "all of database",
+    ] {
+        assert!(sharing.says.contains(name), "{}", sharing.says);
+    }
+    let toml = sharing.fix.as_ref().unwrap().toml.as_ref().unwrap();
+    assert!(
+        toml.contains("[pools.database.compartments.checkout]\nservices = [\"checkout\"]"),
+        "{toml}"
+    );
+    assert!(!report.passes(false));
+}
+
+#[test]
+fn the_worked_example_has_no_hole_and_its_arithmetic_is_shown() {
+    let report = report(&WORKED);
+    assert!(holes(&report).is_empty(), "{}", text(&report));
+    assert!(report.passes(false) && !report.passes(true));
+    let text = text(&report);
+    let sum = "recommendations 15 + reporting 10 = 25 of 50 in rest of database, 25 left";
+    assert!(text.contains(sum), "{text}");
+    let walls = "checkout 30 + rest 50 + reserve 20 = 100 of 100 in database, 0 left";
+    assert!(text.contains(walls), "{text}");
+}
+
+#[test]
+fn caps_that_leave_nothing_are_a_hole() {
+    let mut parts = WORKED;
+    parts[1].3 = &[("recommendations", 30), ("reporting", 20)];
+    let report = report(&parts);
+    let holes = holes(&report);
+    assert_eq!(holes.len(), 1);
+    assert!(
+        holes[0].1.says.contains("its caps leave none"),
+        "{}",
+        holes[0].1.says
+    );
+    parts[1].3 = &[("recommendations", 30)];
+    let report = self::report(&parts);
+    assert!(text(&report).contains("reporting of tier 3 may take every seat"));
+}
+
+/// A plan with tiers that meet in every way there is.
+fn everything() -> Plan {
+    let mut service =
+        watertight_plan::Service::new("search".parse().unwrap(), 3_u64.try_into().unwrap());
+    service.routes = vec!["/search".to_owned()];
+    service.upstreams = vec![upstream(9_001)];
+    service.uses = vec!["sessions".parse().unwrap()];
+    service.declared.dedicated = Some(vec!["sessions".to_owned()]);
+    service.declared.cpu_millicores = Some(1_500);
+    service.declared.memory_bytes = Some(3 << 30);
+    let mut cart =
+        watertight_plan::Service::new("cart".parse().unwrap(), 1_u64.try_into().unwrap());
+    cart.routes = vec!["/cart".to_owned()];
+    cart.uses = vec!["sessions".parse().unwrap(), "index".parse().unwrap()];
+    let mut index = pool("index", 40, 0, &[("cart", 40, &["cart"], &[])]);
+    index.compartments[0].lend = watertight_guard::pool::Lend::Everybody;
+    shop(&ONE_FOR_ALL)
+        .declared_pool("sessions".parse().unwrap())
+        .declared_pool("unused".parse().unwrap())
+        .pool(index)
+        .alert("index".parse().unwrap(), 95.0.try_into().unwrap())
+        .service(service)
+        .service(cart)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn every_way_in_which_tiers_meet_is_a_hole() {
+    let report = audit(&everything(), &Evidence::default());
+    let text = text(&report);
+    for words in [
+        "cart (tier 1) and search (tier 3) share sessions, which nothing divides here",
+        "checkout (tier 1) and search (tier 3) call one upstream, 127.0.0.1:9001",
+        "search says that sessions is its own, and cart use it too",
+        "no service says that it uses unused",
+        "index alerts at 95 %",
+        "search is said to have 1.5 cores and 3072 MiB",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+/// The words of `text` that are numbers; what says which tier is meant is a name.
+fn numbers(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split([' ', ',', ';', '(', ')', '\n']).collect();
+    let is_tier = |at: usize| {
+        let before = |back: usize| at.checked_sub(back).map_or("", |at| words[at]);
+        ["tier", "tiers"].contains(&before(1)) || before(3) == "tiers"
+    };
+    let words = words.iter().enumerate();
+    let numbers = words.filter(|(at, word)| !is_tier(*at) && word.parse::<f64>().is_ok());
+    numbers.map(|(_, word)| (*word).to_owned()).collect()
+}
+
+#[test]
+fn every_number_of_a_sentence_is_among_its_figures_and_sums_add_up() {
+    let node = node(&[("all", 80, 8.0, 0)]);
+    let evidence = Evidence {
+        node: Some(&node),
+        ..Evidence::default()
+    };
+    let shop = shop(&WORKED).build().unwrap();
+    let mut sums = 0;
+    for plan in [&everything(), &shop] {
+        let report = audit(plan, &evidence);
+        for finding in report.points.iter().flat_map(|point| &point.findings) {
+            let mut known: BTreeSet<String> =
+                finding.figures.values().map(ToString::to_string).collect();
+            if let Some(sum) = &finding.sum {
+                sums += 1;
+                let total: u64 = sum.parts.iter().map(|part| part.number).sum();
+                assert_eq!(total, sum.total);
+                assert_eq!(sum.left, sum.of.number as i64 - total as i64);
+                known.insert(sum.total.to_string());
+                known.insert(sum.of.number.to_string());
+            }
+            for number in numbers(&finding.says) {
+                assert!(known.contains(&number), "{number}: {finding:?}");
+            }
+        }
+    }
+    assert!(sums > 3);
+    assert_eq!(
+        numbers("7 of tier 3, tiers 1 to 3, 127.0.0.1:90, 2.5"),
+        ["7", "2.5"]
+    );
+}
+
+/// Adds all numbers in `value`, and those of configuration snippets.
+fn collect(value: &Value, numbers_of: &mut BTreeSet<String>) {
+    match value {
+        Value::Number(number) => {
+            numbers_of.insert(number.as_f64().unwrap().to_string());
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, numbers_of)),
+        Value::Object(object) => {
+            for (key, item) in object {
+                if let ("toml", Some(toml)) = (key.as_str(), item.as_str()) {
+                    numbers_of.extend(numbers(toml));
+                }
+                collect(item, numbers_of);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_text_says_nothing_that_its_json_does_not() {
+    let node = node(&[("checkout", 60, 1.0, 0), ("rest", 20, 9.0, 3)]);
+    let mut parts = WORKED;
+    (parts[0].1, parts[1].1) = (60, 20);
+    parts[1].3 = &[("recommendations", 6), ("reporting", 4)];
+    let plan = shop(&parts).build().unwrap();
+    let evidence = Evidence {
+        node: Some(&node),
+        ..Evidence::default()
+    };
+    let mut report = audit(&plan, &evidence);
+    report.locate("watertight.toml", |_| Some(7));
+    assert_eq!(report.advice.len(), 1);
+    let read: AuditReport = serde_json::from_str(&report.json()).unwrap();
+    assert_eq!(read, report);
+    assert_eq!(text(&read), text(&report));
+    // The 4 of the formula.
+    let mut known = BTreeSet::from(["4".to_owned()]);
+    collect(&serde_json::from_str(&report.json()).unwrap(), &mut known);
+    for number in numbers(&text(&report)) {
+        let plain = number
+            .trim_end_matches('.')
+            .parse::<f64>()
+            .unwrap()
+            .to_string();
+        assert!(known.contains(&plain), "{number}");
+    }
+}
+
+#[test]
+fn walls_that_idle_beside_full_ones_are_moved_by_what_they_need() {
+    let mut parts = WORKED;
+    (parts[0].1, parts[1].1) = (60, 20);
+    parts[1].3 = &[("recommendations", 6), ("reporting", 4)];
+    let plan = shop(&parts).build().unwrap();
+    let with = |node: &watertight_proof::NodeView| {
+        let evidence = Evidence {
+            node: Some(node),
+            ..Evidence::default()
+        };
+        audit(&plan, &evidence).advice
+    };
+    let advice = with(&node(&[("checkout", 60, 1.0, 0), ("rest", 20, 9.0, 3)]));
+    let [advice] = &advice[..] else {
+        panic!("{advice:?}")
+    };
+    assert_eq!(advice.says, "checkout stands idle while rest is full");
+    let needs: Vec<_> = advice.sizes.iter().map(|size| size.needs).collect();
+    // (1 + 4 × 1) / 0.7 and (9 + 4 × 3) / 0.7.
+    assert_eq!(needs, [8, 30]);
+    let suggested: Vec<_> = advice.sizes.iter().map(|size| size.suggested).collect();
+    assert_eq!(suggested.iter().sum::<u32>(), advice.room);
+    assert!(suggested[0] >= 8 && suggested[1] >= 30, "{suggested:?}");
+    // Nobody is full; nobody is idle; nothing is known.
+    assert!(with(&node(&[("checkout", 60, 1.0, 0), ("rest", 20, 1.0, 0)])).is_empty());
+    assert!(with(&node(&[("checkout", 60, 20.0, 0), ("rest", 20, 9.0, 3)])).is_empty());
+    let mut young = node(&[("checkout", 60, 1.0, 0), ("rest", 20, 9.0, 3)]);
+    young.uptime_s = 10.0;
+    assert!(with(&young).is_empty());
+}
+
+#[test]
+fn slivers_of_one_tier_are_warned_of_without_a_node() {
+    let parts: [Part<'_>; 4] = [
+        ("checkout", 30, &["checkout"], &[]),
+        ("inventory", 30, &["inventory"], &[]),
+        ("recommendations", 3, &["recommendations"], &[]),
+        ("reporting", 3, &["reporting"], &[]),
+    ];
+    let report = report(&parts);
+    assert!(holes(&report).is_empty(), "{}", text(&report));
+    assert!(
+        report.advice[0]
+            .says
+            .contains("recommendations and reporting")
+    );
+    assert!(self::report(&WORKED).advice.is_empty());
+}
+
+#[test]
+fn use_decides_how_a_compartment_is_divided() {
+    let node = node(&[("all", 80, 8.0, 0)]);
+    let plan = shop(&ONE_FOR_ALL).build().unwrap();
+    let evidence = Evidence {
+        node: Some(&node),
+        ..Evidence::default()
+    };
+    let report = audit(&plan, &evidence);
+    let (_, first) = holes(&report)[0];
+    let toml = first.fix.as_ref().unwrap().toml.as_ref().unwrap();
+    // (8 + 4 × √8) / 0.7 = 27.6, and the rest of the 80.
+    assert!(
+        toml.contains("services = [\"checkout\"]\nseats = 28"),
+        "{toml}"
+    );
+    assert!(toml.contains("seats = 52"), "{toml}");
+}
+
+#[test]
+fn a_drill_and_a_kept_map_count_only_for_the_walls_that_they_are_of() {
+    let plan = shop(&WORKED).build().unwrap();
+    let digest = Map::of(&plan).digest;
+    let severity = |drill: Option<LastDrill>, kept: Option<&str>| {
+        let drills: Vec<LastDrill> = drill.into_iter().collect();
+        let evidence = Evidence {
+            node: None,
+            drills: &drills,
+            kept_map: kept.map(|digest| KeptMap {
+                file: "walls.md",
+                digest: Some(digest),
+            }),
+        };
+        let report = audit(&plan, &evidence);
+        (report.points[8].severity, report.points[9].severity)
+    };
+    let drill = |held: bool, map: Option<&str>| {
+        Some(LastDrill {
+            scenario: "saturate-tier-3".to_owned(),
+            held,
+            map: map.map(str::to_owned),
+            ended: None,
+        })
+    };
+    use Severity::{Hole, Missing, Ok};
+    assert_eq!(severity(None, None), (Missing, Missing));
+    assert_eq!(
+        severity(drill(true, Some(&digest)), Some(&digest)),
+        (Ok, Ok)
+    );
+    assert_eq!(severity(drill(false, Some(&digest)), None).0, Hole);
+    assert_eq!(
+        severity(drill(true, Some("0123456789abcdef")), None).0,
+        Missing
+    );
+    assert_eq!(severity(drill(true, None), None).0, Missing);
+    assert_eq!(severity(None, Some("0123456789abcdef")).1, Hole);
+}
+
+#[test]
+fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
+    use watertight_guard::throttle::{Algorithm, Quota};
+    use watertight_plan::{Count, Limit};
+    let rate = watertight_base::Rate::new(10, std::time::Duration::from_secs(1)).unwrap();
+    let quota = Quota::new(Algorithm::FixedWindow, rate).unwrap();
+    let acts = Limit::new("all".parse().unwrap(), Count::Rate(quota));
+    let says = |limit: Limit| {
+        let plan = shop(&WORKED).limit(limit).build().unwrap();
+        text(&audit(&plan, &Evidence::default()))
+    };
+    let found = says(acts.clone());
+    assert!(
+        found.contains("requests for reporting are limited: all"),
+        "{found}"
+    );
+    let shadow = Limit {
+        is_shadow: true,
+        ..acts.clone()
+    };
+    let partly = Limit {
+        routes: vec!["/reporting/yearly".to_owned()],
+        ..acts
+    };
+    for limit in [shadow, partly] {
+        let found = says(limit);
+        assert!(
+            found.contains("no limit that acts holds for all requests for reporting"),
+            "{found}"
+        );
+    }
+}
