@@ -3,7 +3,10 @@
 //! A bench runs itself under it, with few and with many operations of one case: the difference is
 //! what the operations took, without the start. In such a run the bench asks [`to_be_counted`] what
 //! to do, does that and nothing else.
-#![allow(clippy::unwrap_used, reason = "a bench has no figures if it cannot go on")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench has no figures if it cannot go on"
+)]
 
 use std::{env, process::Command};
 

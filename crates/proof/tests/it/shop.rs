@@ -6,6 +6,7 @@ use watertight_proof::load::{Answer, Measured};
 use watertight_proof::shop::database::CONNECTIONS;
 use watertight_proof::{Error, Load, Service, Shop};
 
+const FLOODS_MAX: usize = 5;
 const FLOOD: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -40,21 +41,26 @@ fn all_are(measured: &Measured, wanted: u16) -> bool {
 fn one_flooded_service_takes_another_down_until_the_flood_has_drained() {
     run(async {
         let shop = Shop::start().unwrap();
-        let (_, checkout) = tokio::join!(
-            measure(
-                &shop,
-                Service::Recommendations,
-                "/recommendations",
-                2_500.0,
-                FLOOD
-            ),
-            measure(&shop, Service::Checkout, "/checkout", 20.0, FLOOD),
-        );
-        let failed = checkout
-            .outcomes
-            .iter()
-            .filter(|outcome| !outcome.answer.is_success());
-        assert!(failed.count() > 0, "checkout was not harmed");
+        let mut is_harmed = false;
+        // A machine that is busy otherwise may not bring a flood about at the first attempt.
+        for _ in 0..FLOODS_MAX {
+            let (_, checkout) = tokio::join!(
+                measure(
+                    &shop,
+                    Service::Recommendations,
+                    "/recommendations",
+                    2_500.0,
+                    FLOOD
+                ),
+                measure(&shop, Service::Checkout, "/checkout", 20.0, FLOOD),
+            );
+            let mut outcomes = checkout.outcomes.iter();
+            is_harmed = outcomes.any(|outcome| !outcome.answer.is_success());
+            if is_harmed {
+                break;
+            }
+        }
+        assert!(is_harmed, "checkout was not harmed");
         shop.wait_until_idle().await;
         let statistics = shop.database().statistics();
         assert_eq!(statistics.peak_in_use, CONNECTIONS);
