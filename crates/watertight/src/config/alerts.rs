@@ -105,6 +105,21 @@ impl Alerts {
             webhook: webhook?,
         })
     }
+
+    /// How long requests may wait for seats, if that is written.
+    pub(super) fn queue_wait(&self) -> Option<&Located<DurationText>> {
+        self.queue_wait.as_ref()
+    }
+
+    /// How long a seat may be lent, if that is written.
+    pub(super) fn borrowed_for(&self) -> Option<&Located<DurationText>> {
+        self.borrowed_for.as_ref()
+    }
+
+    /// Who is told, if anybody is.
+    pub(super) fn webhook(&self) -> Option<&Located<Hook>> {
+        self.webhook.as_ref()
+    }
 }
 
 impl Hook {

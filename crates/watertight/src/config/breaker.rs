@@ -22,7 +22,7 @@ use self::{
 use super::{
     duration::{self, DurationText, HOUR, MILLISECOND, SECOND},
     findings::{Finding, Findings},
-    located::Located,
+    located::{Located, Span},
 };
 
 /// When calls are held back. There is a breaker for each tenant that fails, one for all tenants of
@@ -227,6 +227,42 @@ impl Breaker {
     /// How long a call takes that is slow, if that is written.
     pub(super) fn slow(&self) -> Option<&Located<DurationText>> {
         self.slow_call_duration_threshold.as_ref()
+    }
+
+    /// The longest open time, if that is written.
+    pub(super) fn longest(&self) -> Option<&Located<DurationText>> {
+        self.exponential_max_wait_duration_in_open_state.as_ref()
+    }
+
+    /// How many tenants must fail for the breaker of all to open, if that is written.
+    pub(super) fn tenants(&self) -> Option<&Located<u32>> {
+        self.rollup_minimum_tenants.as_ref()
+    }
+
+    /// The first status that is ignored.
+    pub(super) fn ignored(&self) -> Option<&Span> {
+        self.ignore_statuses.first().map(Located::span)
+    }
+
+    /// From when on it opens, as far as that is written.
+    pub(super) fn thresholds(&self) -> impl Iterator<Item = (&'static str, &Span)> {
+        let failures = self.failure_rate_threshold.as_ref();
+        let slow = self.slow_call_rate_threshold.as_ref();
+        let written = [
+            ("failure_rate_threshold", failures.map(Located::span)),
+            ("slow_call_rate_threshold", slow.map(Located::span)),
+            (
+                "slow_call_duration_threshold",
+                self.slow().map(Located::span),
+            ),
+            (
+                "minimum_number_of_calls",
+                self.minimum_number_of_calls.as_ref().map(Located::span),
+            ),
+            ("rollup_minimum_tenants", self.tenants().map(Located::span)),
+        ];
+        let written = written.into_iter();
+        written.filter_map(|(key, span)| Some((key, span?)))
     }
 
     fn read_longest(

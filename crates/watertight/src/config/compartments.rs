@@ -9,7 +9,7 @@ use watertight_guard::pool::{CompartmentSpec, Lend};
 
 use super::{
     duration::{self, DurationText, HOUR},
-    findings::Findings,
+    findings::{Finding, Findings},
     located::{Located, Name, Span},
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Compartment {
     /// Requests of one tenant (connections of one client address, in a pool of kind "tcp") that may
     /// wait for one service. Default: 128.
     #[schemars(range(min = 0, max = 1_000_000))]
-    queue: Option<u32>,
+    pub(super) queue: Option<Located<u32>>,
     /// Requests that may wait here in all; those of tenants that nobody listed may take up half of
     /// it. Default: 16384.
     #[schemars(range(min = 0, max = 1_000_000))]
@@ -82,11 +82,7 @@ impl Compartment {
         findings: &mut Findings<'_>,
     ) -> Option<CompartmentSpec> {
         let id = findings.parse(name);
-        let services: Vec<ServiceId> = self
-            .services
-            .iter()
-            .filter_map(|service| findings.parse(service))
-            .collect();
+        let services = self.read_services(findings);
         let caps: Vec<(ServiceId, Seats)> = self
             .caps
             .iter()
@@ -128,7 +124,10 @@ impl Compartment {
         };
         Some(CompartmentSpec {
             caps,
-            queue: self.queue.unwrap_or(CompartmentSpec::QUEUE_DEFAULT),
+            queue: self
+                .queue
+                .as_ref()
+                .map_or(CompartmentSpec::QUEUE_DEFAULT, |queue| **queue),
             queue_total: self
                 .queue_total
                 .unwrap_or(CompartmentSpec::QUEUE_TOTAL_DEFAULT),
@@ -142,5 +141,22 @@ impl Compartment {
             borrow_max: borrow_max?,
             ..CompartmentSpec::new(id?, seats, services)
         })
+    }
+
+    /// Each service once.
+    fn read_services(&self, findings: &mut Findings<'_>) -> Vec<ServiceId> {
+        let mut services: Vec<ServiceId> = Vec::new();
+        for text in &self.services {
+            let Some(service) = findings.parse(text) else {
+                continue;
+            };
+            if services.contains(&service) {
+                let finding = Finding::new(text.span(), "this service is named twice");
+                findings.add(finding.help("leave one of the two out".to_owned()));
+            } else {
+                services.push(service);
+            }
+        }
+        services
     }
 }

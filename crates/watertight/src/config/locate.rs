@@ -45,6 +45,9 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
         Error::CompartmentWithoutUse { service, pool } => {
             finding.help(format!("add \"{pool}\" to `uses` of [services.{service}]"))
         }
+        Error::AddressTwice { first, second, .. } => finding.help(format!(
+            "give one of the two, {first} or {second}, another port"
+        )),
         Error::ServiceWithoutDoor { service, .. } => finding.help(format!(
             "add {service} to `binds` of its compartment: binds = {{ {service} = \"127.0.0.1:PORT\" }}"
         )),
@@ -70,8 +73,20 @@ fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
         Walls::UnknownService { service } => {
             let services = document.services.keys().map(|name| (**name).as_ref());
             let help = did_you_mean(service.as_str(), services);
+            let help = help.unwrap_or_else(|| {
+                format!("add a table [services.{service}], or leave it out here")
+            });
             finding.label("unknown service").help(help)
         }
+        Walls::CapAboveSeats { .. } | Walls::CapOfStranger { .. } => {
+            of_cap(document, error, finding)
+        }
+        Walls::ServiceTwiceInPool { service, pool } => finding
+            .label("seated before")
+            .help(format!(
+                "a service takes one seat of a pool: leave {service} in one compartment of {pool}, and \
+                 out of the other"
+            )),
         Walls::PoolOverbooked {
             seats,
             reserve,
@@ -80,8 +95,13 @@ fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
         } => {
             let needed = seats + u64::from(*reserve);
             let over = needed.saturating_sub(u64::from(*capacity));
-            finding.label(format!(
-                "{seats} + {reserve} = {needed}, {over} more than {capacity}"
+            let words = format!("{seats} + {reserve} = {needed}, {over} more than {capacity}");
+            let parts = match reserve {
+                0 => "`seats` of its compartments",
+                _ => "`seats` of its compartments and `reserve`",
+            };
+            finding.label(words).help(format!(
+                "raise `capacity` to {needed}, if the resource bears it, or lower {parts} by {over} in all"
             ))
         }
         Walls::AdaptiveBounds { least, .. } => finding.label(format!("{least} at least")).help(
@@ -92,6 +112,37 @@ fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
             finding.label(format!("at most {most}")).help(format!(
                 "lower `head_room` to {most} or less, or leave it out: an eighth of the seats"
             ))
+        }
+        _ => finding,
+    }
+}
+
+/// The same of what is wrong with a cap.
+fn of_cap(document: &Document, error: &Walls, finding: Finding) -> Finding {
+    match error {
+        Walls::CapAboveSeats {
+            service,
+            compartment,
+            cap,
+            seats,
+        } => finding.label(format!("at most {seats}")).help(format!(
+            "lower the cap of {service} to {seats} or less, or raise `seats` of compartment {compartment} to {cap}"
+        )),
+        Walls::CapOfStranger {
+            service,
+            compartment,
+        } => {
+            let seated = compartments(document, None)
+                .filter(|(name, _)| (***name).as_ref() == compartment.as_str())
+                .flat_map(|(_, table)| &table.services);
+            let help = did_you_mean(service.as_str(), seated.map(|service| service.as_str()));
+            let help = help.unwrap_or_else(|| {
+                format!(
+                    "move the cap to the compartment that seats {service}, or add {service} to `services` \
+                     of compartment {compartment}"
+                )
+            });
+            finding.label("no seat here").help(help)
         }
         _ => finding,
     }

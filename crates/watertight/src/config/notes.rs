@@ -2,7 +2,10 @@
 //! settings that change nothing. They are allowed, since a configuration is changed in steps, and
 //! said aloud.
 
+mod alerts;
+mod breakers;
 mod hidden;
+mod seats;
 mod walls;
 
 use watertight_plan::{Across, By, Count, Limit, Measure, Plan, Source, Unknown};
@@ -33,6 +36,9 @@ pub(super) fn add(document: &Document, plan: &Plan, findings: &mut Findings<'_>)
         add_of_cost(plan, name, service, findings);
     }
     walls::add(document, plan, findings);
+    seats::add(document, plan, findings);
+    breakers::add(document, plan, findings);
+    alerts::add(document, plan, findings);
     let is_shared = |limit: &Limit| limit.across != Across::Node;
     if let Some(redis) = &document.stores.redis
         && !all(plan).any(is_shared)

@@ -13,7 +13,7 @@ use super::{
     declared,
     duration::{self, DAY, DurationText, HOUR, MILLISECOND, MINUTE, SECOND},
     findings::{Finding, Findings},
-    located::{Located, Name},
+    located::{Located, Name, Span},
     size::{KIB, MIB, Size},
     throttle::{self, Known, Place, Throttle},
     upstream,
@@ -43,7 +43,7 @@ pub(super) struct Service {
     connect_timeout: Option<Located<DurationText>>,
     /// Connections (streams, for HTTP/2) to one upstream at once. Default: 256.
     #[schemars(range(min = 1, max = 65_536))]
-    upstream_connections: Option<u32>,
+    pub(super) upstream_connections: Option<Located<u32>>,
     /// Bytes of an answer that are taken from the upstream ahead of a slow reader, 1KiB to 64MiB.
     /// Default: 64KiB.
     response_buffer: Option<Located<Size>>,
@@ -140,9 +140,10 @@ impl Service {
             upstreams: upstreams?,
             timeout: timeout?,
             connect_timeout: connect_timeout?,
-            upstream_connections: self
-                .upstream_connections
-                .unwrap_or(watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT),
+            upstream_connections: self.upstream_connections.as_ref().map_or(
+                watertight_plan::Service::UPSTREAM_CONNECTIONS_DEFAULT,
+                |most| **most,
+            ),
             response_buffer_bytes: response_buffer_bytes?,
             upgrade_idle: upgrade_idle?,
             breaker,
@@ -200,6 +201,24 @@ impl Service {
     /// When calls to it are held back, if that is written.
     pub(super) fn breaker(&self) -> Option<&Breaker> {
         self.breaker.as_deref()
+    }
+
+    /// What is written of calls to upstreams, by key.
+    pub(super) fn of_calls(&self) -> impl Iterator<Item = (&'static str, &Span)> {
+        let times = [
+            ("timeout", &self.timeout),
+            ("connect_timeout", &self.connect_timeout),
+            ("upgrade_idle", &self.upgrade_idle),
+        ];
+        let times = times.map(|(key, time)| (key, time.as_ref().map(Located::span)));
+        let connections = self.upstream_connections.as_ref().map(Located::span);
+        let buffer = self.response_buffer.as_ref().map(Located::span);
+        let others = [
+            ("upstream_connections", connections),
+            ("response_buffer", buffer),
+        ];
+        let written = times.into_iter().chain(others);
+        written.filter_map(|(key, span)| Some((key, span?)))
     }
 
     fn read_cost(&self, known: &Known, findings: &mut Findings<'_>) -> Option<Cost> {

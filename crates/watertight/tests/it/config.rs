@@ -9,6 +9,7 @@
 mod agreement;
 mod alerts;
 mod files;
+mod idle;
 mod laws;
 mod loads;
 mod notes;

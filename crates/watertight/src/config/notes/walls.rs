@@ -82,6 +82,20 @@ fn add_of_waits(table: &Compartment, part: &CompartmentSpec, findings: &mut Find
         );
         findings.note(target.span(), &message);
     }
+    let Some(queue) = table.queue.as_ref().filter(|queue| ***queue > 0) else {
+        return;
+    };
+    if part.max_wait.is_zero() {
+        let message = "nobody waits here, since `max_wait` is 0s, so this changes nothing: leave it \
+                       out, or raise `max_wait`";
+        findings.note(queue.span(), message);
+    } else if part.queue > part.queue_total {
+        let message = format!(
+            "no tenant gets so many places: `queue_total` is {}; lower this, or raise `queue_total`",
+            part.queue_total
+        );
+        findings.note(queue.span(), &message);
+    }
 }
 
 fn add_of_loans(
@@ -161,6 +175,14 @@ fn add_of_service(plan: &Plan, name: &Located<Name>, table: &Service, findings: 
                 service.id
             );
             findings.note(limit.name_span(), &message);
+        }
+        for (key, span) in table.of_calls() {
+            let message = format!(
+                "{} takes no requests, only connections, so `{key}` changes nothing: leave it out; a \
+                 pool of connections has times of its own",
+                service.id
+            );
+            findings.note(span, &message);
         }
     }
 }

@@ -6,7 +6,7 @@ const SERVICES: &str = "[services.s]\ntier = 1\nroutes = ['/s']\nupstreams = ['h
                         [services.t]\ntier = 1\nroutes = ['/t']\nupstreams = ['http://h:1']\n";
 
 /// What is said of a configuration with the services `s` and `t`, each note on a line.
-fn said(text: &str) -> String {
+pub(super) fn said(text: &str) -> String {
     let text = format!("{text}\n{SERVICES}");
     let loaded = read(&text).unwrap_or_else(|failure| panic!("{failure}"));
     let notes = loaded.notes.iter().map(ToString::to_string);
@@ -119,10 +119,11 @@ fn a_route_that_no_service_has_is_said_aloud() {
 
 /// What is said of a pool `db` that service `u` uses, whose tier and timeout are given.
 fn said_of_pool(tier: u8, service: &str, pool: &str, part: &str) -> String {
+    let capacity = if pool.contains("reserve = 2") { 10 } else { 8 };
     said(&format!(
         "[services.u]\ntier = {tier}\nroutes = ['/u']\nupstreams = ['http://h:1']\nuses = ['db']\n\
          {service}\n[services.v]\ntier = 2\nroutes = ['/v']\nupstreams = ['http://h:1']\n\
-         uses = ['db']\n[pools.db]\ncapacity = 10\n{pool}\n\
+         uses = ['db']\n[pools.db]\ncapacity = {capacity}\n{pool}\n\
          [pools.db.compartments.a]\nservices = ['u']\nseats = 4\n{part}\n\
          [pools.db.compartments.b]\nservices = ['v']\nseats = 4\n"
     ))
@@ -192,7 +193,7 @@ fn walls_that_change_nothing_are_said_aloud() {
         assert_eq!(said_of_pool(tier, service, pool, part), "");
     }
     let operations = "[plans.ops]\nclass = 'operations'\n";
-    let pool = "[pools.db]\ncapacity = 9\nreserve = 2\n[pools.db.compartments.a]\n\
+    let pool = "[pools.db]\ncapacity = 6\nreserve = 2\n[pools.db.compartments.a]\n\
                 services = ['u']\nseats = 4\n[services.u]\ntier = 2\nroutes = ['/u']\n\
                 upstreams = ['http://h:1']\nuses = ['db']\n";
     assert_eq!(said(&format!("{operations}{pool}")), "");
