@@ -7,7 +7,7 @@ use watertight_guard::{pool::Foresight, throttle::Decision};
 use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
-    Admission, Home, QuotaState, Quotas, What, Who,
+    Admission, Forced, Home, QuotaState, Quotas, What, Who,
     admission::fields_of,
     limits::{Applied, Asked},
 };
@@ -37,6 +37,9 @@ pub struct Explanation {
     pub share_says: Option<Arc<str>>,
     /// How long the breaker would hold the request back, if it is open.
     pub breaker_open: Option<Duration>,
+    /// Who said that all calls of the service are refused, if somebody did. How long that lasts nobody
+    /// knows.
+    pub breaker_forced: Option<Forced>,
     /// Where it would sit.
     pub compartment: Option<CompartmentId>,
     /// What the pools would say. How long a wait is, is estimated from how long the seats have been
@@ -129,6 +132,10 @@ impl Admission {
         let (limits, states): (Vec<_>, Vec<_>) = rules
             .map(|applied| self.limit_view(applied, &asked, now))
             .unzip();
+        let services = plan.services();
+        let breaker_forced = services
+            .get(what.service)
+            .and_then(|service| self.inner.breakers.modes.forced(service));
         let breaker_open = self.inner.held_back(&plan, who, what, now);
         Explanation {
             tenant: who.tenant.clone(),
@@ -145,6 +152,7 @@ impl Admission {
             brown_out,
             share_says: self.inner.health.says(what.service),
             breaker_open,
+            breaker_forced,
             compartment: plan
                 .layout()
                 .compartment_of(what.service, who.class)

@@ -43,7 +43,7 @@ pub struct Breaker {
     /// after an outage.
     #[serde(default = "whole")]
     pub admits_percent: f64,
-    /// How long it will refuse, if it does.
+    /// How long it will refuse, if it does and that is known: not when it is forced open.
     pub open_for_ms: Option<u64>,
     /// How long ago it opened, while it is not closed again.
     #[serde(default)]
@@ -81,7 +81,7 @@ pub struct ServiceBreaker {
     pub failing_tenants: u32,
     /// The share of calls that it lets through when it is closed, in percent.
     pub admits_percent: f64,
-    /// How long it will refuse, if it does.
+    /// How long it will refuse, if it does and that is known: not when it is forced open.
     pub open_for_ms: Option<u64>,
     /// How long ago it opened, while it is not closed again.
     #[serde(default)]
@@ -147,6 +147,13 @@ impl Breakers {
             services: services.iter().map(ServiceBreaker::from).collect(),
         }
     }
+}
+
+/// How long the breaker of an upstream will refuse, if it does and that is known: not while somebody
+/// forces it open.
+pub(super) fn open_for_ms(mode: Mode, open_for: Option<Duration>) -> Option<u64> {
+    let known = open_for.filter(|_| mode != Mode::ForcedOpen);
+    known.map(milliseconds)
 }
 
 /// What the breaker of an upstream does, since when and why, in words.

@@ -252,8 +252,18 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     let upstream = &upstreams["services"][0]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    assert_eq!(upstream["open_for_ms"], serde_json::Value::Null);
     assert_eq!(running.request("acme", "/cart").await, 503);
     assert_ne!(running.request("acme", "/reports").await, 503);
+    let said = running.get("/v1/explain?tenant=acme&path=/cart").await;
+    let said = said.json();
+    let words = "forced open by an operator (POST /v1/breakers/checkout)";
+    let all = format!("All calls of the service are refused: {words}.");
+    assert_eq!(said["says"], all);
+    assert_eq!(said["retry_after_ms"], serde_json::Value::Null);
+    let checks = said["checks"].as_array().unwrap();
+    let breaker = checks.iter().find(|check| check["kind"] == "breaker");
+    assert_eq!(breaker.unwrap()["says"], words);
     let services = running.get("/v1/breakers").await.json();
     assert_eq!(services["services"][0]["mode"], "forced-open");
     assert_eq!(services["services"][1]["mode"], "auto");
