@@ -86,7 +86,8 @@ impl Explanation {
         decides.fallback().filter(|_| all_serve_less)
     }
 
-    /// The first reason for which the request would be refused. None: it would pass.
+    /// The first reason for which the request would be refused. None: it would pass. One whose seat is
+    /// expected to come free only after the longest that it may wait would be refused then.
     pub fn refusal(&self) -> Option<Reason> {
         if self.max_in_flight.is_some_and(|max| self.in_flight >= max) {
             return Some(Reason::TenantConcurrency);
@@ -106,6 +107,7 @@ impl Explanation {
         }
         match self.seat {
             Foresight::Refused(reason) => Some(reason),
+            Foresight::Wait(wait) if wait > self.max_wait => Some(Reason::DeadlineExceeded),
             Foresight::Seat | Foresight::Wait(_) => None,
         }
     }

@@ -153,21 +153,21 @@ impl Explanation {
                 let says = forced(said, service.id.as_str()).unwrap_or_default();
                 (Outcome::Refused, format!("{all}: {says}."), None)
             }
-            (Some(reason), None) => (Outcome::Refused, reason.sentence().to_owned(), None),
+            (Some(reason), None) => {
+                let says = match (reason, said.seat) {
+                    (Reason::DeadlineExceeded, Foresight::Wait(wait)) => {
+                        too_late(wait, said.max_wait)
+                    }
+                    _ => reason.sentence().to_owned(),
+                };
+                (Outcome::Refused, says, None)
+            }
             (None, _) if waits.is_zero() => {
                 (Outcome::Pass, "It would pass at once.".to_owned(), None)
             }
             (None, _) => {
                 let wait_ms = milliseconds(waits);
-                let seat = matches!(said.seat, Foresight::Wait(wait) if wait > said.max_wait);
-                let says = match seat {
-                    true => format!(
-                        "It would wait {} ms for a seat, which is as long as it may, and then most \
-                         likely be refused: none comes free before about {wait_ms} ms.",
-                        milliseconds(said.max_wait)
-                    ),
-                    false => format!("It would wait about {wait_ms} ms."),
-                };
+                let says = format!("It would wait about {wait_ms} ms.");
                 (Outcome::Wait, says, Some(wait_ms))
             }
         };
@@ -275,7 +275,7 @@ fn checks(
         },
         Foresight::Wait(wait) => Check {
             says: waits(wait, said.max_wait),
-            ..Check::new("seat", name, true)
+            ..Check::new("seat", name, wait <= said.max_wait)
         },
         Foresight::Refused(reason) => Check {
             says: reason.sentence().to_owned(),
@@ -283,6 +283,16 @@ fn checks(
         },
     });
     checks
+}
+
+/// What becomes of a request that may not wait for as long as it takes until a seat comes free.
+fn too_late(wait: Duration, max_wait: Duration) -> String {
+    format!(
+        "It would wait {} ms for a seat, which is as long as it may, and then be refused: none comes \
+         free before about {} ms.",
+        milliseconds(max_wait),
+        milliseconds(wait)
+    )
 }
 
 /// How long it would wait for a seat, and what that is taken from.

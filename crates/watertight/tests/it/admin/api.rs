@@ -359,17 +359,26 @@ async fn an_explanation_goes_by_how_long_the_seats_have_been_held() {
     let waiting = async {
         loop {
             let said = asked().await;
-            assert_eq!(said["outcome"], "wait");
-            if said["wait_ms"].as_u64().unwrap() > 1_000 {
+            if said["outcome"] == "refused" {
                 return said;
             }
+            assert_eq!(said["outcome"], "wait");
+            assert!(said["wait_ms"].as_u64().unwrap() <= 1_000, "{said}");
         }
     };
     let said = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
     let said = said.expect("it stays where it was");
     let words = said["says"].as_str().unwrap();
     assert!(words.contains("as long as it may"), "{words}");
+    assert_eq!(
+        (&said["status"], &said["reason"]),
+        (&503.into(), &"deadline-exceeded".into())
+    );
     let seat = said["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&seat["allowed"], &seat["decides"]),
+        (&false.into(), &true.into())
+    );
     let words = seat["says"].as_str().unwrap();
     assert!(
         words.contains("how long the seats have been held"),
