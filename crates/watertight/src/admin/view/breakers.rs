@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, IntoDeserializer, value},
+};
 use watertight_guard::breaker::{Mode, Opening, State};
 use watertight_layers::{BreakerView, Order, ServiceBreakerView};
 
@@ -96,6 +99,7 @@ pub struct ServiceBreaker {
 #[serde(deny_unknown_fields)]
 pub struct BreakerOrder {
     /// What they are to do.
+    #[serde(deserialize_with = "known_state")]
     pub state: BreakerState,
 }
 
@@ -113,6 +117,19 @@ pub enum BreakerState {
     ForcedOpen,
     /// Count and change their states, and refuse nobody.
     MetricsOnly,
+}
+
+/// Reads a state; whoever writes another word is told which there are.
+fn known_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BreakerState, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let read = BreakerState::deserialize(word.as_str().into_deserializer());
+    read.map_err(|_: value::Error| {
+        let words = Order::ALL.map(|order| format!("`{}`", order.label()));
+        let words = words.join(", ");
+        D::Error::custom(format_args!(
+            "there is no state `{word}`; there are {words}"
+        ))
+    })
 }
 
 fn one() -> u32 {

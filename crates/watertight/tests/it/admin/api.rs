@@ -288,6 +288,16 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     let auto = order("checkout", r#"{"state": "auto"}"#).await.json();
     assert_eq!(auto["ordered"], false);
 
+    let wrong = order("checkout", r#"{"state": "open"}"#).await.problem();
+    let detail = wrong.detail;
+    let words = "state: there is no state `open`; there are `auto`, `closed`, `disabled`, \
+                 `forced-open`, `metrics-only`";
+    assert!(detail.starts_with(words), "{detail}");
+    let wrong = running.get("/v1/runbook?alert=nope").await.problem();
+    let detail = wrong.detail;
+    let words = "alert: there is no alert `nope`; there are `";
+    assert!(detail.starts_with(words), "{detail}");
+
     for (service, body, status) in [
         ("nowhere", r#"{"state": "closed"}"#, 404),
         ("..", r#"{"state": "closed"}"#, 404),
