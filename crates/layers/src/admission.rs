@@ -232,6 +232,7 @@ impl Admission {
             quotas,
             limit: None,
             fallback: None,
+            is_forced: false,
         };
         let Some(in_flight) = InFlight::enter(&who.lane) else {
             let reason = Reason::TenantConcurrency;
@@ -255,9 +256,12 @@ impl Admission {
         }
         let leave = match inner.acquire(&known.service, who, what, now) {
             Ok(leave) => leave,
-            Err(retry_after) => {
+            Err(held) => {
                 let quotas = give_back(&mut charged, now);
-                return Err(refuse(Reason::BreakerOpen, retry_after, quotas));
+                return Err(Refusal {
+                    is_forced: held.is_forced,
+                    ..refuse(Reason::BreakerOpen, held.wait, quotas)
+                });
             }
         };
         // From here on the permit tells the breaker, whatever happens to this future.

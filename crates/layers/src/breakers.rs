@@ -62,6 +62,32 @@ impl Order {
     }
 }
 
+/// Who said that all calls of a service are refused.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Forced {
+    /// The configuration.
+    Configuration,
+    /// Somebody, at run time: [`Admission::order_breaker`].
+    Order,
+}
+
+impl Forced {
+    /// What is so, in words.
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Configuration => "forced open by the configuration",
+            Self::Order => "forced open by an operator",
+        }
+    }
+}
+
+/// How long a request is held back, and whether that is somebody's will. Then nobody knows when it
+/// ends.
+pub(crate) struct HeldBack {
+    pub(crate) wait: Duration,
+    pub(crate) is_forced: bool,
+}
+
 /// Why an order would have no effect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -95,6 +121,15 @@ impl Modes {
             return None;
         }
         modes.get(service).copied()
+    }
+
+    /// Who said that all calls of a service are refused, if somebody did.
+    pub fn forced(&self, service: &Service) -> Option<Forced> {
+        let (said, forced) = match self.of(&service.id) {
+            Some(mode) => (mode, Forced::Order),
+            None => (service.breaker.mode, Forced::Configuration),
+        };
+        (said == Mode::ForcedOpen).then_some(forced)
     }
 
     fn set(&self, service: &ServiceId, mode: Option<Mode>) {
@@ -200,14 +235,15 @@ impl Inner {
         who: &Who,
         what: What<'_>,
         now: Tick,
-    ) -> Result<Leave, Duration> {
+    ) -> Result<Leave, HeldBack> {
         let breakers = &self.breakers;
         let mode = breakers.modes.of(&service.id);
         let mode = mode.unwrap_or(service.breaker.mode);
         let held_back = what.held_back.filter(|_| mode != Mode::ForcedOpen);
         if let Some(wait) = held_back {
             breakers.metrics.not_permitted(what.service, "upstream");
-            return Err(wait);
+            let is_forced = false;
+            return Err(HeldBack { wait, is_forced });
         }
         if mode != Mode::ForcedOpen && breakers.is_quiet() {
             return Ok(Leave::default());
@@ -223,7 +259,10 @@ impl Inner {
             breakers
                 .metrics
                 .not_permitted(what.service, refused.by.label());
-            refused.wait
+            HeldBack {
+                wait: refused.wait,
+                is_forced: refused.by == By::Force,
+            }
         })
     }
 

@@ -7,7 +7,7 @@ use watertight_guard::{pool::Foresight, throttle::Decision};
 use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
-    Admission, Home, QuotaState, Quotas, What, Who,
+    Admission, Forced, Home, QuotaState, Quotas, What, Who,
     admission::fields_of,
     limits::{Applied, Asked},
 };
@@ -37,6 +37,9 @@ pub struct Explanation {
     pub share_says: Option<Arc<str>>,
     /// How long the breaker would hold the request back, if it is open.
     pub breaker_open: Option<Duration>,
+    /// Who said that all calls of the service are refused, if somebody did. How long that lasts nobody
+    /// knows.
+    pub breaker_forced: Option<Forced>,
     /// Where it would sit.
     pub compartment: Option<CompartmentId>,
     /// What the pools would say. How long a wait is, is estimated from how long the seats have been
@@ -83,7 +86,8 @@ impl Explanation {
         decides.fallback().filter(|_| all_serve_less)
     }
 
-    /// The first reason for which the request would be refused. None: it would pass.
+    /// The first reason for which the request would be refused. None: it would pass. One whose seat is
+    /// expected to come free only after the longest that it may wait would be refused then.
     pub fn refusal(&self) -> Option<Reason> {
         if self.max_in_flight.is_some_and(|max| self.in_flight >= max) {
             return Some(Reason::TenantConcurrency);
@@ -103,6 +107,7 @@ impl Explanation {
         }
         match self.seat {
             Foresight::Refused(reason) => Some(reason),
+            Foresight::Wait(wait) if wait > self.max_wait => Some(Reason::DeadlineExceeded),
             Foresight::Seat | Foresight::Wait(_) => None,
         }
     }
@@ -129,6 +134,10 @@ impl Admission {
         let (limits, states): (Vec<_>, Vec<_>) = rules
             .map(|applied| self.limit_view(applied, &asked, now))
             .unzip();
+        let services = plan.services();
+        let breaker_forced = services
+            .get(what.service)
+            .and_then(|service| self.inner.breakers.modes.forced(service));
         let breaker_open = self.inner.held_back(&plan, who, what, now);
         Explanation {
             tenant: who.tenant.clone(),
@@ -145,6 +154,7 @@ impl Admission {
             brown_out,
             share_says: self.inner.health.says(what.service),
             breaker_open,
+            breaker_forced,
             compartment: plan
                 .layout()
                 .compartment_of(what.service, who.class)

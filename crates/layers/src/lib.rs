@@ -64,7 +64,7 @@ mod view;
 
 pub use admission::{Admission, What};
 pub use alerts::{ALERT_LABELS, Alerts};
-pub use breakers::{BreakerView, Modes, Order, OrderError, ServiceBreakerView};
+pub use breakers::{BreakerView, Forced, Modes, Order, OrderError, ServiceBreakerView};
 pub use bulkhead::{Bulkhead, BulkheadError, Bulkheads, Divided};
 pub use clock::Clock;
 pub use connections::{Connecting, ConnectionSeat};

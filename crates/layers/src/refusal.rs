@@ -1,7 +1,8 @@
 //! A refusal, and the one answer that it gets over HTTP.
 //!
 //! The status is that of the [`Reason`]; `429` and `503` carry `Retry-After` in whole seconds, at
-//! least 1 (RFC 9110, section 10.2.3); where a quota decided, the `RateLimit` fields tell which. The
+//! least 1 (RFC 9110, section 10.2.3), but for calls that somebody holds back for as long as he likes;
+//! where a quota decided, the `RateLimit` fields tell which. The
 //! body is a problem document (RFC 9457).
 //!
 //! Where the limit that refused has an answer that is served instead, that is the answer, marked with
@@ -34,6 +35,9 @@ pub struct Refusal {
     pub limit: Option<LimitId>,
     /// What to serve instead, if the limit says so.
     pub fallback: Option<Fallback>,
+    /// Whether all calls of the service are refused because somebody said so. Nobody knows how long
+    /// that lasts: there is no `Retry-After`.
+    pub is_forced: bool,
 }
 
 /// The problem document (RFC 9457) of a refusal.
@@ -66,7 +70,7 @@ pub const DEGRADED: HeaderName = HeaderName::from_static("watertight-degraded");
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.sentence())
+        f.write_str(self.sentence())
     }
 }
 
@@ -84,12 +88,22 @@ impl Refusal {
             quotas: Quotas::default(),
             limit: None,
             fallback: None,
+            is_forced: false,
         }
     }
 
-    /// The value of `Retry-After`: whole seconds, 1 to 3600. None: asking again will not help.
+    /// One sentence for a person.
+    pub fn sentence(&self) -> &'static str {
+        match self.is_forced {
+            true => "An operator holds back all calls to this service.",
+            false => self.reason.sentence(),
+        }
+    }
+
+    /// The value of `Retry-After`: whole seconds, 1 to 3600. None: asking again will not help, or
+    /// nobody knows when it does.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        let asks_again = matches!(self.reason.http_status(), 429 | 503);
+        let asks_again = matches!(self.reason.http_status(), 429 | 503) && !self.is_forced;
         asks_again.then(|| whole_seconds(self.retry_after.min(Duration::from_secs(3_600))).max(1))
     }
 
@@ -109,7 +123,7 @@ impl Refusal {
                 _ => "Protecting what is shared",
             },
             status,
-            detail: self.reason.sentence(),
+            detail: self.sentence(),
             reason: self.reason.label(),
             tenant: self.tenant.as_ref().map(TenantId::as_str),
             compartment: self.compartment.as_ref().map(CompartmentId::as_str),

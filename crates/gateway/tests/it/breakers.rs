@@ -205,7 +205,8 @@ async fn what_is_forced_open_refuses_all_and_is_closed_again_at_once() {
     for tenant in ["acme", "globex"] {
         let refused = world.ask(tenant, "ok").await;
         assert!(refused.text.contains("breaker-open"), "{}", refused.text);
-        assert_eq!(refused.headers["retry-after"], "5");
+        assert!(refused.text.contains("An operator"), "{}", refused.text);
+        assert!(!refused.headers.contains_key("retry-after"));
     }
     world.gateway.reload(world.gateway.plan()).unwrap();
     assert_eq!(world.status("acme", "ok").await, 503, "after a reload");

@@ -65,6 +65,7 @@ impl Sampler {
         samples.extend(self.waits(&pools, alerting, all));
         samples.extend(loans(&pools, alerting));
         samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
+        samples.extend(forced(admission, plan));
         samples.extend(self.pressure.samples(admission, now));
         samples
     }
@@ -207,7 +208,8 @@ fn loans(pools: &[PoolView], alerting: &Alerting) -> Vec<Sample> {
 fn breakers(views: &[BreakerView]) -> Vec<Sample> {
     let mut by_service: BTreeMap<&ServiceId, Vec<&BreakerView>> = BTreeMap::new();
     for view in views {
-        // One whose time is over refuses nobody: it waits for a call, which may never come.
+        // One whose time is over refuses nobody: it waits for a call, which may never come. Of one
+        // that is forced open it is not known how long it refuses: `forced` tells of it.
         if view.open_for.is_some() {
             by_service.entry(&view.service).or_default().push(view);
         }
@@ -233,6 +235,26 @@ fn breakers(views: &[BreakerView]) -> Vec<Sample> {
         })
     });
     samples.collect()
+}
+
+/// Services whose calls are refused because somebody said so, whoever calls.
+fn forced(admission: &Admission, plan: &Plan) -> Vec<Sample> {
+    let modes = admission.breaker_modes();
+    let services = plan.services().values();
+    let services = services.filter(|service| plan.takes_requests(&service.id));
+    let forced = services.filter_map(|service| Some((&service.id, modes.forced(service)?)));
+    forced
+        .map(|(id, forced)| Sample {
+            key: Key::new(Kind::BreakerOpen).with("service", id),
+            value: 1.0,
+            fires: 1.0,
+            clears: 1.0,
+            says: format!(
+                "calls of {id} are refused for all tenants: {}",
+                forced.says()
+            ),
+        })
+        .collect()
 }
 
 /// For whom calls are refused: `acme`, or `2 tenants`, or those beside some whom nobody listed.

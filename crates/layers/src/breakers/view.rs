@@ -8,6 +8,7 @@ use std::{
 use watertight_base::ServiceId;
 use watertight_guard::breaker::{Counts, Mode, Opening, SharedView, State};
 
+use super::Forced;
 use crate::{Admission, tenants::UNLISTED};
 
 /// A breaker of a tenant and a service that is watched because it failed lately; or those of all lanes
@@ -22,6 +23,8 @@ pub struct BreakerView {
     pub service: ServiceId,
     /// What it does to calls.
     pub state: State,
+    /// Who said that all calls of the service are refused, if somebody did.
+    pub forced: Option<Forced>,
     /// Calls in its window; when it is not closed, those that opened it.
     pub calls: u64,
     /// Failures among them.
@@ -32,7 +35,7 @@ pub struct BreakerView {
     pub share: f64,
     /// What opened it, while it is not closed again; of several, all of it together.
     pub opening: Option<Opening>,
-    /// How long it will refuse, if it does; of several, the shortest.
+    /// How long it will refuse, if it does and that is known; of several, the shortest.
     pub open_for: Option<Duration>,
 }
 
@@ -54,9 +57,10 @@ pub struct ServiceBreakerView {
 impl BreakerView {
     /// What it does to calls, and why, in words.
     pub fn says(&self) -> String {
-        match &self.opening {
-            Some(opening) => opening.says(self.state, self.open_for),
-            None => self.state.label().to_owned(),
+        match (self.forced, &self.opening) {
+            (Some(forced), _) => forced.says().to_owned(),
+            (None, Some(opening)) => opening.says(self.state, self.open_for),
+            (None, None) => self.state.label().to_owned(),
         }
     }
 
@@ -79,11 +83,18 @@ impl BreakerView {
 }
 
 impl ServiceBreakerView {
+    fn forced(&self) -> Forced {
+        match self.is_ordered {
+            true => Forced::Order,
+            false => Forced::Configuration,
+        }
+    }
+
     /// What it does to calls, and why, in words.
     pub fn says(&self) -> String {
         let shared = &self.shared;
         match (self.mode, &shared.opening) {
-            (Mode::ForcedOpen, _) => "forced open: all calls are refused".to_owned(),
+            (Mode::ForcedOpen, _) => format!("{}: all calls are refused", self.forced().says()),
             (Mode::Disabled, _) => "switched off: all calls pass".to_owned(),
             (_, Some(opening)) => opening.says(shared.state, shared.open_for),
             (_, None) => shared.state.label().to_owned(),
@@ -103,7 +114,9 @@ impl Admission {
             .table()
             .iter()
             .filter_map(|(service, key, breaker)| {
-                let settings = breakers.settings_of(&current.plan, service)?;
+                let service = current.plan.services().get(service)?;
+                let settings = breakers.modes.settings(service);
+                let forced = breakers.modes.forced(service);
                 let Counts {
                     calls,
                     failures,
@@ -112,14 +125,15 @@ impl Admission {
                 let view = BreakerView {
                     tenant: String::new(),
                     lanes: 1,
-                    service: service.clone(),
+                    service: service.id.clone(),
+                    forced,
                     state: settings.mode.shows(breaker.state()),
                     calls,
                     failures,
                     slow,
                     share: breaker.share(now, &settings),
                     opening: breaker.opening(now),
-                    open_for: breaker.refuses(now, &settings),
+                    open_for: breaker.refuses(now, &settings).filter(|_| forced.is_none()),
                 };
                 Some((key, view))
             })
@@ -164,12 +178,16 @@ impl Admission {
         services
             .map(|service| {
                 let settings = breakers.modes.settings(service);
+                let mut shared = breakers.table().shared(now, &service.id, &settings);
+                if settings.mode == Mode::ForcedOpen {
+                    shared.open_for = None;
+                }
                 ServiceBreakerView {
                     service: service.id.clone(),
                     mode: settings.mode,
                     configured: service.breaker.mode,
                     is_ordered: breakers.modes.of(&service.id).is_some(),
-                    shared: breakers.table().shared(now, &service.id, &settings),
+                    shared,
                 }
             })
             .collect()

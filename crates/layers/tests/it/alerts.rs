@@ -11,7 +11,7 @@ use watertight_guard::{
     breaker::Outcome,
     pool::{CompartmentSpec, Lend, PoolSpec},
 };
-use watertight_layers::{Admission, Alerts, Clock, Permit, What};
+use watertight_layers::{Admission, Alerts, Clock, Order, Permit, What};
 use watertight_plan::{Alerting, Builder, Plan};
 
 use crate::{
@@ -285,6 +285,34 @@ async fn breakers_of_any_number_of_tenants_are_one_alert_of_their_service() {
     alerts.evaluate(&admission);
     assert_eq!(names(&alerts), ["breaker-open checkout"]);
     assert!(firing(&alerts)[0].value > 10.0, "{:?}", firing(&alerts));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forced_open_is_one_alert_that_says_so_whatever_failed_before() {
+    let (admission, alerts) = (open(database()), Alerts::new());
+    let checkout = id("checkout");
+    for _ in 0..200 {
+        let (who, now) = (who(&admission, "acme"), admission.clock().now());
+        let what = What::new(&checkout, Tick::MAX);
+        match admission.admit(&who, what, now).await {
+            Ok(mut permit) => permit.set_outcome(Outcome::Failure),
+            Err(_) => break,
+        }
+    }
+    let order = |order| admission.order_breaker(&checkout, order).unwrap();
+    order(Order::ForcedOpen);
+    alerts.evaluate(&admission);
+    assert_eq!(names(&alerts), ["breaker-open checkout"]);
+    assert_eq!(
+        firing(&alerts)[0].says,
+        "calls of checkout are refused for all tenants: forced open by an operator"
+    );
+    order(Order::Closed);
+    tokio::time::advance(MINUTE).await;
+    alerts.evaluate(&admission);
+    tokio::time::advance(MINUTE).await;
+    alerts.evaluate(&admission);
+    assert_eq!(names(&alerts), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -222,8 +222,20 @@ async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     admission.reload(room(SETTINGS()).plan());
     let refusal = ask(&admission, "globex").await.unwrap_err();
     assert_eq!(refusal.reason, Reason::BreakerOpen);
-    assert_eq!(refusal.retry_after_seconds(), Some(5));
+    assert_eq!(refusal.retry_after_seconds(), None, "nobody knows");
+    assert_eq!(
+        refusal.to_string(),
+        "An operator holds back all calls to this service."
+    );
     let view = &admission.service_breakers()[0];
+    assert_eq!(view.shared.open_for, None);
+    assert_eq!(
+        view.says(),
+        "forced open by an operator: all calls are refused"
+    );
+    let pair = &admission.breakers(9)[0];
+    assert_eq!((pair.tenant.as_str(), pair.open_for), ("acme", None));
+    assert_eq!(pair.says(), "forced open by an operator");
     assert_eq!((view.mode, view.is_ordered), (Mode::ForcedOpen, true));
 
     admission.order_breaker(&checkout, Order::Auto).unwrap();
@@ -250,6 +262,11 @@ async fn closed_means_closed_where_the_configuration_forces_it_open() {
     let admission = room(breaker).open();
     let refused = reason(ask(&admission, "acme").await);
     assert_eq!(refused, Some(Reason::BreakerOpen));
+    let says = admission.service_breakers()[0].says();
+    assert_eq!(
+        says,
+        "forced open by the configuration: all calls are refused"
+    );
     admission
         .order_breaker(&id("checkout"), Order::Closed)
         .unwrap();

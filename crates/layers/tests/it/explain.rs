@@ -112,6 +112,12 @@ fn room() -> Room {
 }
 
 fn foreseen(explanation: &Explanation) -> Became {
+    // It waits first, however that ends.
+    if explanation.refusal() == Some(Reason::DeadlineExceeded)
+        && matches!(explanation.seat, Foresight::Wait(_))
+    {
+        return Became::Waits;
+    }
     match (explanation.refusal(), explanation.seat) {
         (Some(reason), _) => Became::Refused(reason),
         (None, Foresight::Wait(_)) => Became::Waits,

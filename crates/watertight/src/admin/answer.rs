@@ -46,9 +46,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        let query = query.map_err(|rejected| Problem::bad_request(rejected.body_text()))?;
+        let query = query
+            .map_err(|rejected| Problem::bad_request(what(&rejected, rejected.body_text())))?;
         Ok(Self(query.0))
     }
+}
+
+/// What was wrong, without the words of whatever read it; `else_said` where it says no more.
+fn what(rejected: &dyn std::error::Error, else_said: String) -> String {
+    let source = rejected.source();
+    source.map_or(else_said, ToString::to_string)
 }
 
 /// The query of routes that have none.
@@ -207,7 +214,8 @@ pub(super) async fn order_breaker(
     order: Result<Json<BreakerOrder>, JsonRejection>,
 ) -> Result<Json<ServiceBreaker>, Problem> {
     let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
-    let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong.body_text()))?;
+    let Json(order) =
+        order.map_err(|wrong| Problem::new(wrong.status(), what(&wrong, wrong.body_text())))?;
     let admission = room.node.gateway().admission();
     let absent = || {
         let detail = "there is no such service; /v1/services lists those there are";

@@ -305,7 +305,15 @@ fn of_all_tenants(breaker: &ServiceBreaker) -> String {
         } else {
             "as configured"
         };
-        let _ = writeln!(text, "breakers of {service} are {}, {whence}", breaker.mode);
+        let until = match (breaker.mode.as_str(), breaker.ordered) {
+            ("forced-open", true) => format!(
+                ": all calls are refused until an operator says otherwise (POST /v1/breakers/{service})"
+            ),
+            ("forced-open", false) => ": all calls are refused".to_owned(),
+            _ => String::new(),
+        };
+        let mode = &breaker.mode;
+        let _ = writeln!(text, "breakers of {service} are {mode}, {whence}{until}");
     }
     text
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, IntoDeserializer, value},
+};
 use watertight_guard::breaker::{Mode, Opening, State};
 use watertight_layers::{BreakerView, Order, ServiceBreakerView};
 
@@ -43,7 +46,7 @@ pub struct Breaker {
     /// after an outage.
     #[serde(default = "whole")]
     pub admits_percent: f64,
-    /// How long it will refuse, if it does.
+    /// How long it will refuse, if it does and that is known: not when it is forced open.
     pub open_for_ms: Option<u64>,
     /// How long ago it opened, while it is not closed again.
     #[serde(default)]
@@ -81,7 +84,7 @@ pub struct ServiceBreaker {
     pub failing_tenants: u32,
     /// The share of calls that it lets through when it is closed, in percent.
     pub admits_percent: f64,
-    /// How long it will refuse, if it does.
+    /// How long it will refuse, if it does and that is known: not when it is forced open.
     pub open_for_ms: Option<u64>,
     /// How long ago it opened, while it is not closed again.
     #[serde(default)]
@@ -96,6 +99,7 @@ pub struct ServiceBreaker {
 #[serde(deny_unknown_fields)]
 pub struct BreakerOrder {
     /// What they are to do.
+    #[serde(deserialize_with = "known_state")]
     pub state: BreakerState,
 }
 
@@ -113,6 +117,19 @@ pub enum BreakerState {
     ForcedOpen,
     /// Count and change their states, and refuse nobody.
     MetricsOnly,
+}
+
+/// Reads a state; whoever writes another word is told which there are.
+fn known_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BreakerState, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let read = BreakerState::deserialize(word.as_str().into_deserializer());
+    read.map_err(|_: value::Error| {
+        let words = Order::ALL.map(|order| format!("`{}`", order.label()));
+        let words = words.join(", ");
+        D::Error::custom(format_args!(
+            "there is no state `{word}`; there are {words}"
+        ))
+    })
 }
 
 fn one() -> u32 {
@@ -147,6 +164,13 @@ impl Breakers {
             services: services.iter().map(ServiceBreaker::from).collect(),
         }
     }
+}
+
+/// How long the breaker of an upstream will refuse, if it does and that is known: not while somebody
+/// forces it open.
+pub(super) fn open_for_ms(mode: Mode, open_for: Option<Duration>) -> Option<u64> {
+    let known = open_for.filter(|_| mode != Mode::ForcedOpen);
+    known.map(milliseconds)
 }
 
 /// What the breaker of an upstream does, since when and why, in words.

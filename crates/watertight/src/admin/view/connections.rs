@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_gateway::{DoorView, TcpUpstreamView, TcpView};
 
-use super::{breakers::says, milliseconds};
+use super::breakers::{open_for_ms, says};
 
 /// What a pool of connections has besides seats.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -101,7 +101,7 @@ impl From<&TcpUpstreamView> for Backend {
             breaker: view.breaker.label().to_owned(),
             breaker_mode: view.mode.label().to_owned(),
             breaker_says: says(view.mode, view.breaker, view.opening, view.open_for),
-            open_for_ms: view.open_for.map(milliseconds),
+            open_for_ms: open_for_ms(view.mode, view.open_for),
         }
     }
 }

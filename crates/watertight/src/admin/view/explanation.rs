@@ -10,7 +10,7 @@ use watertight_guard::{
     pool::{Class, Foresight, PoolView},
     throttle::{Algorithm, Quota},
 };
-use watertight_layers::LimitView;
+use watertight_layers::{Forced, LimitView};
 use watertight_plan::{Across, By, Count, Fallback, Limit, Measure, Plan, Service};
 
 use super::{milliseconds, percent};
@@ -129,7 +129,7 @@ impl Explanation {
     ) -> Self {
         let refusal = said.refusal();
         let class = plan.plans().get(&said.plan).map(|plan| plan.class);
-        let mut checks = checks(said, question);
+        let mut checks = checks(said, question, service);
         let refusing = |check: &&mut Check| !check.allowed && !check.shadow;
         let mut refusing = checks.iter_mut().filter(refusing);
         let retry_after_ms = match refusing.find(|check| check.decides) {
@@ -148,21 +148,26 @@ impl Explanation {
         };
         let (outcome, says, wait_ms) = match (refusal, said.fallback()) {
             (Some(_), Some(fallback)) => (Outcome::Degraded, instead(fallback), None),
-            (Some(reason), None) => (Outcome::Refused, reason.sentence().to_owned(), None),
+            (Some(Reason::BreakerOpen), None) if said.breaker_forced.is_some() => {
+                let all = "All calls of the service are refused";
+                let says = forced(said, service.id.as_str()).unwrap_or_default();
+                (Outcome::Refused, format!("{all}: {says}."), None)
+            }
+            (Some(reason), None) => {
+                let says = match (reason, said.seat) {
+                    (Reason::DeadlineExceeded, Foresight::Wait(wait)) => {
+                        too_late(wait, said.max_wait)
+                    }
+                    _ => reason.sentence().to_owned(),
+                };
+                (Outcome::Refused, says, None)
+            }
             (None, _) if waits.is_zero() => {
                 (Outcome::Pass, "It would pass at once.".to_owned(), None)
             }
             (None, _) => {
                 let wait_ms = milliseconds(waits);
-                let seat = matches!(said.seat, Foresight::Wait(wait) if wait > said.max_wait);
-                let says = match seat {
-                    true => format!(
-                        "It would wait {} ms for a seat, which is as long as it may, and then most \
-                         likely be refused: none comes free before about {wait_ms} ms.",
-                        milliseconds(said.max_wait)
-                    ),
-                    false => format!("It would wait about {wait_ms} ms."),
-                };
+                let says = format!("It would wait about {wait_ms} ms.");
                 (Outcome::Wait, says, Some(wait_ms))
             }
         };
@@ -227,7 +232,20 @@ impl Explanation {
     }
 }
 
-fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Check> {
+/// Who said that all calls are refused, and what takes it back.
+fn forced(said: &watertight_layers::Explanation, service: &str) -> Option<String> {
+    let forced = said.breaker_forced?;
+    Some(match forced {
+        Forced::Configuration => format!("{} ([services.{service}.breaker] state)", forced.says()),
+        Forced::Order => format!("{} (POST /v1/breakers/{service})", forced.says()),
+    })
+}
+
+fn checks(
+    said: &watertight_layers::Explanation,
+    question: &Question,
+    service: &Service,
+) -> Vec<Check> {
     let mut checks = vec![concurrency(said)];
     checks.extend(said.limits.iter().map(|view| limit(view, question)));
     if let Some(says) = &said.share_says {
@@ -239,12 +257,14 @@ fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Che
         });
     }
     let open_ms = said.breaker_open.map(milliseconds);
+    let forced = forced(said, service.id.as_str());
     checks.push(Check {
-        says: match open_ms {
-            None => "closed".to_owned(),
-            Some(ms) => format!("open for another {ms} ms"),
+        retry_after_ms: open_ms.filter(|_| forced.is_none()),
+        says: match (forced, open_ms) {
+            (Some(forced), _) => forced,
+            (None, None) => "closed".to_owned(),
+            (None, Some(ms)) => format!("open for another {ms} ms"),
         },
-        retry_after_ms: open_ms,
         ..Check::new("breaker", "breaker", open_ms.is_none())
     });
     let name = said.compartment.as_ref().map_or("", |name| name.as_str());
@@ -255,7 +275,7 @@ fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Che
         },
         Foresight::Wait(wait) => Check {
             says: waits(wait, said.max_wait),
-            ..Check::new("seat", name, true)
+            ..Check::new("seat", name, wait <= said.max_wait)
         },
         Foresight::Refused(reason) => Check {
             says: reason.sentence().to_owned(),
@@ -263,6 +283,16 @@ fn checks(said: &watertight_layers::Explanation, question: &Question) -> Vec<Che
         },
     });
     checks
+}
+
+/// What becomes of a request that may not wait for as long as it takes until a seat comes free.
+fn too_late(wait: Duration, max_wait: Duration) -> String {
+    format!(
+        "It would wait {} ms for a seat, which is as long as it may, and then be refused: none comes \
+         free before about {} ms.",
+        milliseconds(max_wait),
+        milliseconds(wait)
+    )
 }
 
 /// How long it would wait for a seat, and what that is taken from.

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_gateway::{ServiceView, UpstreamView};
 
-use super::{breakers::says, milliseconds};
+use super::{
+    breakers::{open_for_ms, says},
+    milliseconds,
+};
 
 /// The services.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -94,7 +97,7 @@ impl From<&UpstreamView> for Upstream {
             breaker: view.breaker.label().to_owned(),
             breaker_mode: view.mode.label().to_owned(),
             breaker_says: says(view.mode, view.breaker, view.opening, view.open_for),
-            open_for_ms: view.open_for.map(milliseconds),
+            open_for_ms: open_for_ms(view.mode, view.open_for),
         }
     }
 }

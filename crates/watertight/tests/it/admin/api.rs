@@ -252,8 +252,18 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     let upstream = &upstreams["services"][0]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    assert_eq!(upstream["open_for_ms"], serde_json::Value::Null);
     assert_eq!(running.request("acme", "/cart").await, 503);
     assert_ne!(running.request("acme", "/reports").await, 503);
+    let said = running.get("/v1/explain?tenant=acme&path=/cart").await;
+    let said = said.json();
+    let words = "forced open by an operator (POST /v1/breakers/checkout)";
+    let all = format!("All calls of the service are refused: {words}.");
+    assert_eq!(said["says"], all);
+    assert_eq!(said["retry_after_ms"], serde_json::Value::Null);
+    let checks = said["checks"].as_array().unwrap();
+    let breaker = checks.iter().find(|check| check["kind"] == "breaker");
+    assert_eq!(breaker.unwrap()["says"], words);
     let services = running.get("/v1/breakers").await.json();
     assert_eq!(services["services"][0]["mode"], "forced-open");
     assert_eq!(services["services"][1]["mode"], "auto");
@@ -277,6 +287,16 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     }
     let auto = order("checkout", r#"{"state": "auto"}"#).await.json();
     assert_eq!(auto["ordered"], false);
+
+    let wrong = order("checkout", r#"{"state": "open"}"#).await.problem();
+    let detail = wrong.detail;
+    let words = "state: there is no state `open`; there are `auto`, `closed`, `disabled`, \
+                 `forced-open`, `metrics-only`";
+    assert!(detail.starts_with(words), "{detail}");
+    let wrong = running.get("/v1/runbook?alert=nope").await.problem();
+    let detail = wrong.detail;
+    let words = "alert: there is no alert `nope`; there are `";
+    assert!(detail.starts_with(words), "{detail}");
 
     for (service, body, status) in [
         ("nowhere", r#"{"state": "closed"}"#, 404),
@@ -349,17 +369,26 @@ async fn an_explanation_goes_by_how_long_the_seats_have_been_held() {
     let waiting = async {
         loop {
             let said = asked().await;
-            assert_eq!(said["outcome"], "wait");
-            if said["wait_ms"].as_u64().unwrap() > 1_000 {
+            if said["outcome"] == "refused" {
                 return said;
             }
+            assert_eq!(said["outcome"], "wait");
+            assert!(said["wait_ms"].as_u64().unwrap() <= 1_000, "{said}");
         }
     };
     let said = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
     let said = said.expect("it stays where it was");
     let words = said["says"].as_str().unwrap();
     assert!(words.contains("as long as it may"), "{words}");
+    assert_eq!(
+        (&said["status"], &said["reason"]),
+        (&503.into(), &"deadline-exceeded".into())
+    );
     let seat = said["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&seat["allowed"], &seat["decides"]),
+        (&false.into(), &true.into())
+    );
     let words = seat["says"].as_str().unwrap();
     assert!(
         words.contains("how long the seats have been held"),

@@ -52,7 +52,8 @@ async fn status_says_which_breakers_were_told_what_to_do() {
     let path = "/v1/breakers/checkout";
     running.post_json(path, r#"{"state": "forced-open"}"#).await;
     let text = data(&watertight(&["status", "--node", &running.url()]));
-    let words = "breakers of checkout are forced-open, as ordered";
+    let words = "breakers of checkout are forced-open, as ordered: all calls are refused until an \
+                 operator says otherwise (POST /v1/breakers/checkout)";
     assert!(text.contains(words), "{text}");
     assert!(!text.contains("breakers of reporting"), "{text}");
 }
