@@ -287,7 +287,15 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     }
     let auto = order("checkout", r#"{"state": "auto"}"#).await.json();
     assert_eq!(auto["ordered"], false);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_makes_no_sense_is_told_what_there_is() {
+    let running = Running::shop();
+    let order = async |service: &str, body: &str| {
+        let path = format!("/v1/breakers/{service}");
+        running.post_json(&path, body).await
+    };
     let wrong = order("checkout", r#"{"state": "open"}"#).await.problem();
     let detail = wrong.detail;
     let words = "state: there is no state `open`; there are `auto`, `closed`, `disabled`, \
