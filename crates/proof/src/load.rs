@@ -123,12 +123,13 @@ impl Load {
         let arrivals = schedule(&self.streams, self.seed, self.length);
         // The one who asked may not care when it began.
         let _ = begin.send(Instant::now());
-        let outcomes = sender.send_all(&arrivals).await;
+        let (outcomes, late) = sender.send_all(&arrivals).await;
         Measured {
             streams: self.streams,
             length: self.length,
             timeout: self.timeout,
             outcomes,
+            late,
         }
     }
 
@@ -178,16 +179,18 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends every request at its time from now, and waits for all their ends.
-    async fn send_all(&self, arrivals: &[Arrival]) -> Vec<Outcome> {
+    /// Sends every request at its time from now, and waits for all their ends; says, too, how late the latest was sent.
+    async fn send_all(&self, arrivals: &[Arrival]) -> (Vec<Outcome>, Duration) {
         let start = tokio::time::Instant::now();
         // As many outcomes as arrivals, so this needs no bound of its own.
         let (report, mut reports) = mpsc::unbounded_channel();
+        let mut late = Duration::ZERO;
         for arrival in arrivals {
             let intended = start + arrival.at;
             if intended > tokio::time::Instant::now() {
                 tokio::time::sleep_until(intended).await;
             }
+            late = late.max(intended.elapsed());
             let prepared = Arc::clone(&self.prepared[arrival.stream]);
             let connections = Arc::clone(&self.connections);
             let (report, arrival, timeout) = (report.clone(), *arrival, self.timeout);
@@ -226,6 +229,6 @@ impl Sender<'_> {
         while let Some(outcome) = reports.recv().await {
             outcomes.push(outcome);
         }
-        outcomes
+        (outcomes, late)
     }
 }

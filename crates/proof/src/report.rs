@@ -42,6 +42,9 @@ pub struct PhaseReport {
     /// How busy the seats of the flooded services were, in percent; only where they had seats of their own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub flooded_busy_pct: Option<f64>,
+    /// How long after its time the latest request was sent, in milliseconds: the latencies are uncertain by that much.
+    #[serde(default)]
+    pub late_ms: f64,
     /// What whoever runs the front door was told in this phase, in the order of time.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub alerts: Vec<String>,
@@ -126,6 +129,7 @@ impl PhaseReport {
             victims: victims.victims(),
             noisy: noisy(measured),
             flooded_busy_pct: flooded_busy_pct.map(figures::thousandths),
+            late_ms: figures::milliseconds(measured.late),
             alerts: Vec::new(),
             classes: classes
                 .into_iter()

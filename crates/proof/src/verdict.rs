@@ -191,6 +191,22 @@ fn others_success_pct(phase: &PhaseReport) -> f64 {
     }
 }
 
+/// Whether the machine stood still for so long, in the calm or behind the walls, that it may have broken the promises
+/// by itself.
+#[must_use]
+pub fn is_doubtful(report: &Report) -> bool {
+    late_ms(report) > FLAT_MS
+}
+
+/// How late the latest request was sent in the phases that are held against each other, in milliseconds.
+fn late_ms(report: &Report) -> f64 {
+    let compared = [Phase::Calm, Phase::StormGuarded];
+    let late = compared
+        .into_iter()
+        .filter_map(|phase| Some(report.phase(phase)?.late_ms));
+    late.fold(0.0, f64::max)
+}
+
 /// The verdict in one sentence, with the numbers it rests on.
 #[must_use]
 pub fn sentence(report: &Report) -> String {
@@ -203,7 +219,15 @@ pub fn sentence(report: &Report) -> String {
         1 => " (and one more promise is broken)".to_owned(),
         more => format!(" (and {more} more promises are broken)"),
     };
-    format!("The walls did not hold: {first}{more}.")
+    let doubt = if is_doubtful(report) {
+        let late_ms = late_ms(report);
+        format!(
+            " The machine had no processor for the load generator for up to {late_ms:.0} ms: try again on a quieter one."
+        )
+    } else {
+        String::new()
+    };
+    format!("The walls did not hold: {first}{more}.{doubt}")
 }
 
 fn kept(report: &Report) -> String {

@@ -70,10 +70,13 @@ async fn limits_are_told_on_success_and_refusal() {
         first.headers["ratelimit-policy"],
         "standard-rate;q=1;w=3600"
     );
-    assert_eq!(first.headers["ratelimit"], "standard-rate;r=0;t=3600");
+    let state = first.headers["ratelimit"].to_str().unwrap();
+    assert!(state.starts_with("standard-rate;r=0;t=3"), "{state}");
     let second = get(address, "/echo").await;
     assert_eq!(second.status, 429);
-    assert_eq!(second.headers["retry-after"], "3600");
+    let wait_s = second.headers["retry-after"].to_str().unwrap();
+    let wait_s: u64 = wait_s.parse().unwrap();
+    assert!((3_000..=3_600).contains(&wait_s), "{wait_s}");
     assert!(
         second
             .text

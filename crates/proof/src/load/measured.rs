@@ -88,6 +88,9 @@ pub struct Measured {
     pub timeout: Duration,
     /// The end of every request, in the order of the ends.
     pub outcomes: Vec<Outcome>,
+    /// How long after its time the latest request was sent: the generator had no processor then, or the machine stood
+    /// still. A millisecond or two is the timer's grain.
+    pub late: Duration,
 }
 
 impl Measured {

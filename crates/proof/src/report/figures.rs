@@ -172,7 +172,7 @@ pub(super) fn thousandths(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 
-fn milliseconds(latency: Duration) -> f64 {
+pub(super) fn milliseconds(latency: Duration) -> f64 {
     thousandths(latency.as_secs_f64() * 1e3)
 }
 

@@ -31,6 +31,7 @@ fn phase(name: Phase, success_pct: f64, p99_ms: f64) -> PhaseReport {
             ..Noisy::default()
         },
         flooded_busy_pct: Some(99.0),
+        late_ms: 1.0,
         alerts: Vec::new(),
         classes: BTreeMap::new(),
         series: Vec::new(),
@@ -168,5 +169,22 @@ fn the_sentence_names_the_first_break_and_counts_the_rest() {
         sentence(&report),
         "The walls did not hold: 3 requests of the noisy tenant had no answer behind the walls \
          (and one more promise is broken)."
+    );
+}
+
+#[test]
+fn the_sentence_says_when_the_machine_was_too_slow_to_tell() {
+    let mut report = good();
+    report.phases[1].late_ms = 900.0;
+    report.phases[2].late_ms = 10.0;
+    report.phases[2].noisy.unanswered = 1;
+    assert!(!is_doubtful(&report));
+    assert!(!sentence(&report).contains("quieter"));
+    report.phases[2].late_ms = 250.0;
+    assert!(is_doubtful(&report));
+    let says = sentence(&report);
+    assert!(
+        says.ends_with("for up to 250 ms: try again on a quieter one."),
+        "{says}"
     );
 }

@@ -44,6 +44,7 @@ fn measured() -> Measured {
         length: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         outcomes: outcomes.map(outcome).to_vec(),
+        late: Duration::from_micros(1_250),
     }
 }
 
@@ -66,7 +67,7 @@ fn the_json_has_its_exact_shape() {
         r#""3":{"requests":1,"success_pct":100.0,"p50_ms":40.0,"p99_ms":40.0}},"#,
         r#""victims":{"requests":4,"success_pct":75.0,"p99_ms":1000.0},"#,
         r#""noisy":{"requests":4,"ok":1,"status":{"200":1,"429":2,"timeout":1},"malformed":1,"unanswered":1},"#,
-        r#""flooded_busy_pct":99.5,"#,
+        r#""flooded_busy_pct":99.5,"late_ms":1.25,"#,
         r#""classes":{"1":{"standard":{"requests":3,"success_pct":66.666,"p50_ms":30.0,"p99_ms":1000.0}},"#,
         r#""3":{"vip":{"requests":1,"success_pct":100.0,"p50_ms":40.0,"p99_ms":40.0},"#,
         r#""noisy":{"requests":4,"success_pct":25.0,"p50_ms":1000.0,"p99_ms":1000.0}}},"#,
