@@ -1,6 +1,7 @@
 //! What a whole admission costs, alone, with limits and with a long queue.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod core;
 mod queue;
 
 use std::{
@@ -21,9 +22,11 @@ use watertight_guard::{
 use watertight_layers::{Admission, Clock, What, Who};
 use watertight_plan::{Count, Limit, Plan, Service, Tenant, TenantPlan};
 
-use self::queue::Queue;
+use self::{core::Core, queue::Queue};
 
 const TENANTS: usize = 10_000;
+/// Tenants that ask in turn where the cost of finding one in memory is not what is asked.
+const FEW: usize = 100;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Enough that nothing is refused.
 const PER_SECOND: u32 = 100_000_000;
@@ -32,6 +35,9 @@ const WAITING: &str = "with 10,000 tenants waiting";
 const THREE: &str = "uncontended, with three rate limits";
 const ONE: &str = "uncontended, with one rate limit";
 const NONE: &str = "uncontended";
+const CORE_WAITING: &str = "the pools alone, 10,000 tenants waiting";
+const CORE: &str = "the pools alone, uncontended";
+const MANY: &str = "uncontended, 10,000 tenants in turn";
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -46,7 +52,7 @@ fn main() -> Outcome<()> {
     admissions()?;
     if is_for_figures() {
         println!("\ninstructions");
-        for case in [WAITING, THREE, ONE, NONE] {
+        for case in [WAITING, THREE, ONE, MANY, CORE_WAITING, CORE, NONE] {
             println!("{case:44} {:9.0}", instructions(case, 10_000, 20_000));
         }
     }
@@ -55,8 +61,22 @@ fn main() -> Outcome<()> {
 
 /// Does what is to be counted.
 fn counted(case: &str, operations: u32) -> Outcome<()> {
+    match case {
+        CORE => {
+            let mut core = Core::new(100, FEW as u64)?;
+            (0..operations).for_each(|_| core.pass());
+            return Ok(());
+        }
+        CORE_WAITING => {
+            let mut core = Core::waiting(TENANTS as u64)?;
+            (0..operations).for_each(|_| core.serve_one());
+            return Ok(());
+        }
+        _ => {}
+    }
     let checkout: ServiceId = "checkout".parse()?;
-    let limits = [NONE, ONE, "", THREE].iter().position(|name| *name == case);
+    let mut limits = [NONE, ONE, "", THREE, MANY].iter();
+    let limits = limits.position(|name| *name == case).map(|at| at % 4);
     let Some(limits) = limits else {
         let busy = admission(1, 0)?;
         let whos = whos(&busy)?;
@@ -66,7 +86,9 @@ fn counted(case: &str, operations: u32) -> Outcome<()> {
     };
     let admission = admission(100, limits)?;
     let what = What::new(&checkout, Tick::MAX);
-    admit(&admission, &whos(&admission)?, what, operations);
+    let whos = whos(&admission)?;
+    let few = if case == MANY { &whos } else { &whos[..FEW] };
+    admit(&admission, few, what, operations);
     Ok(())
 }
 
@@ -80,22 +102,36 @@ fn admissions() -> Outcome<()> {
     let busy = admission(1, 0)?;
     let whos_busy = whos(&busy)?;
     let mut queue = Queue::new(busy, whos_busy, checkout.clone());
-    let mut cases: [Case<'_>; 4] = [
+    let mut core = Core::new(100, FEW as u64)?;
+    let mut core_waiting = Core::waiting(TENANTS as u64)?;
+    let mut cases: [Case<'_>; 7] = [
         (
             WAITING,
             Box::new(|operations| (0..operations).for_each(|_| queue.serve_one())),
         ),
         (
             THREE,
-            Box::new(|operations| admit(&thrice, &thrice_who, what, operations)),
+            Box::new(|operations| admit(&thrice, &thrice_who[..FEW], what, operations)),
         ),
         (
             ONE,
-            Box::new(|operations| admit(&limited, &limited_who, what, operations)),
+            Box::new(|operations| admit(&limited, &limited_who[..FEW], what, operations)),
+        ),
+        (
+            CORE_WAITING,
+            Box::new(|operations| (0..operations).for_each(|_| core_waiting.serve_one())),
+        ),
+        (
+            CORE,
+            Box::new(|operations| (0..operations).for_each(|_| core.pass())),
+        ),
+        (
+            MANY,
+            Box::new(|operations| admit(&plain, &plain_who, what, operations)),
         ),
         (
             NONE,
-            Box::new(|operations| admit(&plain, &plain_who, what, operations)),
+            Box::new(|operations| admit(&plain, &plain_who[..FEW], what, operations)),
         ),
     ];
     compare("admit and drop", &mut cases);

@@ -61,7 +61,7 @@ mod spec;
 mod turns;
 mod view;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
@@ -305,11 +305,7 @@ impl Pools {
             let flows = &mut self.routes[route].flows;
             flows.settle(now, seat.tenant, seat.charge, seat.since);
         }
-        let holds = seat.holds.or_else(|| {
-            let route = seat.route?;
-            Some(Arc::clone(&self.layout.routes[route].demands))
-        });
-        self.give_back(now, key, seat.since, &holds.unwrap_or_default(), effects);
+        self.give_back(now, key, &seat, effects);
         true
     }
 

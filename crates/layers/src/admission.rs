@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
-    seats::Seats,
+    seats::{Begun, Seats},
     services::{Known, Services},
     tenants::{Tenants, Who},
 };
@@ -186,11 +186,11 @@ impl Admission {
             self.inner.metrics.refused(None, refusal.reason);
             return Err(refusal);
         };
-        let result = self.decide(&known, who, what, now).await;
+        let result = self.decide(known, who, what, now).await;
         match &result {
-            Ok(_) => self.inner.metrics.admitted(&known),
+            Ok(permit) => self.inner.metrics.admitted(&permit.known),
             Err(refusal) => {
-                let service = Some(&known.service.id);
+                let service = Some(what.service);
                 self.inner.metrics.refused(service, refusal.reason);
             }
         }
@@ -219,35 +219,25 @@ impl Admission {
 
     async fn decide(
         &self,
-        known: &Known,
+        known: Arc<Known>,
         who: &Who,
         what: What<'_>,
         now: Tick,
     ) -> Result<Permit, Refusal> {
-        let refuse = |reason, retry_after, quotas: Quotas| Refusal {
-            reason,
-            retry_after,
-            tenant: Some(who.tenant.clone()),
-            compartment: known.compartment(who.class).cloned(),
-            quotas,
-            limit: None,
-            fallback: None,
-            is_forced: false,
-        };
+        let inner = &self.inner;
         let Some(in_flight) = InFlight::enter(&who.lane) else {
             let reason = Reason::TenantConcurrency;
-            return Err(refuse(reason, Duration::ZERO, Quotas::default()));
+            return Err(refused(&known, who, reason, Duration::ZERO));
         };
-        let inner = &self.inner;
-        let begun = now;
-        let (mut charged, mut now) = (None, now);
+        let (mut charged, begun, mut now) = (None, now, now);
         if who.lane.terms.limits(what.service) {
             // On the heap: whoever waits for a seat would otherwise carry room for it along.
             let charge = Box::pin(inner.charge(who, what, now)).await;
-            let charge = charge.map_err(|refused| Refusal {
-                limit: Some(refused.rule.id().clone()),
-                fallback: refused.fallback,
-                ..refuse(refused.reason, refused.retry_after, refused.quotas)
+            let charge = charge.map_err(|over| Refusal {
+                quotas: over.quotas,
+                limit: Some(over.rule.id().clone()),
+                fallback: over.fallback,
+                ..refused(&known, who, over.reason, over.retry_after)
             })?;
             if charge.has_waited {
                 now = inner.clock.now();
@@ -257,27 +247,45 @@ impl Admission {
         let leave = match inner.acquire(&known.service, who, what, now) {
             Ok(leave) => leave,
             Err(held) => {
-                let quotas = give_back(&mut charged, now);
                 return Err(Refusal {
                     is_forced: held.is_forced,
-                    ..refuse(Reason::BreakerOpen, held.wait, quotas)
+                    quotas: give_back(&mut charged, now),
+                    ..refused(&known, who, Reason::BreakerOpen, held.wait)
                 });
             }
         };
         // From here on the permit tells the breaker, whatever happens to this future.
         let mut permit = Permit::without_seat(self, (known, who), leave, charged, in_flight, now);
-        match inner.seats.take(now, inner.arrival(now, who, what)).await {
-            Ok((seat, seated)) => {
+        let seat = match inner.seats.begin(now, inner.arrival(now, who, what)) {
+            Begun::Ended(verdict) => verdict,
+            // On the heap: whoever finds a seat at once would otherwise make room for it too.
+            Begun::Waits(place) => {
+                let seat = Box::pin(place.wait()).await;
+                permit.seated = inner.clock.now();
+                seat
+            }
+        };
+        match seat {
+            Ok(seat) => {
                 permit.seat = Some(seat);
-                permit.seated = seated;
-                permit.waited = seated - begun;
+                permit.waited = permit.seated - begun;
                 Ok(permit)
             }
-            Err(refusal) => {
-                let quotas = give_back(&mut permit.charged, inner.clock.now());
-                Err(refuse(refusal.reason, refusal.retry_after, quotas))
-            }
+            Err(refusal) => Err(Refusal {
+                quotas: give_back(&mut permit.charged, inner.clock.now()),
+                ..refused(&permit.known, who, refusal.reason, refusal.retry_after)
+            }),
         }
+    }
+}
+
+/// What a request of `who` is told that was refused.
+fn refused(known: &Known, who: &Who, reason: Reason, retry_after: Duration) -> Refusal {
+    Refusal {
+        retry_after,
+        tenant: Some(who.tenant.clone()),
+        compartment: known.compartment(who.class).cloned(),
+        ..Refusal::early(reason)
     }
 }
 
@@ -329,17 +337,11 @@ impl Inner {
 
     /// A request, as limits see it.
     pub(crate) fn asked<'a>(&self, plan: &'a Plan, who: &'a Who, what: What<'a>) -> Asked<'a> {
-        let service = plan.services().get(what.service);
         Asked {
+            plan,
             who,
             service: what.service,
             path: what.path,
-            region: plan.node().region.as_ref().map_or("", |id| id.as_str()),
-            route: plan
-                .routes()
-                .route_of(what.path)
-                .map_or("", |(route, _)| route),
-            cost: service.map_or(1, |service| service.cost.of(what.path)),
             deadline: what.deadline,
             share: self.health.share(what.service),
         }

@@ -53,7 +53,7 @@ impl Permit {
 
     fn classified(&self, says: impl FnOnce(&Classifier) -> Outcome) -> Outcome {
         let current = self.inner.current.load();
-        let service = current.plan.services().get(&self.service);
+        let service = current.plan.services().get(&self.known.service.id);
         // A reload may have taken the service away.
         service.map_or(Outcome::Ignored, |service| says(&service.classifier))
     }

@@ -102,7 +102,14 @@ pub enum OrderError {
 
 /// What was decided at run time, by service. Cloning copies a pointer.
 #[derive(Clone, Debug, Default)]
-pub struct Modes(Arc<ArcSwap<HashMap<ServiceId, Mode>>>);
+pub struct Modes(Arc<Decided>);
+
+#[derive(Debug, Default)]
+struct Decided {
+    /// Whether anything was ever decided: hardly so, and every request asks.
+    any: AtomicBool,
+    by_service: ArcSwap<HashMap<ServiceId, Mode>>,
+}
 
 impl Modes {
     /// The settings of a service's breakers, with the mode that is in force.
@@ -116,11 +123,10 @@ impl Modes {
 
     /// What was decided about a service, if anything was.
     pub fn of(&self, service: &ServiceId) -> Option<Mode> {
-        let modes = self.0.load();
-        if modes.is_empty() {
+        if !self.0.any.load(Ordering::Acquire) {
             return None;
         }
-        modes.get(service).copied()
+        self.0.by_service.load().get(service).copied()
     }
 
     /// Who said that all calls of a service are refused, if somebody did.
@@ -133,7 +139,7 @@ impl Modes {
     }
 
     fn set(&self, service: &ServiceId, mode: Option<Mode>) {
-        self.0.rcu(|modes| {
+        self.0.by_service.rcu(|modes| {
             let mut modes = HashMap::clone(modes);
             match mode {
                 Some(mode) => modes.insert(service.clone(), mode),
@@ -141,6 +147,7 @@ impl Modes {
             };
             modes
         });
+        self.0.any.store(true, Ordering::Release);
     }
 }
 

@@ -23,7 +23,7 @@ use watertight_plan::{Caller, Plan};
 
 use crate::{
     Admission, Clock,
-    seats::{SeatGuard, Seats},
+    seats::{Begun, SeatGuard, Seats},
 };
 
 /// A connection that asks for its seat.
@@ -81,8 +81,11 @@ impl Admission {
             cohort: None,
             deadline: Tick::MAX,
         };
-        let (seat, _) = seats.take(now, arrival).await?;
-        Ok(ConnectionSeat { _seat: seat })
+        let seat = match seats.begin(now, arrival) {
+            Begun::Ended(verdict) => verdict,
+            Begun::Waits(place) => place.wait().await,
+        };
+        Ok(ConnectionSeat { _seat: seat? })
     }
 }
 

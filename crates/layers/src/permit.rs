@@ -2,11 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::{CompartmentId, LimitId, Reason, ServiceId, Tick};
-use watertight_guard::{
-    breaker::{Leave, Outcome},
-    throttle::InFlightCount,
-};
+use watertight_base::{CompartmentId, LimitId, Reason, Tick};
+use watertight_guard::breaker::{Leave, Outcome};
 use watertight_plan::{Excess, Fallback};
 
 use crate::{
@@ -25,64 +22,66 @@ use crate::{
 pub struct Permit {
     pub(crate) inner: Arc<Inner>,
     pub(crate) who: Who,
-    pub(crate) service: ServiceId,
+    pub(crate) known: Arc<Known>,
     pub(crate) leave: Leave,
     pub(crate) outcome: Outcome,
     /// How long the answer took, once it is there.
     pub(crate) took: Option<Duration>,
     /// Whether the trailers of the answer say how the call went.
     pub(crate) awaits_trailers: bool,
-    /// Given back before `_in_flight`: a tenant's next request finds a seat when it finds a place.
     pub(crate) seat: Option<SeatGuard>,
     /// None: no limit applies.
     pub(crate) charged: Option<Box<Charged>>,
-    pub(crate) _in_flight: InFlight,
-    pub(crate) compartment: Option<CompartmentId>,
     pub(crate) waited: Duration,
     pub(crate) seated: Tick,
 }
 
-/// A place among a tenant's requests in flight.
-#[derive(Debug)]
-pub(crate) struct InFlight(Arc<InFlightCount>);
+/// A place among a tenant's requests in flight, until a permit takes it over.
+pub(crate) struct InFlight<'a> {
+    lane: &'a Lane,
+    is_kept: bool,
+}
 
-impl InFlight {
+impl<'a> InFlight<'a> {
     /// None: the tenant has as many as its plan allows.
-    pub(crate) fn enter(lane: &Lane) -> Option<Self> {
+    pub(crate) fn enter(lane: &'a Lane) -> Option<Self> {
         let max = lane.terms.plan.max_in_flight.unwrap_or(u32::MAX);
-        lane.in_flight
-            .enter(max)
-            .then(|| Self(Arc::clone(&lane.in_flight)))
+        lane.in_flight.enter(max).then(|| Self {
+            lane,
+            is_kept: false,
+        })
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.leave();
+        if !self.is_kept {
+            self.lane.in_flight.leave();
+        }
     }
 }
 
 impl Permit {
+    /// A permit that holds the place `in_flight` of `who` and no seat.
     pub(crate) fn without_seat(
         admission: &Admission,
-        (known, who): (&Known, &Who),
+        (known, who): (Arc<Known>, &Who),
         leave: Leave,
         charged: Option<Box<Charged>>,
-        in_flight: InFlight,
+        mut in_flight: InFlight<'_>,
         now: Tick,
     ) -> Self {
+        in_flight.is_kept = true;
         Self {
             inner: Arc::clone(&admission.inner),
             who: who.clone(),
-            service: known.service.id.clone(),
+            known,
             leave,
             outcome: Outcome::Ignored,
             took: None,
             awaits_trailers: false,
             seat: None,
             charged,
-            _in_flight: in_flight,
-            compartment: known.compartment(who.class).cloned(),
             waited: Duration::ZERO,
             seated: now,
         }
@@ -95,7 +94,7 @@ impl Permit {
         if is_first {
             let (now, seated) = (self.inner.clock.now(), self.seated);
             let took = *self.took.get_or_insert_with(|| now - seated);
-            if let Some(sensor) = self.inner.health.sensor(&self.service) {
+            if let Some(sensor) = self.inner.health.sensor(&self.known.service.id) {
                 sensor.call(took, outcome == Outcome::Failure);
             }
         }
@@ -157,14 +156,14 @@ impl Permit {
         }
         Refusal {
             tenant: Some(self.who.tenant.clone()),
-            compartment: self.compartment.clone(),
+            compartment: self.compartment().cloned(),
             ..Refusal::early(Reason::Shed)
         }
     }
 
     /// The compartment that the request sits in (of the first pool that its service uses).
     pub fn compartment(&self) -> Option<&CompartmentId> {
-        self.compartment.as_ref()
+        self.known.compartment(self.who.class)
     }
 
     /// How long the request waited for its seats.
@@ -179,8 +178,11 @@ impl Drop for Permit {
         if let Some(seat) = self.seat.take() {
             seat.give_back(now);
         }
+        drop(self.charged.take());
+        // After all else: a tenant's next request finds a seat when it finds a place.
+        self.who.lane.in_flight.leave();
         let said = (self.outcome, self.took.unwrap_or_default());
-        self.inner
-            .record(now, &self.who, &self.service, self.leave, said);
+        let service = &self.known.service.id;
+        self.inner.record(now, &self.who, service, self.leave, said);
     }
 }

@@ -24,9 +24,9 @@ use crate::Clock;
 type Verdict = Result<SeatGuard, Refusal>;
 
 /// What becomes of an arrival at once.
-enum Begun {
+pub(crate) enum Begun<'a> {
     Ended(Verdict),
-    Waits(Ticket, Tick, oneshot::Receiver<Verdict>),
+    Waits(Place<'a>),
 }
 
 /// The pools of this process.
@@ -96,19 +96,64 @@ impl Drop for SeatGuard {
 }
 
 /// A place in a queue, left when it is dropped.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     seats: &'a Arc<Seats>,
+    arrival: Arrival<'a>,
     ticket: Ticket,
+    until: Tick,
+    /// When somebody has to look after loans.
+    wakeup: Option<Tick>,
+    receiver: oneshot::Receiver<Verdict>,
+    /// Whether there is a verdict, and the place given up.
+    is_over: bool,
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
+impl Place<'_> {
+    /// Waits for the seats.
+    pub(crate) async fn wait(mut self) -> Verdict {
+        loop {
+            let next = self
+                .wakeup
+                .map_or(self.until, |wakeup| wakeup.min(self.until));
+            let timer = self.seats.clock.instant(next).into();
+            if let Ok(Ok(verdict)) = tokio::time::timeout_at(timer, &mut self.receiver).await {
+                self.is_over = true;
+                return verdict;
+            }
+            let now = self.seats.clock.now();
+            if now >= self.until {
+                break;
+            }
+            self.wakeup = self.seats.with(|shared| {
+                shared.pools.tick(now, &mut shared.effects);
+                shared.pools.next_wakeup()
+            });
+        }
+        let retry_after = self.seats.retry_after(self.arrival);
+        self.leave();
+        // A seat that was granted while the time ran out is in the channel, and is taken.
+        self.receiver
+            .try_recv()
+            .unwrap_or_else(|_| Err(too_late(retry_after)))
+    }
+
+    /// Goes away, unless that is over.
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
         let now = self.seats.clock.now();
         self.seats.with(|shared| {
             if shared.waiting.remove(&self.ticket).is_some() {
                 shared.pools.cancel(now, self.ticket, &mut shared.effects);
             }
         });
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -128,64 +173,28 @@ impl Seats {
         })
     }
 
-    /// Takes a seat in each pool, waiting for them if need be, until the arrival's deadline. Returns
-    /// since when it is held.
-    pub(crate) async fn take(
-        self: &Arc<Self>,
-        now: Tick,
-        arrival: Arrival<'_>,
-    ) -> Result<(SeatGuard, Tick), Refusal> {
-        let begun = self.with(|shared| {
+    /// Asks for a seat in each pool.
+    pub(crate) fn begin<'a>(self: &'a Arc<Self>, now: Tick, arrival: Arrival<'a>) -> Begun<'a> {
+        self.with(|shared| {
             let answer = shared.pools.arrive(now, arrival, &mut shared.effects);
             match answer {
+                Answer::Seat(key) => Begun::Ended(Ok(self.guard(shared, key))),
+                Answer::Refused(refusal) => Begun::Ended(Err(refusal)),
                 Answer::Wait { ticket, until } => {
                     let (sender, receiver) = oneshot::channel();
                     shared.waiting.insert(ticket, sender);
-                    Begun::Waits(ticket, until, receiver)
+                    Begun::Waits(Place {
+                        seats: self,
+                        arrival,
+                        ticket,
+                        until,
+                        wakeup: shared.pools.next_wakeup(),
+                        receiver,
+                        is_over: false,
+                    })
                 }
-                Answer::Seat(key) => Begun::Ended(Ok(self.guard(shared, key))),
-                Answer::Refused(refusal) => Begun::Ended(Err(refusal)),
             }
-        });
-        match begun {
-            Begun::Ended(verdict) => Ok((verdict?, now)),
-            Begun::Waits(ticket, until, receiver) => {
-                let seat = self.wait(ticket, until, receiver, arrival).await?;
-                Ok((seat, self.clock.now()))
-            }
-        }
-    }
-
-    async fn wait(
-        self: &Arc<Self>,
-        ticket: Ticket,
-        until: Tick,
-        mut receiver: oneshot::Receiver<Verdict>,
-        arrival: Arrival<'_>,
-    ) -> Verdict {
-        let place = Place {
-            seats: self,
-            ticket,
-        };
-        loop {
-            let wakeup = self.lock().pools.next_wakeup();
-            let next = wakeup.map_or(until, |wakeup| wakeup.min(until));
-            let timer = self.clock.instant(next).into();
-            if let Ok(Ok(verdict)) = tokio::time::timeout_at(timer, &mut receiver).await {
-                return verdict;
-            }
-            let now = self.clock.now();
-            if now >= until {
-                break;
-            }
-            self.with(|shared| shared.pools.tick(now, &mut shared.effects));
-        }
-        let retry_after = self.retry_after(arrival);
-        drop(place);
-        // A seat that was granted while the time ran out is in the channel, and is taken.
-        receiver
-            .try_recv()
-            .unwrap_or_else(|_| Err(too_late(retry_after)))
+        })
     }
 
     pub(crate) fn reload(self: &Arc<Self>, now: Tick, layout: Layout) {

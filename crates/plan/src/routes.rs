@@ -58,11 +58,12 @@ impl Routes {
     /// The longest matching prefix of `path`, and its service.
     pub fn route_of(&self, path: &str) -> Option<(&str, &ServiceId)> {
         let boundaries = path.match_indices('/').map(|(at, _)| at).skip(1);
-        let mut ends: Vec<usize> = boundaries.take(self.depth_max).collect();
-        ends.push(path.len());
-        ends.iter()
-            .rev()
-            .find_map(|&end| {
+        let deepest = boundaries.take(self.depth_max).last();
+        let shorter = |end: &usize| path[..*end].rfind('/').filter(|&at| at > 0);
+        let ends = std::iter::successors(deepest, shorter);
+        std::iter::once(path.len())
+            .chain(ends)
+            .find_map(|end| {
                 self.by_prefix
                     .get_key_value(path[..end].trim_end_matches('/'))
             })

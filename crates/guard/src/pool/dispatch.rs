@@ -129,15 +129,17 @@ impl Pools {
         &mut self,
         now: Tick,
         key: SeatKey,
-        since: Tick,
-        holds: &[Demand],
+        seat: &Seat,
         effects: &mut Vec<Effect>,
     ) {
         // Nearly always empty, and then without memory.
         let mut lenders = Vec::new();
         let mut grown = Vec::new();
-        for hold in holds {
-            if self.sample(now, hold.pool, now - since) {
+        for at in 0.. {
+            let Some(hold) = self.held(seat, at) else {
+                break;
+            };
+            if self.sample(now, hold.pool, now - seat.since) {
                 grown.push(hold.pool);
             }
             self.pools[hold.pool].give_back(now);
@@ -153,8 +155,11 @@ impl Pools {
         for lender in lenders {
             self.dispatch(now, lender, effects);
         }
-        for hold in holds {
-            self.dispatch_pool(now, hold, effects);
+        for at in 0.. {
+            let Some(hold) = self.held(seat, at) else {
+                break;
+            };
+            self.dispatch_pool(now, &hold, effects);
         }
         for pool in grown {
             self.dispatch_grown(now, pool, effects);
@@ -163,6 +168,16 @@ impl Pools {
             self.dispatch_everywhere(now, effects);
         }
         self.settle_claims(now, effects);
+    }
+
+    /// One of the places that a seat takes.
+    fn held(&self, seat: &Seat, at: usize) -> Option<Demand> {
+        let holds = match (&seat.holds, seat.route) {
+            (Some(holds), _) => holds,
+            (None, Some(route)) => &self.layout.routes[route].demands,
+            (None, None) => return None,
+        };
+        holds.get(at).copied()
     }
 
     /// Seats whoever fits, wherever that is. Whoever sits down may take a seat that a claim needs

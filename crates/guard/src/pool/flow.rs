@@ -69,14 +69,9 @@ struct Standing {
 /// Where a flow stands in the order: its clock, its first request, and whose it is.
 type Place = (u64, Ticket, TenantKey);
 
-/// What a flow gets beside the others.
+/// What a flow gets beside the others: so many parts of a weight of 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Share {
-    /// The tenant's weight.
-    pub(super) weight: Weight,
-    /// The queues that the tenant's requests are spread over, each of which has its part.
-    pub(super) queues: u64,
-}
+pub(super) struct Share(u64);
 
 /// One tenant.
 #[derive(Debug)]
@@ -311,8 +306,10 @@ impl Flows {
             standing_since: Tick::ZERO,
             cohorts: Cohorts::default(),
         });
-        self.standing
-            .change(tenant, flow, |flow| flow.share = share);
+        if flow.share != share {
+            self.standing
+                .change(tenant, flow, |flow| flow.share = share);
+        }
         if flow.queue.is_empty() {
             flow.meter.clock = flow.meter.clock.max(clock);
         }
@@ -358,17 +355,22 @@ impl Standing {
 }
 
 impl Share {
-    /// What one of the queues gets beside others of its route.
-    fn within(self) -> Part {
-        Part {
-            times: self.queues,
-            over: self.weight.get().into(),
-        }
+    /// That of a tenant with a queue of its own.
+    pub(super) fn of_all(weight: Weight) -> Self {
+        Self(u64::from(weight.get()) * PARTS)
     }
 
-    /// What one of the queues counts among all of its route, for those of other routes.
-    fn parts(self) -> u64 {
-        u64::from(self.weight.get()) * PARTS / self.queues.max(1)
+    /// That of one of the queues of a hand.
+    pub(super) fn of_hand(weight: Weight) -> Self {
+        Self(weight.get().into())
+    }
+
+    /// What it is beside others of its route.
+    fn within(self) -> Part {
+        Part {
+            times: PARTS,
+            over: self.0,
+        }
     }
 }
 
@@ -409,11 +411,7 @@ impl Flow {
 
     /// What it counts beside those of other routes: nothing, if it neither waits nor holds a seat.
     fn parts(&self) -> u64 {
-        if self.is_busy() {
-            self.share.parts()
-        } else {
-            0
-        }
+        if self.is_busy() { self.share.0 } else { 0 }
     }
 
     fn is_busy(&self) -> bool {

@@ -30,6 +30,10 @@ pub(super) struct Part {
 
 impl Part {
     fn of(self, cost: u64) -> u64 {
+        // The common case, and a division is dear.
+        if self.times == self.over {
+            return cost;
+        }
         cost.saturating_mul(self.times) / self.over.max(1)
     }
 }

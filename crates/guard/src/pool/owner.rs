@@ -26,11 +26,10 @@ pub enum Owner {
 impl Owner {
     /// What one of its queues gets, when the tenant has `weight`.
     pub(super) fn share(&self, weight: Weight) -> Share {
-        let queues = match self {
-            Self::Named(_) => 1,
-            Self::Hand(queues) => queues.len() as u64,
-        };
-        Share { weight, queues }
+        match self {
+            Self::Named(_) => Share::of_all(weight),
+            Self::Hand(_) => Share::of_hand(weight),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use watertight_base::{Percent, ServiceId, Tick};
-use watertight_plan::By;
+use watertight_plan::{By, Plan};
 
 use super::Rule;
 use crate::tenants::Who;
@@ -15,15 +15,10 @@ use crate::tenants::Who;
 /// A request, as limits see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
+    pub(crate) plan: &'a Plan,
     pub(crate) who: &'a Who,
     pub(crate) service: &'a ServiceId,
     pub(crate) path: &'a str,
-    /// The route that the path belongs to.
-    pub(crate) route: &'a str,
-    /// The region of the node.
-    pub(crate) region: &'a str,
-    /// What it costs where limits count cost.
-    pub(crate) cost: u64,
     pub(crate) deadline: Tick,
     /// The share of limits that is in force.
     pub(crate) share: Percent,
@@ -44,7 +39,7 @@ impl Hash for Caller<'_> {
                 By::Address => asked.network().hash(state),
                 By::Key => asked.of_tenant(&asked.who.key).hash(state),
                 By::Plan => asked.who.plan().hash(state),
-                By::Route => asked.route.hash(state),
+                By::Route => asked.route().hash(state),
                 By::Segment => asked.who.lane.segment.hash(state),
                 By::Service => asked.service.hash(state),
                 By::Tenant => asked.who.tenant.hash(state),
@@ -57,6 +52,24 @@ impl Hash for Caller<'_> {
 }
 
 impl Asked<'_> {
+    /// The route that the path belongs to.
+    pub(super) fn route(&self) -> &str {
+        let found = self.plan.routes().route_of(self.path);
+        found.map_or("", |(route, _)| route)
+    }
+
+    /// The region of the node.
+    pub(super) fn region(&self) -> &str {
+        let region = self.plan.node().region.as_ref();
+        region.map_or("", |id| id.as_str())
+    }
+
+    /// What it costs where limits count cost.
+    pub(super) fn cost(&self) -> u64 {
+        let service = self.plan.services().get(self.service);
+        service.map_or(1, |service| service.cost.of(self.path))
+    }
+
     /// A key, or the tenant of those who showed none.
     fn of_tenant<'b>(&'b self, key: &'b Option<Arc<str>>) -> (Option<&'b str>, Option<&'b str>) {
         match key {

@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
@@ -55,6 +56,14 @@ pub(crate) enum Kept {
     Pinned(Arc<Tally>),
     Keyed { is_invented: bool, key: Key },
 }
+
+/// A rate that is asked, and what was used of it.
+type Asking<'a> = (&'a Applied, &'a Quota, Kept);
+
+type Rates<'a> = SmallVec<[Asking<'a>; RULES_USUAL]>;
+
+/// More rules than most requests are held to; for more there is memory to be had.
+const RULES_USUAL: usize = 4;
 
 /// What a limit on requests in flight said.
 #[derive(Debug)]
@@ -113,12 +122,9 @@ impl Keyed {
         now: Tick,
         asked: Asked<'_>,
     ) -> Result<Box<Charged>, Refused> {
-        let applied: Vec<&Applied> = asked
-            .who
-            .lane
-            .terms
-            .rules(asked.service, asked.path)
-            .collect();
+        let terms = &asked.who.lane.terms;
+        let applied: SmallVec<[&Applied; RULES_USUAL]> =
+            terms.rules(asked.service, asked.path).collect();
         let mut charged = Box::new(Charged {
             places: Vec::new(),
             held: Vec::new(),
@@ -285,19 +291,19 @@ impl Keyed {
         charged: &mut Charged,
     ) -> Result<(), Refused> {
         let rules = self.rates(applied, asked);
-        let mut charges: Vec<_> = rules
+        let shrunk = self.shrunk(&rules, asked);
+        let mut charges: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
-            .filter_map(|(applied, _, kept)| {
+            .filter_map(|(applied, quota, kept)| {
                 Some(Charge {
                     place: self.place(kept)?,
-                    quota: applied.rule.quota.as_ref()?,
+                    quota,
                     cost: applied.rule.cost(asked),
                     patience: applied.rule.limit.excess.patience(),
                     binds: applied.rule.binds(),
                 })
             })
             .collect();
-        let shrunk = self.shrunk(&rules, asked);
         charges.extend(shrunk.iter().map(|(quota, key)| Charge {
             place: Place::Keyed(&self.named, *key),
             quota,
@@ -328,7 +334,7 @@ impl Keyed {
             if step.allowed {
                 charged.held.push(Held {
                     rule: Arc::clone(rule),
-                    quota,
+                    quota: *quota,
                     counter,
                     step: *step,
                     cost: rule.cost(asked),
@@ -340,7 +346,7 @@ impl Keyed {
 
     /// What is left of limits when nothing was charged after all: those that would have let the
     /// request pass said what would be left then.
-    fn left(&self, now: Tick, rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Vec<Step> {
+    fn left(&self, now: Tick, rules: &[Asking<'_>], steps: &[Step]) -> Vec<Step> {
         let both = rules.iter().zip(steps);
         both.map(|((_, quota, kept), step)| match self.place(kept) {
             Some(place) if step.allowed => place.peek(now, quota, 0, Duration::MAX),
@@ -350,16 +356,12 @@ impl Keyed {
     }
 
     /// The limits of `applied` that are rates asked here, with what was used of them.
-    fn rates<'a>(
-        &self,
-        applied: &[&'a Applied],
-        asked: &Asked<'_>,
-    ) -> Vec<(&'a Applied, Quota, Kept)> {
+    fn rates<'a>(&self, applied: &[&'a Applied], asked: &Asked<'_>) -> Rates<'a> {
         applied
             .iter()
             .filter(|applied| applied.rule.is_asked() && !self.is_together(&applied.rule))
             .filter_map(|applied| {
-                let quota = applied.rule.quota?;
+                let quota = applied.rule.quota.as_ref()?;
                 Some((*applied, quota, self.kept(applied, asked)))
             })
             .collect()
@@ -367,7 +369,7 @@ impl Keyed {
 
     /// The limits that hold besides while less than all of them is in force: a share of each, for
     /// requests of this tier alone, so that tiers do not use up each other's.
-    fn shrunk(&self, rules: &[(&Applied, Quota, Kept)], asked: &Asked<'_>) -> Vec<(Quota, Key)> {
+    fn shrunk(&self, rules: &[Asking<'_>], asked: &Asked<'_>) -> Vec<(Quota, Key)> {
         if asked.share.get() >= 100.0 {
             return Vec::new();
         }
@@ -429,12 +431,12 @@ impl Keyed {
 }
 
 /// What headers say of the limits that were asked.
-fn quotas_of(rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Quotas {
+fn quotas_of(rules: &[Asking<'_>], steps: &[Step]) -> Quotas {
     let shown = rules.iter().zip(steps);
     let shown = shown.filter(|((applied, ..), _)| !applied.rule.limit.is_shadow);
     let states = shown.map(|((applied, quota, _), step)| QuotaState {
         limit: applied.rule.id().clone(),
-        quota: *quota,
+        quota: **quota,
         decision: quota.describe(step),
     });
     Quotas {
@@ -445,7 +447,7 @@ fn quotas_of(rules: &[(&Applied, Quota, Kept)], steps: &[Step]) -> Quotas {
 
 /// Which of the limits that refused decides: the one to wait longest for. Less is served only when
 /// all of them would.
-fn refusal(rules: &[(&Applied, Quota, Kept)], steps: &[Step], quotas: Quotas) -> Refused {
+fn refusal(rules: &[Asking<'_>], steps: &[Step], quotas: Quotas) -> Refused {
     let own = rules.iter().zip(steps);
     let refusing: Vec<_> = own
         .filter(|((applied, ..), step)| applied.rule.binds() && !step.allowed)

@@ -109,8 +109,8 @@ fn name(rule: &Rule, asked: &Asked<'_>) -> String {
                 None => write!(name, "/tenant={}/key=", who.tenant),
             },
             By::Plan => write!(name, "/plan={}", who.plan()),
-            By::Region => write!(name, "/region={}", asked.region),
-            By::Route => write!(name, "/route={}", escaped(Some(asked.route))),
+            By::Region => write!(name, "/region={}", asked.region()),
+            By::Route => write!(name, "/route={}", escaped(Some(asked.route()))),
             By::Segment => {
                 let segment = who.lane.segment.as_ref();
                 write!(name, "/segment={}", segment.map_or("", |id| id.as_str()))

@@ -25,9 +25,11 @@ pub struct Pacer {
 impl Pacer {
     /// None: no limit counts bytes.
     pub(super) fn of(keyed: &Arc<Keyed>, applied: &[&Applied], asked: &Asked<'_>) -> Option<Self> {
-        let by_bytes = applied
+        let mut by_bytes = applied
             .iter()
-            .filter(|applied| applied.rule.limit.measure == Measure::Bytes);
+            .filter(|applied| applied.rule.limit.measure == Measure::Bytes)
+            .peekable();
+        by_bytes.peek()?;
         let limits: Arc<[_]> = by_bytes
             .filter_map(|applied| {
                 let quota = applied.rule.quota?;

@@ -146,7 +146,7 @@ impl Rule {
     pub(crate) fn cost(&self, asked: &Asked<'_>) -> u64 {
         match self.limit.measure {
             Measure::Requests => 1,
-            Measure::Cost => asked.cost,
+            Measure::Cost => asked.cost(),
             Measure::Bytes => 0,
         }
     }
