@@ -52,7 +52,9 @@ impl Core {
         if let Answer::Seat(seat) = core.ask() {
             core.seated = Some(seat);
         }
-        (0..tenants).for_each(|_| drop(core.ask()));
+        for _ in 0..tenants {
+            core.ask();
+        }
         Ok(core)
     }
 
