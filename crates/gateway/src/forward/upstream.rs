@@ -222,7 +222,7 @@ impl Upstream {
             pending: self.pending(),
             connects: self.connects.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            breaker: settings.mode.shows(breaker.state()),
+            breaker: breaker.state_shown(now, settings),
             mode: settings.mode,
             opening: breaker.opening(now),
             open_for: breaker.refuses(now, settings),

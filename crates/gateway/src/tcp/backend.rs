@@ -154,7 +154,7 @@ impl Backend {
                 address: upstream.address.to_string(),
                 connects: upstream.connects.load(Ordering::Relaxed),
                 failures: upstream.failures.load(Ordering::Relaxed),
-                breaker: self.breaker.mode.shows(breaker.state()),
+                breaker: breaker.state_shown(now, &self.breaker),
                 mode: self.breaker.mode,
                 opening: breaker.opening(now),
                 open_for: breaker.refuses(now, &self.breaker),
