@@ -252,6 +252,7 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     let upstream = &upstreams["services"][0]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    assert_eq!(upstream["breaker_says"], "forced open by an operator");
     assert_eq!(upstream["open_for_ms"], serde_json::Value::Null);
     assert_eq!(running.request("acme", "/cart").await, 503);
     assert_ne!(running.request("acme", "/reports").await, 503);
@@ -356,6 +357,8 @@ async fn a_service_that_only_connects_takes_no_orders_and_its_pool_shows_what_it
     let upstream = &cache["connections"]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    let says = "forced open by the configuration";
+    assert_eq!(upstream["breaker_says"], says);
 }
 
 #[tokio::test(flavor = "multi_thread")]
