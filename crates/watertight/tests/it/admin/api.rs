@@ -301,7 +301,13 @@ async fn an_order_that_makes_no_sense_is_told_what_there_is() {
     let detail = wrong.detail;
     let words = "state: there is no state `open`; there are `auto`, `closed`, `disabled`, \
                  `forced-open`, `metrics-only`";
-    assert!(detail.starts_with(words), "{detail}");
+    assert_eq!(detail, words);
+    // Where it is said in a body of several lines, it says where.
+    let lines = order("checkout", "{\n\"state\": \"open\"}").await;
+    let detail = lines.problem().detail;
+    assert_eq!(detail, format!("{words} at line 2 column 16"));
+    let unread = order("checkout", "{\"state\"").await.problem().detail;
+    assert!(unread.ends_with(" at line 1 column 8"), "{unread}");
     let wrong = running.get("/v1/runbook?alert=nope").await.problem();
     let detail = wrong.detail;
     let words = "alert: there is no alert `nope`; there are `";
