@@ -15,12 +15,9 @@ use watertight_layers::{Admission, Clock};
 use super::{
     Output,
     access::{NodeArguments, runtime},
-    columns, environment, print, say,
+    columns, load, print,
 };
-use crate::{
-    admin::view::{Explanation, Outcome},
-    config,
-};
+use crate::admin::view::{Explanation, Outcome};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -63,12 +60,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let path = query(&question);
             runtime()?.block_on(client.get(&path))?
         }
-        Some(path) => match config::load(path, &environment) {
+        Some(path) => match load(path) {
             Ok(loaded) => by_plan(loaded.plan, &question)?,
-            Err(failure) => {
-                say(&failure.render(super::colour()));
-                return Ok(ExitCode::from(failure.exit_code()));
-            }
+            Err(code) => return Ok(code),
         },
     };
     match arguments.output {
@@ -214,6 +208,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config;
 
     const SHOP: &str = include_str!("../../../../watertight.example.toml");
 
