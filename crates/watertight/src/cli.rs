@@ -152,3 +152,9 @@ fn load(path: &Path) -> Result<Loaded, ExitCode> {
         ExitCode::from(failure.exit_code())
     })
 }
+
+/// `1 seat`, `2 seats`.
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
