@@ -62,10 +62,11 @@ async fn act(
     Ok(response.body(body).unwrap())
 }
 
-/// Four calls open a breaker.
+/// Four calls open a breaker, for longer than a machine stands still.
 fn settings() -> Settings {
     Settings {
         minimum_number_of_calls: 4,
+        wait_duration_in_open_state: Duration::from_secs(30),
         ..Settings::default()
     }
 }
@@ -177,7 +178,7 @@ async fn one_tenants_errors_never_refuse_another() {
 #[tokio::test]
 async fn the_errors_of_three_tenants_refuse_all_until_others_find_it_well() {
     let world = World::new(Settings {
-        wait_duration_in_open_state: Duration::from_millis(200),
+        wait_duration_in_open_state: Duration::from_secs(4),
         ..settings()
     })
     .await;

@@ -101,11 +101,10 @@ async fn no_upstream_is_502_until_the_breaker_opens_and_then_503() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let dead = socket.local_addr().unwrap();
-    let gateway = start(
-        plan()
-            .service(service("dead", 1, dead))
-            .listener(traffic("traffic", None, None)),
-    );
+    let mut service = service("dead", 1, dead);
+    service.breaker.wait_duration_in_open_state = Duration::from_secs(30);
+    let listener = traffic("traffic", None, None);
+    let gateway = start(plan().service(service).listener(listener));
     let address = gateway.address("traffic").unwrap();
     let mut statuses = Vec::new();
     for _ in 0..25 {
@@ -151,7 +150,7 @@ async fn an_upstream_that_nobody_calls_is_shown_half_open_when_its_open_time_is_
 
 fn impatient() -> watertight_plan::Listener {
     let mut listener = traffic("traffic", None, None);
-    listener.limits.idle_timeout = Duration::from_millis(200);
+    listener.limits.idle_timeout = Duration::from_secs(3);
     listener
 }
 
