@@ -31,6 +31,7 @@ pub const HEADERS: u8 = 1;
 pub const GOAWAY: u8 = 7;
 
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -74,6 +75,11 @@ impl Frames {
         let request = frame(HEADERS, END_STREAM | END_HEADERS, self.stream, &head);
         self.stream += 2;
         self.raw.send(request)
+    }
+
+    /// Asks whether anybody is there. False: the other end is gone.
+    pub fn ping(&mut self) -> bool {
+        self.raw.send(frame(PING, 0, 0, &[0; 8]))
     }
 
     /// The next frame of this type; those before it are passed over.

@@ -375,7 +375,7 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
     gauges(
         encoder,
         "watertight_upstream_breaker_state",
-        "What the breaker of an upstream is doing: 0 closed, 1 half-open, 2 open",
+        "What the breaker of an upstream is doing: 0 closed, 1 half-open (also when its open time is over and nobody called since), 2 open",
         upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use watertight_base::Tick;
 use watertight_guard::breaker::Settings;
-use watertight_layers::Modes;
+use watertight_layers::{Forced, Modes};
 use watertight_plan::{Protocol, Service};
 
 use self::{
@@ -69,6 +69,11 @@ impl Upstreams {
             ramp_duration: Duration::ZERO,
             ..self.modes.settings(&self.service)
         }
+    }
+
+    /// Who said that none of them is called, if somebody did.
+    pub(crate) fn forced(&self) -> Option<Forced> {
+        self.modes.forced(&self.service)
     }
 
     /// How long every upstream is held back, if every one is.

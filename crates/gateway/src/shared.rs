@@ -63,7 +63,7 @@ impl Shared {
                 upstreams: upstreams
                     .all
                     .iter()
-                    .map(|upstream| upstream.view(&upstreams.settings()))
+                    .map(|upstream| upstream.view(&upstreams.settings(), upstreams.forced()))
                     .collect(),
             })
             .collect()

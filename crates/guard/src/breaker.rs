@@ -18,7 +18,8 @@
 //!
 //! It becomes half-open when the first call asks after the open time, not by a timer
 //! (`automaticTransitionFromOpenToHalfOpenEnabled` of Resilience4j): nobody would probe meanwhile,
-//! and a core has no timers. [`Mode`] forces it open, switches it off, or lets it go through its
+//! and a core has no timers. Who looks at it is shown half-open once that time is over
+//! ([`Breaker::state_shown`]). [`Mode`] forces it open, switches it off, or lets it go through its
 //! states without refusing anybody.
 //!
 //! # Laws
@@ -235,6 +236,16 @@ impl Breaker {
     /// What it is doing.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// What it does to calls, seen from outside: by its mode ([`Mode::shows`]), and half-open as soon
+    /// as the open time is over, though it changes only when a call comes. Nobody may ever call.
+    pub fn state_shown(&self, now: Tick, settings: &Settings) -> State {
+        let state = match self.state {
+            State::Open if now >= self.until => State::HalfOpen,
+            state => state,
+        };
+        settings.mode.shows(state)
     }
 
     /// What is in the window.

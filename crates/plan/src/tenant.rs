@@ -27,7 +27,8 @@ pub struct TenantPlan {
     /// Client connections that may count for it at once. None: as many as the listeners take.
     pub max_connections: Option<u32>,
     /// Bytes of answers that may be buffered on its behalf, while its readers are slower than the
-    /// services; beyond them the services wait, too. Default 64 MiB.
+    /// services; beyond them the services wait, too, and each answer holds one frame at most. Default
+    /// 64 MiB.
     pub max_buffered_bytes: u64,
     /// Its limits; a request passes all of them or is charged by none.
     pub throttle: Vec<Limit>,

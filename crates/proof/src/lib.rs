@@ -45,6 +45,7 @@ mod error;
 mod front_door;
 pub mod load;
 pub mod map;
+mod markup;
 mod node_view;
 pub mod report;
 pub mod scenario;

@@ -25,10 +25,7 @@ use prometheus_client::registry::Registry;
 use tokio::{sync::Notify, task::JoinSet, time};
 use watertight_base::Tick;
 use watertight_gateway::{Gateway, UpstreamView};
-use watertight_guard::{
-    alert::{BoardView, Effect, Key, Kind, Sample},
-    breaker::Mode,
-};
+use watertight_guard::alert::{BoardView, Effect, Key, Kind, Sample};
 use watertight_layers::Alerts;
 use watertight_plan::{Plan, Webhook};
 
@@ -330,11 +327,12 @@ fn upstreams(gateway: &Gateway) -> Vec<Sample> {
                     value: 1.0,
                     fires: 1.0,
                     clears: 1.0,
-                    says: match upstream.mode {
-                        Mode::ForcedOpen => {
-                            format!("{} of {id} is not called: forced open", upstream.address)
+                    says: match upstream.forced {
+                        Some(forced) => {
+                            let address = &upstream.address;
+                            format!("{address} of {id} is not called: {}", forced.says())
                         }
-                        _ => format!(
+                        None => format!(
                             "{} of {id} does not answer, and is not called{}",
                             upstream.address,
                             why(upstream)
@@ -383,4 +381,47 @@ fn log(effect: &Effect, origin: Duration) {
 fn jitter(now: Tick) -> f64 {
     let mixed = now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     mixed as f64 / f64::from(1_u32 << 24)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::path::Path;
+
+    use watertight_layers::{Clock, Order};
+
+    use super::*;
+    use crate::config;
+
+    const SHOP: &str = r#"
+[node]
+id = "a"
+[services.checkout]
+tier = 1
+routes = ["/cart"]
+upstreams = ["http://127.0.0.1:9"]
+"#;
+
+    fn alerted(config: &str, order: Option<Order>) -> Vec<String> {
+        let loaded = config::parse("shop", config, Path::new(""), &|_| None).unwrap();
+        let gateway = Gateway::start(Arc::new(loaded.plan), Clock::start()).unwrap();
+        if let Some(order) = order {
+            let checkout = "checkout".parse().unwrap();
+            gateway.admission().order_breaker(&checkout, order).unwrap();
+        }
+        let samples = upstreams(&gateway).into_iter();
+        samples.map(|sample| sample.says).collect()
+    }
+
+    #[test]
+    fn an_upstream_that_somebody_forced_open_is_told_of_in_the_same_words_as_its_service() {
+        let ordered = alerted(SHOP, Some(Order::ForcedOpen));
+        let words = "http://127.0.0.1:9 of checkout is not called: forced open by";
+        assert_eq!(ordered, [format!("{words} an operator")]);
+        let forced = format!("{SHOP}[services.checkout.breaker]\nstate = \"forced-open\"\n");
+        let configured = alerted(&forced, None);
+        assert_eq!(configured, [format!("{words} the configuration")]);
+        assert!(alerted(SHOP, None).is_empty());
+    }
 }

@@ -16,12 +16,14 @@ mod walls;
 
 use std::{
     io::{ErrorKind, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Loaded};
 
 /// Watertight keeps one tenant's bad day from becoming everyone's.
 #[derive(Debug, Parser)]
@@ -141,4 +143,18 @@ fn environment(name: &str) -> Option<String> {
 /// The file that `--config` names, or the default one.
 fn config_path(given: Option<&PathBuf>) -> PathBuf {
     given.cloned().unwrap_or_else(|| CONFIG_DEFAULT.into())
+}
+
+/// The configuration in the file `path`; what is wrong with it is said.
+fn load(path: &Path) -> Result<Loaded, ExitCode> {
+    config::load(path, &environment).map_err(|failure| {
+        say(&failure.render(colour()));
+        ExitCode::from(failure.exit_code())
+    })
+}
+
+/// `1 seat`, `2 seats`.
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }

@@ -206,6 +206,20 @@ fn whoever_does_not_hear_that_it_should_leave_keeps_no_place_of_the_listener() {
 }
 
 #[test]
+fn a_client_of_http2_that_only_pings_keeps_no_place_of_the_listener() {
+    let upstream = Upstream::start();
+    let node = two_each(&upstream, "max_connections = 1\nidle_timeout = \"1s\"");
+    let mut pinging = Frames::connect(node.traffic());
+    assert!(pinging.ask("/x", "acme"));
+    assert_eq!(pinging.next(HEADERS).stream, 1);
+    wait::until("it is left", wait::SOON, || {
+        let is_gone = !pinging.ping() || pinging.closes(Duration::from_millis(50));
+        is_gone.then_some(())
+    });
+    assert_eq!(status(node.traffic(), "/x"), 200, "its place is free");
+}
+
+#[test]
 fn an_upload_over_its_tenants_limit_is_refused_before_it_has_arrived() {
     let upstream = Upstream::start();
     let node = two_each(&upstream, "");

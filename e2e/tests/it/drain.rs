@@ -21,7 +21,7 @@ fn get(path: &str) -> String {
 fn what_is_under_way_finishes_and_nothing_new_begins() {
     let upstream = Upstream::start();
     let mut node = Node::start(&format!(
-        "{}\n[node]\ndrain_timeout = \"10s\"\n",
+        "{}\n[node]\ndrain_timeout = \"30s\"\n",
         one(&upstream.http())
     ));
     let traffic = node.traffic();
@@ -34,11 +34,9 @@ fn what_is_under_way_finishes_and_nothing_new_begins() {
     upstream.reaches("requests", 3);
     let begun = Instant::now();
     node.process().signal("TERM");
-    wait::until(
-        "new connections are refused",
-        Duration::from_secs(2),
-        || TcpStream::connect(traffic).is_err().then_some(()),
-    );
+    wait::until("new connections are refused", SOON, || {
+        TcpStream::connect(traffic).is_err().then_some(())
+    });
     let reply = slow.reply();
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("connection"), Some("close"));
@@ -49,7 +47,7 @@ fn what_is_under_way_finishes_and_nothing_new_begins() {
     assert!(idle.closes(SOON));
     assert_eq!(node.process().exit(SOON).code(), Some(0));
     assert!(
-        begun.elapsed() < Duration::from_secs(8),
+        begun.elapsed() < Duration::from_secs(25),
         "{:?}",
         begun.elapsed()
     );
@@ -69,7 +67,7 @@ fn what_takes_too_long_is_cut_when_time_is_up() {
     assert_eq!(node.stop(SOON), Some(0));
     let took = begun.elapsed();
     assert!(took > Duration::from_millis(900), "too early: {took:?}");
-    assert!(took < Duration::from_secs(4), "too late: {took:?}");
+    assert!(took < Duration::from_secs(10), "too late: {took:?}");
     assert!(hanging.closes(SOON));
     upstream.reaches("under_way", 0);
 }

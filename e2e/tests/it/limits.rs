@@ -96,23 +96,20 @@ fn a_head_that_trickles_in_is_cut_off_in_time() {
     assert!(closed, "still open after {:?}", begun.elapsed());
     let took = begun.elapsed();
     assert!(took > Duration::from_millis(900), "too early: {took:?}");
-    assert!(took < Duration::from_secs(5), "too late: {took:?}");
+    assert!(took < Duration::from_secs(10), "too late: {took:?}");
     assert_eq!(upstream.count("requests"), 0);
 }
 
 #[test]
 fn silence_closes_a_connection_but_never_one_at_work() {
     let upstream = Upstream::start();
-    let node = limited(&upstream, "header_timeout = \"1s\"\nidle_timeout = \"1s\"");
+    let node = limited(&upstream, "header_timeout = \"1s\"\nidle_timeout = \"3s\"");
     let mut idle = Raw::connect(node.traffic());
     idle.send(GET);
     assert_eq!(idle.reply().status, 200);
     let begun = Instant::now();
-    assert!(
-        idle.closes(Duration::from_secs(8)),
-        "an idle connection stays open"
-    );
-    assert!(begun.elapsed() > Duration::from_millis(700), "too early");
+    assert!(idle.closes(SOON), "an idle connection stays open");
+    assert!(begun.elapsed() > Duration::from_secs(2), "too early");
     assert!(
         idle.rest().is_empty(),
         "an unasked answer: {:?}",
@@ -120,13 +117,10 @@ fn silence_closes_a_connection_but_never_one_at_work() {
     );
 
     let mut never = Raw::connect(node.traffic());
-    assert!(
-        never.closes(Duration::from_secs(8)),
-        "a silent connection stays open"
-    );
+    assert!(never.closes(SOON), "a silent connection stays open");
 
     let mut busy = Raw::connect(node.traffic());
-    busy.send(GET.replace("/x", "/slow?ms=3500"));
+    busy.send(GET.replace("/x", "/slow?ms=6000"));
     assert_eq!(busy.reply().status, 200, "a slow answer was cut off");
     busy.send(GET);
     assert_eq!(
@@ -140,7 +134,7 @@ fn silence_closes_a_connection_but_never_one_at_work() {
 fn a_body_that_stalls_is_answered_408_and_its_seat_is_back() {
     let upstream = Upstream::start();
     let config = one_seat(&upstream.http(), "");
-    let node = Node::start(&format!("{config}{}", listener("idle_timeout = \"1s\"")));
+    let node = Node::start(&format!("{config}{}", listener("idle_timeout = \"3s\"")));
     let mut stalled = Raw::connect(node.traffic());
     stalled.send(format!("{POST}content-length: 100\r\n\r\nhalf"));
     assert_eq!(stalled.reply().status, 408);
@@ -154,7 +148,7 @@ fn a_body_that_stalls_is_answered_408_and_its_seat_is_back() {
     let mut slow = Raw::connect(node.traffic());
     slow.send(format!("{POST}content-length: 5\r\n\r\n"));
     for _ in 0..5 {
-        pause(Duration::from_millis(500)); // sleep: a slow sender is what this is about
+        pause(Duration::from_secs(1)); // sleep: a slow sender is what this is about
         slow.send("x");
     }
     assert_eq!(slow.reply().status, 200, "slow is not stalled");

@@ -31,7 +31,7 @@ fn a_service_that_hangs_is_answered_504_in_time_and_its_seat_is_back() {
         );
         let took = begun.elapsed();
         assert!(took > Duration::from_millis(900), "too early: {took:?}");
-        assert!(took < Duration::from_secs(4), "too late: {took:?}");
+        assert!(took < Duration::from_secs(10), "too late: {took:?}");
         seat_is_back(&node);
         upstream.reaches("under_way", 0);
     }

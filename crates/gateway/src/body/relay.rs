@@ -191,16 +191,7 @@ mod tests {
         assert!(sender.send(frame(10)).await);
         let mut blocked = Box::pin(sender.send(frame(1)));
         assert!(futures_poll(blocked.as_mut()).await.is_pending());
-        assert_eq!(
-            body.frame()
-                .await
-                .unwrap()
-                .unwrap()
-                .into_data()
-                .unwrap()
-                .len(),
-            10
-        );
+        assert_eq!(read(&mut body).await, 10);
         assert!(blocked.await);
     }
 
@@ -208,16 +199,7 @@ mod tests {
     async fn a_frame_larger_than_the_relay_passes_alone() {
         let (sender, mut body) = relay(10, SizeHint::default(), Buffer::of(u64::MAX));
         assert!(sender.send(frame(100)).await);
-        assert_eq!(
-            body.frame()
-                .await
-                .unwrap()
-                .unwrap()
-                .into_data()
-                .unwrap()
-                .len(),
-            100
-        );
+        assert_eq!(read(&mut body).await, 100);
         assert!(sender.send(frame(100)).await);
     }
 
@@ -240,6 +222,12 @@ mod tests {
         drop(body);
         sender.closed().await;
         assert!(!sender.send(frame(3)).await);
+    }
+
+    /// Reads a frame, and says how many bytes it has.
+    async fn read(body: &mut ResponseBody) -> usize {
+        let frame = body.frame().await.unwrap().unwrap();
+        frame.into_data().unwrap().len()
     }
 
     async fn futures_poll<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {

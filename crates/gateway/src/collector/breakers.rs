@@ -21,7 +21,7 @@ pub(super) fn encode(
     gauges(
         encoder,
         "watertight_breaker_state",
-        "What the breaker of all tenants of a service does to calls: 0 closed, 1 half-open, 2 open, or forced open",
+        "What the breaker of all tenants of a service does to calls: 0 closed, 1 half-open (also when its open time is over and nobody called since), 2 open, or forced open",
         of(|view| state_number(view.shared.state)),
     )?;
     gauges(

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watertight_base::Tick;
 use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Pass, Settings, State};
-use watertight_layers::Clock;
+use watertight_layers::{Clock, Forced};
 use watertight_plan::{Protocol, Service};
 
 use super::connection::{ConnectError, Connection, Unanswered};
@@ -209,7 +209,7 @@ impl Upstream {
             .retain(|(since, connection)| connection.is_ready() && now - *since < IDLE_MAX);
     }
 
-    pub(crate) fn view(&self, settings: &Settings) -> UpstreamView {
+    pub(crate) fn view(&self, settings: &Settings, forced: Option<Forced>) -> UpstreamView {
         let now = self.clock.now();
         let breaker = self.breaker();
         UpstreamView {
@@ -222,8 +222,9 @@ impl Upstream {
             pending: self.pending(),
             connects: self.connects.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            breaker: settings.mode.shows(breaker.state()),
+            breaker: breaker.state_shown(now, settings),
             mode: settings.mode,
+            forced,
             opening: breaker.opening(now),
             open_for: breaker.refuses(now, settings),
         }
@@ -294,6 +295,8 @@ pub struct UpstreamView {
     pub breaker: State,
     /// Whether that decides by itself.
     pub mode: Mode,
+    /// Who said that it is not called, if somebody did.
+    pub forced: Option<Forced>,
     /// What opened it, while it is not closed again.
     pub opening: Option<Opening>,
     /// How long that will refuse, if it does.

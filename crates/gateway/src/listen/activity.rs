@@ -5,7 +5,8 @@
 //! client nothing but what the client must take itself, and on which nothing moves for
 //! `idle_timeout`, is closed: silent ones, and those whose clients do not read their answers. Silence
 //! in a request's body is the body's affair, and before an answer the service's. A pause that a limit
-//! on bytes imposes on an answer is no silence.
+//! on bytes imposes on an answer is no silence. Over HTTP/2 only requests and what is left of answers
+//! count between requests: a client that does nothing but ping keeps no connection.
 //!
 //! A connection that is to be left, because its listener is gone, is left where its client sees it
 //! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
@@ -14,7 +15,10 @@
 //! The clock is not read for every byte: reads and writes only leave a mark, and a timer looks for
 //! it several times within the time allowed.
 
+mod frames;
+
 use std::{
+    io::IoSlice,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -31,6 +35,7 @@ use tokio::{
 };
 use watertight_plan::ListenLimits;
 
+use self::frames::Frames;
 use super::UnderWay;
 use crate::pace::HeldUp;
 
@@ -107,6 +112,7 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Acquire);
         self.unanswered.fetch_add(1, Ordering::Acquire);
+        self.moved.store(true, Ordering::Relaxed);
         self.begun.notify_waiters();
         Busy {
             activity: Arc::clone(self),
@@ -181,9 +187,16 @@ impl Activity {
         if let Poll::Ready(result) = &written {
             let bytes = result.as_ref().map_or(0, |bytes| *bytes as u64);
             self.taken.fetch_add(bytes, Ordering::Relaxed);
-            self.moved.store(true, Ordering::Relaxed);
+            self.bytes_moved();
         }
         written
+    }
+
+    /// Bytes say something, unless they may be nothing but pings and their echo.
+    fn bytes_moved(&self) {
+        if !self.is_http2.load(Ordering::Relaxed) || self.requests.load(Ordering::Acquire) > 0 {
+            self.moved.store(true, Ordering::Relaxed);
+        }
     }
 
     fn has_read(&self, bytes: &[u8]) {
@@ -195,7 +208,7 @@ impl Activity {
         if !self.has_begun.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI") {
             self.is_http2.store(true, Ordering::Relaxed);
         }
-        self.moved.store(true, Ordering::Relaxed);
+        self.bytes_moved();
         if self.requests.load(Ordering::Relaxed) == 0 {
             self.head_begun.store(true, Ordering::Relaxed);
         }
@@ -207,11 +220,37 @@ impl Activity {
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// What is written over HTTP/2.
+    frames: Frames,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self {
+            stream,
+            activity,
+            frames: Frames::default(),
+        }
+    }
+
+    /// Notes what was written of `slices`: the rest of an answer may be written after its request.
+    fn has_written(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        written: Poll<std::io::Result<usize>>,
+    ) -> Poll<std::io::Result<usize>> {
+        if let Poll::Ready(Ok(mut left)) = written
+            && self.activity.is_http2.load(Ordering::Relaxed)
+        {
+            for slice in slices {
+                let bytes = &slice[..left.min(slice.len())];
+                left -= bytes.len();
+                if self.frames.has_answer(bytes) {
+                    self.activity.moved.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        self.activity.has_written(written)
     }
 }
 
@@ -235,16 +274,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.has_written(written)
+        self.has_written(&[IoSlice::new(bytes)], written)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
+        slices: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.activity.has_written(written)
+        self.has_written(slices, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -307,6 +346,8 @@ mod laws;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     pub(super) const LIMITS: ListenLimits = ListenLimits {
@@ -424,5 +465,51 @@ mod tests {
         let http2 = Arc::new(Activity::default());
         http2.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         assert!(!is_overdue_within(&http2, 59).await);
+    }
+
+    /// Whether a client of HTTP/2 that pings every ten seconds is left, who gets `written` with each echo.
+    async fn is_left_pinging(activity: &Arc<Activity>, written: &[u8]) -> bool {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let mut ours = Watched::new(ours, Arc::clone(activity));
+        activity.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let pings = async {
+            loop {
+                activity.has_read(&frame(6, &[0; 8]));
+                let echo = [&frame(6, &[0; 8]), written].concat();
+                ours.write_all(&echo).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(10)).await; // sleep: by a paused clock
+            }
+        };
+        let is_left = tokio::select! {
+            is_left = is_overdue_within(activity, 600) => is_left,
+            () = pings => false,
+        };
+        drop(theirs);
+        is_left
+    }
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, 0, 0, 0, 0, 0][..], payload].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_http2_that_only_pings_is_left() {
+        let activity = Arc::new(Activity::default());
+        assert!(is_left_pinging(&activity, &[]).await);
+        let settings = frame(4, &[0; 6]);
+        let window = frame(8, &[0; 4]);
+        let activity = Arc::new(Activity::default());
+        assert!(is_left_pinging(&activity, &[settings, window].concat()).await);
+
+        // What is left of an answer whose request is over.
+        let activity = Arc::new(Activity::default());
+        assert!(!is_left_pinging(&activity, &frame(0, &[7; 100])).await);
+        let activity = Arc::new(Activity::default());
+        let mut busy = activity.begin();
+        busy.answered();
+        assert!(!is_left_pinging(&activity, &[]).await, "a stream is open");
+        drop(busy);
+        assert!(is_left_pinging(&activity, &[]).await);
     }
 }

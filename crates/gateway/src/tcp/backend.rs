@@ -15,7 +15,7 @@ use std::{
 use tokio::net::TcpStream;
 use watertight_base::Tick;
 use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Settings, State};
-use watertight_layers::Clock;
+use watertight_layers::{Clock, Forced};
 use watertight_plan::{Address, TcpPool};
 
 use crate::socket;
@@ -33,6 +33,8 @@ pub struct TcpUpstreamView {
     pub breaker: State,
     /// Whether that decides by itself.
     pub mode: Mode,
+    /// Who said that it is not called, if somebody did.
+    pub forced: Option<Forced>,
     /// What opened it, while it is not closed again.
     pub opening: Option<Opening>,
     /// How long that will refuse, if it does.
@@ -154,8 +156,9 @@ impl Backend {
                 address: upstream.address.to_string(),
                 connects: upstream.connects.load(Ordering::Relaxed),
                 failures: upstream.failures.load(Ordering::Relaxed),
-                breaker: self.breaker.mode.shows(breaker.state()),
+                breaker: breaker.state_shown(now, &self.breaker),
                 mode: self.breaker.mode,
+                forced: (self.breaker.mode == Mode::ForcedOpen).then_some(Forced::Configuration),
                 opening: breaker.opening(now),
                 open_for: breaker.refuses(now, &self.breaker),
             }

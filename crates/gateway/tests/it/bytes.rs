@@ -17,6 +17,9 @@ use watertight_plan::{Count, Excess, Limit, Measure};
 use crate::world::{get, plan, send, serves, service, start, traffic};
 
 /// 8 KiB in each second that begins on the clock: pauses of most of a second.
+/// Longer than a machine stands still, and shorter than what is paced takes.
+const SHORT: Duration = Duration::from_millis(2_500);
+
 fn gateway(upstream: SocketAddr) -> Gateway {
     let rate = Rate::new(8 * 1024, Duration::from_secs(1)).unwrap();
     let quota = Quota::new(Algorithm::FixedWindow, rate).unwrap();
@@ -29,9 +32,9 @@ fn gateway(upstream: SocketAddr) -> Gateway {
         ..Limit::new("bytes".parse().unwrap(), Count::Rate(quota))
     };
     let mut bulk = service("bulk", 1, upstream);
-    bulk.timeout = Duration::from_millis(300);
+    bulk.timeout = SHORT;
     let mut listener = traffic("traffic", None, None);
-    listener.limits.idle_timeout = Duration::from_millis(300);
+    listener.limits.idle_timeout = SHORT;
     start(plan().limit(limit).service(bulk).listener(listener))
 }
 
@@ -52,7 +55,7 @@ async fn a_paced_upload_is_whole_and_outlasts_the_timeouts_of_others() {
         Response::new(Full::from(text))
     });
     let gateway = gateway(summing.await);
-    let body: Vec<u8> = (0..20 * 1024_u32).map(|at| (at % 251) as u8).collect();
+    let body: Vec<u8> = (0..40 * 1024_u32).map(|at| (at % 251) as u8).collect();
     let expected = format!("{} {}", body.len(), sum(&body));
     let request = Request::post("/bulk").header("x-tenant-id", "acme");
     let answer = send(gateway.address("traffic").unwrap(), request, body).await;
@@ -62,10 +65,10 @@ async fn a_paced_upload_is_whole_and_outlasts_the_timeouts_of_others() {
 
 #[tokio::test]
 async fn a_paced_download_is_whole_and_its_connection_is_not_silent() {
-    let large = serves(|_| Response::new(Full::from("x".repeat(20 * 1024))));
+    let large = serves(|_| Response::new(Full::from("x".repeat(40 * 1024))));
     let gateway = gateway(large.await);
     let answer = get(gateway.address("traffic").unwrap(), "/bulk").await;
-    assert_eq!(answer.text.len(), 20 * 1024);
+    assert_eq!(answer.text.len(), 40 * 1024);
     assert!(delayed(&gateway), "it was not paced");
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use watertight_base::Rate;
 use watertight_gateway::Question;
-use watertight_guard::throttle::{Algorithm, Quota};
+use watertight_guard::{
+    breaker::State,
+    throttle::{Algorithm, Quota},
+};
 use watertight_plan::{Count, Limit, Protocol, TenantPlan};
 
 use crate::world::{echo, get, get_over, plan, says, service, start, traffic};
@@ -98,11 +101,10 @@ async fn no_upstream_is_502_until_the_breaker_opens_and_then_503() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let dead = socket.local_addr().unwrap();
-    let gateway = start(
-        plan()
-            .service(service("dead", 1, dead))
-            .listener(traffic("traffic", None, None)),
-    );
+    let mut service = service("dead", 1, dead);
+    service.breaker.wait_duration_in_open_state = Duration::from_secs(30);
+    let listener = traffic("traffic", None, None);
+    let gateway = start(plan().service(service).listener(listener));
     let address = gateway.address("traffic").unwrap();
     let mut statuses = Vec::new();
     for _ in 0..25 {
@@ -122,9 +124,33 @@ async fn no_upstream_is_502_until_the_breaker_opens_and_then_503() {
     assert!(refused.headers.contains_key("retry-after"));
 }
 
+#[tokio::test]
+async fn an_upstream_that_nobody_calls_is_shown_half_open_when_its_open_time_is_over() {
+    // Bound, not listening: connections are refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let mut dead = service("dead", 1, socket.local_addr().unwrap());
+    dead.breaker.minimum_number_of_calls = 1;
+    dead.breaker.wait_duration_in_open_state = Duration::from_millis(100);
+    let listener = traffic("traffic", None, None);
+    let gateway = start(plan().service(dead).listener(listener));
+    let address = gateway.address("traffic").unwrap();
+    assert_eq!(get(address, "/dead").await.status, 502);
+    let upstream = || gateway.services()[0].upstreams[0].clone();
+    assert_ne!(upstream().breaker, State::Closed);
+    let over = async {
+        while upstream().breaker != State::HalfOpen {
+            tokio::task::yield_now().await;
+        }
+    };
+    let over = tokio::time::timeout(Duration::from_secs(30), over);
+    over.await.expect("it is open for ever");
+    assert_eq!(upstream().open_for, None);
+}
+
 fn impatient() -> watertight_plan::Listener {
     let mut listener = traffic("traffic", None, None);
-    listener.limits.idle_timeout = Duration::from_millis(200);
+    listener.limits.idle_timeout = Duration::from_secs(3);
     listener
 }
 

@@ -70,16 +70,22 @@ impl Opening {
         format!("{rate} % of {calls} {noun} {how} (limit {limit} %)")
     }
 
-    /// What a breaker in `state` does, since when and why, in words. `open_for` is how long it will
-    /// refuse, if it does.
+    /// What a breaker that shows `state` does, since when and why, in words. `open_for` is how long it
+    /// will refuse, if it does: one that is half-open does while its probes are under way, one that is
+    /// open always does, unless it only counts.
     pub fn says(&self, state: State, open_for: Option<Duration>) -> String {
         let (ago, why) = (floor(self.ago), self.why());
         match (state, open_for) {
             (State::Open, Some(wait)) => {
                 format!("open for {ago}: {why}, next probe in {}", ceil(wait))
             }
-            (State::Open, None) => format!("open for {ago}: {why}, the next call is a probe"),
-            (State::HalfOpen, _) => format!("half-open, probing; it opened {ago} ago: {why}"),
+            (State::Open, None) => format!("open for {ago}: {why}, and refuses nobody"),
+            (State::HalfOpen, None) => {
+                format!("half-open, the next call is a probe; it opened {ago} ago: {why}")
+            }
+            (State::HalfOpen, Some(_)) => {
+                format!("half-open, probing; it opened {ago} ago: {why}")
+            }
             (State::Closed, _) => format!("closed; it opened {ago} ago: {why}"),
         }
     }
@@ -167,10 +173,15 @@ mod tests {
         );
         assert_eq!(
             told.says(State::Open, None),
-            "open for 12 s: 62 % of 50 calls failed (limit 50 %), the next call is a probe"
+            "open for 12 s: 62 % of 50 calls failed (limit 50 %), and refuses nobody"
         );
-        let half = opening(Duration::from_secs(600)).says(State::HalfOpen, None);
-        assert!(half.starts_with("half-open, probing; it opened 10 min ago: 62 %"));
+        let half = |wait| opening(Duration::from_secs(600)).says(State::HalfOpen, wait);
+        assert_eq!(
+            half(None),
+            "half-open, the next call is a probe; it opened 10 min ago: 62 % of 50 calls failed (limit 50 %)"
+        );
+        let probing = half(Some(Duration::from_secs(1)));
+        assert!(probing.starts_with("half-open, probing; it opened 10 min ago: 62 %"));
         let slow = Opening {
             cause: Cause::Slow,
             counts: Counts {

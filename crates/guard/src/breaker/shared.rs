@@ -178,7 +178,7 @@ impl Shared {
 
     pub(super) fn view(&self, now: Tick, settings: &Settings) -> SharedView {
         SharedView {
-            state: settings.mode.shows(self.breaker.state()),
+            state: self.breaker.state_shown(now, settings),
             tally: self.opened_by.unwrap_or_else(|| self.tally(now, settings)),
             opening: self.breaker.opening(now),
             share: self.breaker.share(now, settings),

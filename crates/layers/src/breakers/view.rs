@@ -127,7 +127,7 @@ impl Admission {
                     lanes: 1,
                     service: service.id.clone(),
                     forced,
-                    state: settings.mode.shows(breaker.state()),
+                    state: breaker.state_shown(now, &settings),
                     calls,
                     failures,
                     slow,

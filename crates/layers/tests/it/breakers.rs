@@ -211,6 +211,35 @@ async fn distinct_tenants_who_fail_hold_back_all_and_invented_ones_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_calls_is_shown_half_open_when_its_open_time_is_over() {
+    let room = Room {
+        seats: 2,
+        ..room(SETTINGS())
+    };
+    let admission = room.open();
+    for tenant in ["acme", "acme", "acme", "acme", "globex"] {
+        call(&admission, tenant, Outcome::Failure).await;
+    }
+    tokio::time::advance(SECOND * 5).await;
+    let pair = &admission.breakers(9)[0];
+    assert_eq!((pair.state, pair.open_for), (State::HalfOpen, None));
+    let shared = &admission.service_breakers()[0];
+    assert_eq!(shared.shared.state, State::HalfOpen);
+    assert_eq!(shared.shared.open_for, None);
+    for says in [pair.says(), shared.says()] {
+        let next = "half-open, the next call is a probe; it opened 5 s ago: ";
+        assert!(says.starts_with(next), "{says}");
+    }
+    // Two probes are under way: there is no third.
+    let _probes = [
+        ask(&admission, "acme").await.unwrap(),
+        ask(&admission, "nobody-listed-me").await.unwrap(),
+    ];
+    let says = admission.service_breakers()[0].says();
+    assert!(says.starts_with("half-open, probing; "), "{says}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_order_holds_at_once_and_through_reloads_until_it_is_taken_back() {
     let admission = opened().await;
     let checkout = id("checkout");

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Compartment, Kind, MARK, Map, Pool, text::notes, text::users};
+use crate::markup::escaped;
 
 /// The map as an SVG that stands by itself: no script, no font, nothing fetched.
 ///
@@ -147,13 +148,6 @@ fn add_text(svg: &mut String, x: f64, y: f64, fill: &str, says: &str) {
         svg,
         "<text x=\"{x:.2}\" y=\"{y:.2}\" fill=\"{fill}\">{says}</text>"
     );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 /// How wide a pool is, in pixels.

@@ -7,6 +7,7 @@ mod chart;
 
 use super::table::{grouped, percent};
 use super::{Figures, Noisy, Report};
+use crate::markup::escaped;
 use crate::scenario::Phase;
 use crate::{Class, verdict};
 use std::fmt::Write;
@@ -33,7 +34,7 @@ pub fn html(report: &Report) -> String {
          <h1 class=\"{mark}\">{title}</h1>\n<p class=\"verdict\">{sentence}</p>\n</header>\n\
          {panels}{promises}{noisy}{alerts}{table}{footer}</main>\n\
          <script type=\"application/json\" id=\"report\">\n{json}\n</script>\n</body>\n</html>\n",
-        sentence = escape(&verdict::sentence(report)),
+        sentence = escaped(&verdict::sentence(report)),
         panels = panels(report),
         promises = promises(&broken),
         noisy = noisy(report),
@@ -101,7 +102,7 @@ fn promises(broken: &[verdict::Broken]) -> String {
     for promise in broken {
         push(
             &mut html,
-            format_args!("<li>{}</li>\n", escape(&promise.to_string())),
+            format_args!("<li>{}</li>\n", escaped(&promise.to_string())),
         );
     }
     html.push_str("</ul>\n</section>\n");
@@ -132,7 +133,7 @@ fn alerts(report: &Report) -> String {
     let mut items = String::new();
     for phase in &report.phases {
         for says in &phase.alerts {
-            let (title, says) = (title(phase.name), escape(says));
+            let (title, says) = (title(phase.name), escaped(says));
             push(&mut items, format_args!("<li>{title}: {says}</li>\n"));
         }
     }
@@ -150,7 +151,7 @@ fn answers(noisy: &Noisy) -> String {
             format_args!(
                 "<span class=\"answer\"><i class=\"swatch {}\"></i>{} \u{d7} {}</span> ",
                 chart::kind(key),
-                escape(key),
+                escaped(key),
                 grouped(*count)
             ),
         );
@@ -203,11 +204,4 @@ fn row(html: &mut String, group: Option<(u8, Class)>, phase: Phase, figures: &Fi
 fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = html.write_fmt(text);
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

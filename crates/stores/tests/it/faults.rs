@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use watertight_guard::throttle::Quota;
 use watertight_guard::throttle::lease::{Cluster as _, Sharing, Store};
 
-use crate::gateways::{Gateways, SECOND, bucket};
+use crate::gateways::{Gateways, SECOND, bucket, now_us};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -36,6 +36,11 @@ fn alone(quota: &Quota, away: Duration) -> u64 {
     quota.capacity() + u64::try_from(added).unwrap()
 }
 
+/// How long it has been since `begun`, in microseconds of the log.
+fn since(begun: u64) -> Duration {
+    Duration::from_micros(now_us() - begun)
+}
+
 const LIMIT: (u64, u64) = (200, 1_000);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,20 +48,23 @@ async fn a_server_killed_and_restarted_empty_costs_one_burst() {
     let (mut server, _wires, gateways) = wired().await;
     let quota = bucket(LIMIT.0, LIMIT.1);
     gateways.load("a", &quota, 2_000, SECOND).await;
+    let begun = now_us();
     server.kill();
-    let before = gateways.log.len();
+    gateways.until_away(&[0, 1, 2], true).await;
+    let (before, asked_from) = (gateways.log.len(), now_us());
     gateways.load("a", &quota, 2_000, SECOND).await;
-    assert!(gateways.each.iter().all(|shared| shared.view().is_away));
     let failure = gateways.each[0].failure().unwrap().0;
     assert!(failure.contains("redis://127.0.0.1"), "{failure}");
     // Each goes on with its share.
     let meanwhile = gateways.log.len() - before;
-    assert!((600..1_500).contains(&meanwhile), "{meanwhile}");
+    let most = alone(&quota, since(asked_from)) + 300;
+    assert!(meanwhile >= 600 && meanwhile as u64 <= most, "{meanwhile}");
     let server = server.restart().await;
     gateways.until_away(&[0, 1, 2], false).await;
     gateways.load("a", &quota, 2_000, SECOND).await;
     assert!(gateways.log.beyond(&quota, false) <= quota.capacity());
-    assert!(gateways.log.beyond(&quota, true) <= quota.capacity() + alone(&quota, 3 * SECOND));
+    let both = quota.capacity() + alone(&quota, since(begun));
+    assert!(gateways.log.beyond(&quota, true) <= both);
     drop(server);
 }
 
@@ -64,6 +72,7 @@ async fn a_server_killed_and_restarted_empty_costs_one_burst() {
 async fn a_server_that_stands_still_holds_up_nobody_and_leases_stay_within_the_limit() {
     let (server, _wires, gateways) = wired().await;
     let quota = bucket(LIMIT.0, LIMIT.1);
+    let begun = now_us();
     gateways.load("a", &quota, 2_000, SECOND).await;
     server.pause();
     gateways.load("a", &quota, 2_000, SECOND).await;
@@ -73,7 +82,7 @@ async fn a_server_that_stands_still_holds_up_nobody_and_leases_stay_within_the_l
     gateways.until_away(&[0, 1, 2], false).await;
     gateways.load("a", &quota, 2_000, SECOND).await;
     assert_eq!(gateways.log.beyond(&quota, false), 0);
-    assert!(gateways.log.beyond(&quota, true) <= alone(&quota, 3 * SECOND));
+    assert!(gateways.log.beyond(&quota, true) <= alone(&quota, since(begun)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,6 +109,8 @@ async fn a_slow_server_is_one_until_it_is_too_slow() {
 async fn a_gateway_that_is_cut_off_keeps_to_its_share() {
     let (_server, wires, gateways) = wired().await;
     let quota = bucket(LIMIT.0, LIMIT.1);
+    let alone_by = || -> Vec<u64> { gateways.each.iter().map(|it| it.view().alone).collect() };
+    let (begun, before) = (now_us(), alone_by());
     gateways.load("a", &quota, 2_000, SECOND).await;
     wires[0].cut(true);
     gateways.load("a", &quota, 2_000, SECOND).await;
@@ -108,7 +119,11 @@ async fn a_gateway_that_is_cut_off_keeps_to_its_share() {
     gateways.until_away(&[0], false).await;
     gateways.load("a", &quota, 2_000, SECOND).await;
     assert_eq!(gateways.log.beyond(&quota, false), 0);
-    assert!(gateways.log.beyond(&quota, true) <= alone(&quota, 3 * SECOND) / 3 + 1);
+    // Each of the others may have been away for a moment, too, on a machine that stands still.
+    let after = alone_by();
+    let were_away = before.iter().zip(&after).filter(|(was, is)| is > was);
+    let shares = were_away.count() as u64;
+    assert!(gateways.log.beyond(&quota, true) <= alone(&quota, since(begun)) * shares / 3 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,7 +163,7 @@ async fn every_key_goes_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_is_missing_is_named() {
     let server = Server::start_on(crate::server::free_port(), Some("secret")).await;
-    let with = || -> Arc<dyn Store> { Arc::new(server.store(server.port)) };
+    let with = || -> Arc<dyn Store> { Arc::new(server.patient_store()) };
     let gateways = Gateways::new([with(), with(), without(&server)]);
     let quota = bucket(LIMIT.0, LIMIT.1);
     assert!(!gateways.ask(0, "a", &quota, Sharing::Exact).await.is_share);
@@ -165,7 +180,7 @@ fn without(server: &Server) -> Arc<dyn Store> {
         url: format!("redis://127.0.0.1:{}", server.port),
         password: None,
         prefix: "test".to_owned(),
-        timeout: Duration::from_millis(50),
+        timeout: Duration::from_secs(10),
     };
     Arc::new(watertight_stores::Redis::new(settings).unwrap())
 }

@@ -64,13 +64,12 @@ impl Server {
 
     /// A store over this server, or over whatever listens on another port in its place.
     pub(crate) fn store(&self, port: u16) -> Redis {
-        Redis::new(RedisSettings {
-            url: format!("redis://127.0.0.1:{port}/0"),
-            password: self.password.clone(),
-            prefix: "test".to_owned(),
-            timeout: Duration::from_millis(50),
-        })
-        .unwrap()
+        self.store_within(port, Duration::from_millis(50))
+    }
+
+    /// A store over this server that answers even on a machine that stands still for a while.
+    pub(crate) fn patient_store(&self) -> Redis {
+        self.store_within(self.port, Duration::from_secs(10))
     }
 
     /// Sends a command by itself; `None` if the server is not there.
@@ -83,6 +82,16 @@ impl Server {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await.ok()
+    }
+
+    fn store_within(&self, port: u16, timeout: Duration) -> Redis {
+        Redis::new(RedisSettings {
+            url: format!("redis://127.0.0.1:{port}/0"),
+            password: self.password.clone(),
+            prefix: "test".to_owned(),
+            timeout,
+        })
+        .unwrap()
     }
 
     fn signal(&self, signal: &str) {

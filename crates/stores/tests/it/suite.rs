@@ -46,7 +46,7 @@ fn memory() -> Arc<dyn Store> {
 }
 
 fn redis_of(server: &Server) -> Arc<dyn Store> {
-    Arc::new(server.store(server.port))
+    Arc::new(server.patient_store())
 }
 
 async fn a_burst_is_shared_to_the_last_unit(gateways: Gateways) {

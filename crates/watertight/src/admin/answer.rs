@@ -58,6 +58,21 @@ fn what(rejected: &dyn std::error::Error, else_said: String) -> String {
     source.map_or(else_said, ToString::to_string)
 }
 
+/// What was wrong with a body. A value that is wrong is named; in a body of one line nothing is told by
+/// where it ends.
+fn wrong_in_body(rejected: &JsonRejection) -> String {
+    let said = what(rejected, rejected.body_text());
+    if !matches!(rejected, JsonRejection::JsonDataError(_)) {
+        return said;
+    }
+    match said.rsplit_once(" at line 1 column ") {
+        Some((words, column)) if column.bytes().all(|byte| byte.is_ascii_digit()) => {
+            words.to_owned()
+        }
+        _ => said,
+    }
+}
+
 /// The query of routes that have none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -214,8 +229,7 @@ pub(super) async fn order_breaker(
     order: Result<Json<BreakerOrder>, JsonRejection>,
 ) -> Result<Json<ServiceBreaker>, Problem> {
     let UrlPath(service) = service.map_err(|wrong| Problem::bad_request(wrong.body_text()))?;
-    let Json(order) =
-        order.map_err(|wrong| Problem::new(wrong.status(), what(&wrong, wrong.body_text())))?;
+    let Json(order) = order.map_err(|wrong| Problem::new(wrong.status(), wrong_in_body(&wrong)))?;
     let admission = room.node.gateway().admission();
     let absent = || {
         let detail = "there is no such service; /v1/services lists those there are";

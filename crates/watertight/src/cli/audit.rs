@@ -10,8 +10,8 @@ use watertight_proof::{
     map,
 };
 
-use super::{Output, access::NodeArguments, colour, config_path, environment, print, say, walls};
-use crate::config::{self, Lines};
+use super::{Output, access::NodeArguments, config_path, load, print, walls};
+use crate::config::Lines;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -36,12 +36,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = config_path(arguments.config.as_ref());
-    let loaded = match config::load(&path, &environment) {
+    let loaded = match load(&path) {
         Ok(loaded) => loaded,
-        Err(failure) => {
-            say(&failure.render(colour()));
-            return Ok(ExitCode::from(failure.exit_code()));
-        }
+        Err(code) => return Ok(code),
     };
     let node: Option<NodeView> = walls::ask(&arguments.node, &loaded.plan)?;
     let drills: Vec<LastDrill> = arguments

@@ -15,12 +15,9 @@ use watertight_layers::{Admission, Clock};
 use super::{
     Output,
     access::{NodeArguments, runtime},
-    columns, environment, print, say,
+    columns, load, print,
 };
-use crate::{
-    admin::view::{Explanation, Outcome},
-    config,
-};
+use crate::admin::view::{Explanation, Outcome, Place};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -63,12 +60,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let path = query(&question);
             runtime()?.block_on(client.get(&path))?
         }
-        Some(path) => match config::load(path, &environment) {
-            Ok(loaded) => by_plan(loaded.plan, &question)?,
-            Err(failure) => {
-                say(&failure.render(super::colour()));
-                return Ok(ExitCode::from(failure.exit_code()));
-            }
+        Some(path) => match load(path) {
+            Ok(loaded) => by_plan(loaded.plan, &question),
+            Err(code) => return Ok(code),
         },
     };
     match arguments.output {
@@ -79,15 +73,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// What would become of `question` on a node that has just started with `plan`.
-fn by_plan(plan: watertight_plan::Plan, question: &Question) -> anyhow::Result<Explanation> {
-    let admission = Admission::new(Arc::new(plan), Clock::start());
-    Ok(match watertight_gateway::explain(&admission, question) {
+fn by_plan(plan: watertight_plan::Plan, question: &Question) -> Explanation {
+    by(&Admission::new(Arc::new(plan), Clock::start()), question)
+}
+
+fn by(admission: &Admission, question: &Question) -> Explanation {
+    match watertight_gateway::explain(admission, question) {
         Ok((service, said)) => {
             let (plan, pools) = (admission.plan(), admission.pools());
             Explanation::new(question, &service, &said, &plan, &pools)
         }
         Err(why) => Explanation::none(question, why),
-    })
+    }
 }
 
 /// The question as a request to a node.
@@ -132,7 +129,14 @@ fn table(explanation: &Explanation) -> String {
     };
     fact("service", explanation.service.clone());
     fact("tier", explanation.tier.map(|tier| tier.to_string()));
-    fact("compartment", explanation.compartment.clone());
+    match &explanation.places[..] {
+        [] | [_] => fact("compartment", explanation.compartment.clone()),
+        several => {
+            let of = |place: &Place| format!("{} of {}", place.compartment, place.pool);
+            let all: Vec<_> = several.iter().map(of).collect();
+            fact("compartments", Some(all.join(", ")));
+        }
+    }
     let lane = match explanation.listed {
         Some(false) => " (not listed: it shares a lane)",
         _ => "",
@@ -214,13 +218,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config;
 
     const SHOP: &str = include_str!("../../../../watertight.example.toml");
 
     fn explain(tenant: &str, path: &str) -> Explanation {
         let loaded = config::parse("shop", SHOP, Path::new(""), &|_| None).unwrap();
         let question = Question::new(tenant.parse().unwrap(), path);
-        by_plan(loaded.plan, &question).unwrap()
+        by_plan(loaded.plan, &question)
     }
 
     #[test]
@@ -252,6 +257,93 @@ mod tests {
         assert_eq!((place.seats, place.cap), (50, 10));
     }
 
+    /// Half of 8 seats are head-room, and so is one of the two under the cap of reports.
+    const HALF: &str = r#"
+[node]
+id = "a"
+[plans.standard]
+[tenants.acme]
+plan = "standard"
+[tenants.globex]
+plan = "standard"
+[services.checkout]
+tier = 1
+routes = ["/cart"]
+upstreams = ["http://127.0.0.1:9"]
+uses = ["database", "index"]
+[services.reports]
+tier = 1
+routes = ["/reports"]
+upstreams = ["http://127.0.0.1:9"]
+uses = ["database"]
+[pools.database]
+capacity = 8
+[pools.database.compartments.all]
+services = ["checkout", "reports"]
+seats = 8
+head_room = 4
+caps = { reports = 2 }
+[pools.index]
+capacity = 50
+[pools.index.compartments.many]
+services = ["checkout"]
+seats = 50
+"#;
+
+    #[test]
+    fn every_compartment_that_a_request_would_sit_in_is_named() {
+        let explain = |path: &str| {
+            let loaded = config::parse("half", HALF, Path::new(""), &|_| None).unwrap();
+            by_plan(loaded.plan, &Question::new("acme".parse().unwrap(), path))
+        };
+        let explanation = explain("/cart");
+        assert_eq!(explanation.checks.last().unwrap().name, "all, many");
+        let text = table(&explanation);
+        let line = "  compartments all of database, many of index\n";
+        assert!(text.contains(line), "{text}");
+        let text = table(&explain("/reports"));
+        assert!(text.contains("  compartment  all\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_beside_head_room_is_told_that_it_is_kept() {
+        let loaded = config::parse("half", HALF, Path::new(""), &|_| None).unwrap();
+        let admission = Admission::new(Arc::new(loaded.plan), Clock::start());
+        let question =
+            |tenant: &str, path: &str| Question::new(tenant.parse().unwrap(), path.to_owned());
+        let seat = |tenant: &str, path: &str| {
+            let asked = by(&admission, &question(tenant, path));
+            asked.checks.last().unwrap().says.clone()
+        };
+        let sit = async |service: &str| {
+            let who = admission.who(&"acme".parse().unwrap()).unwrap();
+            let service = service.parse().unwrap();
+            let what = watertight_layers::What::new(&service, watertight_base::Tick::MAX);
+            let now = admission.clock().now();
+            admission.admit(&who, what, now).await.unwrap()
+        };
+        assert_eq!(seat("acme", "/reports"), "a seat is free");
+        let _report = sit("reports").await;
+        let kept = "free under its cap in all of database is head-room, kept from a tenant";
+        let says = seat("acme", "/reports");
+        assert!(
+            says.contains(&format!("the 1 seat that is {kept}")),
+            "{says}"
+        );
+        assert_eq!(seat("globex", "/reports"), "a seat is free");
+        assert_eq!(seat("acme", "/cart"), "a seat is free");
+
+        let _carts = [
+            sit("checkout").await,
+            sit("checkout").await,
+            sit("checkout").await,
+        ];
+        let says = seat("acme", "/cart");
+        let kept = "the 4 seats that are free in all of database are head-room, kept from";
+        assert!(says.contains(kept), "{says}");
+        assert_eq!(seat("globex", "/cart"), "a seat is free");
+    }
+
     #[test]
     fn who_would_be_refused_early_is_told_why() {
         for (tenant, path, status, reason) in [
@@ -274,7 +366,7 @@ mod tests {
             key: Some("nobody's".to_owned()),
             ..Question::new("acme".parse().unwrap(), "/cart")
         };
-        let explanation = by_plan(loaded.plan, &question).unwrap();
+        let explanation = by_plan(loaded.plan, &question);
         assert_eq!(explanation.status, Some(401));
     }
 

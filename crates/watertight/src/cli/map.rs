@@ -1,16 +1,12 @@
 //! `watertight map`: who shares what with whom, and where the walls are.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use watertight_proof::map::{self, Flow, Map};
 
-use super::{access::NodeArguments, colour, config_path, environment, print, say, walls};
-use crate::config::{self, Failure, Loaded};
+use super::{access::NodeArguments, config_path, load, print, say, walls};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -102,12 +98,4 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Form::Json => map.json(),
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// The configuration in the file `path`; what is wrong with it is said.
-fn load(path: &Path) -> Result<Loaded, ExitCode> {
-    config::load(path, &environment).map_err(|failure: Failure| {
-        say(&failure.render(colour()));
-        ExitCode::from(failure.exit_code())
-    })
 }

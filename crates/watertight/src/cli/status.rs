@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Output,
     access::{NodeArguments, runtime},
-    columns, print,
+    columns, counted, print,
 };
 use crate::{
     admin::view::{Alerts, Breaker, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
@@ -155,12 +155,14 @@ fn head(status: &Status) -> String {
     let counts = &status.counts;
     let _ = write!(
         text,
-        "{} tenants, {} services, {} pools",
-        counts.tenants, counts.services, counts.pools
+        "{}, {}, {}",
+        counted(counts.tenants, "tenant"),
+        counted(counts.services, "service"),
+        counted(counts.pools, "pool")
     );
     if counts.unlisted_lanes > 0 {
-        let lanes = counts.unlisted_lanes;
-        let _ = write!(text, "; tenants whom nobody listed share {lanes} lanes");
+        let lanes = counted(counts.unlisted_lanes, "lane");
+        let _ = write!(text, "; tenants whom nobody listed share {lanes}");
     }
     text.push('\n');
     text
@@ -328,15 +330,17 @@ fn add_alerts(text: &mut String, alerts: &Alerts) {
         );
     }
     if alerts.alerts_left_out > 0 {
-        let _ = writeln!(text, "and {} alerts more", alerts.alerts_left_out);
+        let more = counted(alerts.alerts_left_out, "alert");
+        let _ = writeln!(text, "and {more} more");
     }
     if let Some(webhook) = &alerts.webhook
         && let Some(error) = &webhook.error
     {
         let _ = writeln!(
             text,
-            "the webhook of alerts at {} is AWAY ({error}); it has still to be told of {} alerts",
-            webhook.to, webhook.waiting
+            "the webhook of alerts at {} is AWAY ({error}); it has still to be told of {}",
+            webhook.to,
+            counted(webhook.waiting, "alert")
         );
     }
 }

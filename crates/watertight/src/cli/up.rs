@@ -12,14 +12,8 @@ use anyhow::Context;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{colour, config_path, environment, say};
-use crate::{
-    admin::Admin,
-    alerts::Watch,
-    config::{self, Loaded},
-    log,
-    node::Node,
-};
+use super::{colour, config_path, environment, load};
+use crate::{admin::Admin, alerts::Watch, config::Loaded, log, node::Node};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -30,12 +24,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = config_path(arguments.config.as_ref());
-    let loaded = match config::load(&path, &environment) {
+    let loaded = match load(&path) {
         Ok(loaded) => loaded,
-        Err(failure) => {
-            say(&failure.render(colour()));
-            return Ok(ExitCode::from(failure.exit_code()));
-        }
+        Err(code) => return Ok(code),
     };
     let level = environment("WATERTIGHT_LOG");
     log::start(loaded.plan.node(), level.as_deref(), colour());

@@ -49,8 +49,8 @@ pub(super) struct Listen {
     /// over `idle_timeout` is left. 0 allows any. Default: 240.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     min_rate: Option<u64>,
-    /// The longest silence: between requests, within a body, from a reader, 1ms to 1d.
-    /// Default: 60s.
+    /// The longest silence: between requests, within a body, from a reader, 1ms to 1d. Pings of
+    /// HTTP/2 do not break one between requests. Default: 60s.
     idle_timeout: Option<Located<DurationText>>,
 }
 

@@ -33,7 +33,9 @@ pub(super) struct TenantPlan {
     max_connections: Option<u32>,
     /// Bytes of answers that may be buffered on a tenant's behalf while its clients read more slowly
     /// than its services write, 64KiB to 64GiB. Beyond them nothing is read ahead for it, and its
-    /// answers hold their seats for as long as its clients take. Default: 64MiB.
+    /// answers hold their seats for as long as its clients take; only one frame of each answer is
+    /// held all the same (about 128KiB at most from a service that speaks HTTP/1.1, 16KiB over HTTP/2), so
+    /// that every client gets on. Default: 64MiB.
     max_buffered: Option<Located<Size>>,
     /// The class of its requests. Default: ordinary.
     class: Option<Class>,

@@ -263,3 +263,28 @@ fn a_forced_breaker_shows_what_it_does_to_calls() {
         assert_eq!(Mode::MetricsOnly.shows(state), state);
     }
 }
+
+#[test]
+fn it_is_shown_half_open_as_soon_as_its_time_is_over() {
+    let breaker = opened();
+    let metrics_only = Settings {
+        mode: Mode::MetricsOnly,
+        ..SETTINGS
+    };
+    for settings in [SETTINGS, metrics_only] {
+        assert_eq!(breaker.state_shown(at(4), &settings), State::Open);
+        assert_eq!(breaker.state_shown(at(5), &settings), State::HalfOpen);
+    }
+    assert_eq!(breaker.refuses(at(5), &SETTINGS), None);
+    assert_eq!(breaker.state(), State::Open, "nobody has called");
+    let forced = Settings {
+        mode: Mode::ForcedOpen,
+        ..SETTINGS
+    };
+    assert_eq!(breaker.state_shown(at(5), &forced), State::Open);
+    let off = Settings {
+        mode: Mode::Disabled,
+        ..SETTINGS
+    };
+    assert_eq!(breaker.state_shown(at(4), &off), State::Closed);
+}

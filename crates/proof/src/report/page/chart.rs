@@ -1,7 +1,8 @@
 //! The pictures of the page: small multiples on the same axes, and a bar of answers.
 
 use super::super::{Noisy, PhaseReport, Report, Second};
-use super::{escape, push, title};
+use super::{push, title};
+use crate::markup::escaped;
 
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 220.0;
@@ -150,7 +151,7 @@ pub(super) fn bar(noisy: &Noisy) -> String {
                 "<rect class=\"{}\" x=\"{x:.2}\" y=\"0\" width=\"{width:.2}\" height=\"28\">\
                  <title>{} \u{d7} {count}</title></rect>\n",
                 kind(key),
-                escape(key)
+                escaped(key)
             ),
         );
         x += width;

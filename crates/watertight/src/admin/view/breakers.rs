@@ -8,7 +8,7 @@ use serde::{
     de::{Error, IntoDeserializer, value},
 };
 use watertight_guard::breaker::{Mode, Opening, State};
-use watertight_layers::{BreakerView, Order, ServiceBreakerView};
+use watertight_layers::{BreakerView, Forced, Order, ServiceBreakerView};
 
 use super::milliseconds;
 
@@ -175,16 +175,16 @@ pub(super) fn open_for_ms(mode: Mode, open_for: Option<Duration>) -> Option<u64>
 
 /// What the breaker of an upstream does, since when and why, in words.
 pub(super) fn says(
-    mode: Mode,
+    (mode, forced): (Mode, Option<Forced>),
     state: State,
     opening: Option<Opening>,
     open_for: Option<Duration>,
 ) -> String {
-    match (mode, opening) {
-        (Mode::ForcedOpen, _) => "forced open".to_owned(),
-        (Mode::Disabled, _) => "switched off".to_owned(),
-        (_, Some(opening)) => opening.says(state, open_for),
-        (_, None) => state.label().to_owned(),
+    match (mode, forced, opening) {
+        (_, Some(forced), _) => forced.says().to_owned(),
+        (Mode::Disabled, _, _) => "switched off".to_owned(),
+        (_, None, Some(opening)) => opening.says(state, open_for),
+        (_, None, None) => state.label().to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What would become of a request: every limit that applies, in order, and the one that decides.
 
+mod head_room;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -42,7 +44,8 @@ pub struct Explanation {
     pub service: Option<String>,
     /// The tier of the service.
     pub tier: Option<u8>,
-    /// The compartment (of the first pool that the service uses) that it would sit in.
+    /// The compartment (of the first pool that the service uses) that it would sit in; `places` has
+    /// all of them.
     pub compartment: Option<String>,
     /// Every limit that applies, in the order in which they are asked.
     pub checks: Vec<Check>,
@@ -129,7 +132,9 @@ impl Explanation {
     ) -> Self {
         let refusal = said.refusal();
         let class = plan.plans().get(&said.plan).map(|plan| plan.class);
-        let mut checks = checks(said, question, service);
+        let places = places(service, class.unwrap_or_default(), plan, pools);
+        let mut checks = checks(said, question, service, &places);
+        head_room::tell(&mut checks, said, &service.id, &places, plan, pools);
         let refusing = |check: &&mut Check| !check.allowed && !check.shadow;
         let mut refusing = checks.iter_mut().filter(refusing);
         let retry_after_ms = match refusing.find(|check| check.decides) {
@@ -184,7 +189,7 @@ impl Explanation {
             tier: Some(service.tier.number()),
             compartment: said.compartment.as_ref().map(ToString::to_string),
             checks,
-            places: places(service, class.unwrap_or_default(), plan, pools),
+            places,
             ..Self::bare(question)
         }
     }
@@ -245,6 +250,7 @@ fn checks(
     said: &watertight_layers::Explanation,
     question: &Question,
     service: &Service,
+    places: &[Place],
 ) -> Vec<Check> {
     let mut checks = vec![concurrency(said)];
     checks.extend(said.limits.iter().map(|view| limit(view, question)));
@@ -267,7 +273,8 @@ fn checks(
         },
         ..Check::new("breaker", "breaker", open_ms.is_none())
     });
-    let name = said.compartment.as_ref().map_or("", |name| name.as_str());
+    let names: Vec<&str> = places.iter().map(|place| &*place.compartment).collect();
+    let name = &names.join(", ");
     checks.push(match said.seat {
         Foresight::Seat => Check {
             says: "a seat is free".to_owned(),

@@ -96,7 +96,12 @@ impl From<&UpstreamView> for Upstream {
             failures: view.failures,
             breaker: view.breaker.label().to_owned(),
             breaker_mode: view.mode.label().to_owned(),
-            breaker_says: says(view.mode, view.breaker, view.opening, view.open_for),
+            breaker_says: says(
+                (view.mode, view.forced),
+                view.breaker,
+                view.opening,
+                view.open_for,
+            ),
             open_for_ms: open_for_ms(view.mode, view.open_for),
         }
     }

@@ -8,7 +8,10 @@ use super::{
     line::{Line, Tone},
     snapshot::Snapshot,
 };
-use crate::admin::view::{Pool, Service};
+use crate::{
+    admin::view::{Pool, Service},
+    cli::counted,
+};
 
 /// The widths of what stands before and behind a bar.
 const NAME_WIDTH: usize = 20;
@@ -42,10 +45,10 @@ fn head(now: &Snapshot) -> Vec<Line> {
     let line = Line::of(Tone::Title, format!("watertight {}{region}", status.node)).add(
         Tone::Plain,
         format!(
-            "  up {}  configuration {}  {} tenants",
+            "  up {}  configuration {}  {}",
             humantime::format_duration(up),
             status.config.generation,
-            status.counts.tenants
+            counted(status.counts.tenants, "tenant")
         ),
     );
     let line = match status.draining {
@@ -77,7 +80,8 @@ fn alerts(now: &Snapshot) -> Vec<Line> {
         })
         .collect();
     if now.alerts.alerts_left_out > 0 {
-        let more = format!("and {} alerts more", now.alerts.alerts_left_out);
+        let more = counted(now.alerts.alerts_left_out, "alert");
+        let more = format!("and {more} more");
         lines.push(Line::of(Tone::Bad, more));
     }
     if !lines.is_empty() {

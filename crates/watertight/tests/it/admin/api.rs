@@ -252,6 +252,7 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     let upstream = &upstreams["services"][0]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    assert_eq!(upstream["breaker_says"], "forced open by an operator");
     assert_eq!(upstream["open_for_ms"], serde_json::Value::Null);
     assert_eq!(running.request("acme", "/cart").await, 503);
     assert_ne!(running.request("acme", "/reports").await, 503);
@@ -300,7 +301,13 @@ async fn an_order_that_makes_no_sense_is_told_what_there_is() {
     let detail = wrong.detail;
     let words = "state: there is no state `open`; there are `auto`, `closed`, `disabled`, \
                  `forced-open`, `metrics-only`";
-    assert!(detail.starts_with(words), "{detail}");
+    assert_eq!(detail, words);
+    // Where it is said in a body of several lines, it says where.
+    let lines = order("checkout", "{\n\"state\": \"open\"}").await;
+    let detail = lines.problem().detail;
+    assert_eq!(detail, format!("{words} at line 2 column 16"));
+    let unread = order("checkout", "{\"state\"").await.problem().detail;
+    assert!(unread.ends_with(" at line 1 column 8"), "{unread}");
     let wrong = running.get("/v1/runbook?alert=nope").await.problem();
     let detail = wrong.detail;
     let words = "alert: there is no alert `nope`; there are `";
@@ -356,6 +363,8 @@ async fn a_service_that_only_connects_takes_no_orders_and_its_pool_shows_what_it
     let upstream = &cache["connections"]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
     assert_eq!(upstream["breaker_mode"], "forced-open");
+    let says = "forced open by the configuration";
+    assert_eq!(upstream["breaker_says"], says);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ async fn status_shows_the_node_on_one_screen() {
     for words in [
         "node edge-1 (westeurope)",
         "generation 1",
-        "3 tenants, 2 services, 1 pools",
+        "3 tenants, 2 services, 1 pool",
         "checkout",
         "0/3 cap",
         "http://127.0.0.1:9",
