@@ -4,6 +4,7 @@
 //! list. So a tenant sends the same requests at the same times in every phase, whatever the others do.
 
 use super::{RATE_MAX_PER_S, Stream};
+use crate::Class;
 use std::time::Duration;
 
 /// One request that is to be sent.
@@ -44,7 +45,13 @@ fn times(stream: &Stream, seed: u64, length: Duration) -> impl Iterator<Item = D
 
 /// FNV-1a over the names of the stream.
 fn name_hash(stream: &Stream) -> u64 {
-    [&stream.tenant, &stream.service, &stream.path]
+    // Who floods besides its ordinary requests sends them at times of their own.
+    let class = if stream.class == Class::Noisy {
+        "noisy"
+    } else {
+        ""
+    };
+    [stream.tenant.as_str(), &stream.service, &stream.path, class]
         .into_iter()
         .flat_map(|name| name.bytes().chain([0]))
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -55,7 +62,6 @@ fn name_hash(stream: &Stream) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Class;
     use proptest::prelude::*;
 
     fn stream(tenant: &str, rate_per_s: f64) -> Stream {
@@ -66,6 +72,7 @@ mod tests {
             tier: 1,
             path: "/checkout".to_owned(),
             rate_per_s,
+            body_bytes: 0,
         }
     }
 
