@@ -61,13 +61,15 @@ pub enum Error {
     /// Tier 1 was not well before anything was done to it.
     #[error(
         "tier 1 succeeded in {success_pct} % of its requests before anything was done, so nothing can be learned; its answers \
-         were {answers}"
+         were {answers}, and the load generator was up to {late_ms} ms late: if that is much, try again on a quieter machine"
     )]
     Unwell {
         /// How many succeeded, in percent.
         success_pct: f64,
         /// What they were.
         answers: String,
+        /// How long after its time the latest request was sent, in milliseconds.
+        late_ms: f64,
     },
     /// The shop did not come to rest between two phases.
     #[error(

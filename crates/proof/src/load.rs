@@ -315,7 +315,7 @@ impl One {
         // The receiver is gone only with the whole run.
         let _ = report.send(Outcome {
             stream,
-            at: whole_us(at),
+            at,
             latency: whole_us(latency),
             answer,
         });

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 const SLOW_MS: u64 = 1_500;
 /// How long each request of a tier is held up that is to be saturated with few requests, in milliseconds.
 const HELD_UP_MS: u64 = 1_000;
-/// How many times its ordinary share a noisy tenant asks for.
-const NOISE: f64 = 55.0;
+/// How many times its ordinary share a noisy tenant asks for: on the shop, more than tier 3 has, and no more than the
+/// database can do if tier 3 is held to its caps.
+const NOISE: f64 = 45.0;
 /// Large bodies a second, on the shop.
 const BODIES_PER_S: f64 = 80.0;
 

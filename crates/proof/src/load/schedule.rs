@@ -3,7 +3,7 @@
 //! Every stream draws from a generator of its own, seeded with the seed and with who it is, not with its place in the
 //! list. So a tenant sends the same requests at the same times in every phase, whatever the others do.
 
-use super::{RATE_MAX_PER_S, Stream};
+use super::{RATE_MAX_PER_S, Stream, whole_us};
 use crate::Class;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Arrival {
     pub stream: usize,
 }
 
-/// All requests of the streams within the length, by their time. Two streams of the same tenant, service and path
+/// All requests of the streams within the length, by their time, in whole microseconds. Two streams of the same tenant, service and path
 /// would send at the same times.
 #[must_use]
 pub fn schedule(streams: &[Stream], seed: u64, length: Duration) -> Vec<Arrival> {
@@ -38,7 +38,7 @@ fn times(stream: &Stream, seed: u64, length: Duration) -> impl Iterator<Item = D
     let next = move || {
         at_s += -(1.0 - random.f64()).ln() / rate_per_s;
         // Not for a rate of zero either, whose gaps are no numbers or endless.
-        (at_s < length_s).then(|| Duration::from_secs_f64(at_s))
+        (at_s < length_s).then(|| whole_us(Duration::from_secs_f64(at_s)))
     };
     std::iter::from_fn(next)
 }
