@@ -53,6 +53,7 @@ impl Collector for Collected {
         encode_cluster(&mut encoder, &cluster)?;
         encode_keyed(&mut encoder, &shared.admission.keyed())?;
         encode_last_good(&mut encoder, &shared.last_good.view(shared.clock.now()))?;
+        shared.faults.view().encode(&mut encoder)?;
         holdings::encode(&mut encoder, &shared.admission, &shared.recorder.metrics)?;
         let counts = shared.admission.tenant_counts();
         gauges(
@@ -446,7 +447,7 @@ fn encode_last_good(encoder: &mut DescriptorEncoder<'_>, view: &LastGoodView) ->
     )
 }
 
-fn gauges(
+pub(crate) fn gauges(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -480,7 +481,7 @@ fn spans(
     Ok(())
 }
 
-fn counters(
+pub(crate) fn counters(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

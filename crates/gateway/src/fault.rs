@@ -14,6 +14,8 @@ pub enum Fault {
     BadRequest,
     /// The client went away before its answer.
     ClientGone,
+    /// A fault that was injected on purpose answered with this status.
+    Injected(u16),
     /// No service has this path, or not on this listener.
     NotFound,
     /// The request's body stalled.
@@ -36,6 +38,7 @@ impl Fault {
         match self {
             Self::BadRequest => "bad-request",
             Self::ClientGone => "client-gone",
+            Self::Injected(_) => "injected-fault",
             Self::NotFound => "not-found",
             Self::RequestTimeout => "request-timeout",
             Self::SeatRecalled => "seat-recalled",
@@ -52,6 +55,7 @@ impl Fault {
         match self {
             Self::BadRequest => 400,
             Self::ClientGone => 499,
+            Self::Injected(status) => status,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
             Self::SeatRecalled => 503,
@@ -67,6 +71,7 @@ impl Fault {
                 "The request's path has no normal form, it is not for one host, or its body is malformed."
             }
             Self::ClientGone => "The client went away.",
+            Self::Injected(_) => "A fault was injected on purpose, which answers so.",
             Self::NotFound => "No service has this path.",
             Self::RequestTimeout => "The request's body stalled.",
             Self::SeatRecalled => {

@@ -18,7 +18,7 @@ use http::{HeaderName, Request, Response, Uri, Version, uri::PathAndQuery};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use watertight_base::Tick;
-use watertight_guard::breaker::Settings;
+use watertight_guard::breaker::{Outcome, Settings};
 use watertight_layers::{Forced, Modes};
 use watertight_plan::{Protocol, Service};
 
@@ -29,6 +29,7 @@ use self::{
 use crate::{
     body::{BodyWatch, RequestBody},
     fault::Fault,
+    faults::{Faults, Struck},
 };
 
 /// Times that a request of which nothing was sent is tried, at most.
@@ -43,6 +44,8 @@ pub(crate) struct Upstreams {
     pub(crate) all: Vec<Arc<Upstream>>,
     /// What was decided about breakers at run time.
     pub(crate) modes: Modes,
+    /// What is injected on purpose.
+    pub(crate) faults: Arc<Faults>,
 }
 
 /// The upstream that a request was sent to last, or was about to be: known also when there is no
@@ -125,11 +128,23 @@ impl Upstreams {
         let mut failed: Vec<Arc<Upstream>> = Vec::new();
         let mut fresh = false;
         for _ in 0..ATTEMPTS_MAX {
-            let (upstream, turn) = self.pick(now, &failed).ok_or(Fault::UpstreamConnect)?;
+            let (upstream, mut turn) = self.pick(now, &failed).ok_or(Fault::UpstreamConnect)?;
             *called.called() = Some(Arc::clone(&upstream));
-            let lease = upstream
-                .lease(turn, self.service.connect_timeout, fresh)
-                .await;
+            let (service, patience) = (&self.service.id, self.service.connect_timeout);
+            match self
+                .faults
+                .strike(service, &upstream.address, patience)
+                .await
+            {
+                Struck::Spared => {}
+                Struck::Answer(status) => return Err(Fault::Injected(status)),
+                Struck::Unconnected => {
+                    turn.record(Outcome::Failure);
+                    failed.push(upstream);
+                    continue;
+                }
+            }
+            let lease = upstream.lease(turn, patience, fresh).await;
             let mut lease = match lease {
                 Ok(lease) => lease,
                 Err(error) => {

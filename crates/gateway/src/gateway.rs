@@ -21,6 +21,7 @@ use crate::{
     access_log::AccessLog,
     collector::Collected,
     explain::{NoExplanation, Question, service_of},
+    faults::{FaultError, FaultOrder, FaultView, Faults, FaultsView},
     identify::Identifier,
     last_good::LastGood,
     listen::{Listening, Peer, Stop},
@@ -94,7 +95,8 @@ impl Gateway {
             log: log.map_err(Error::Threads)?,
             metrics: Metrics::new(node.metrics.tenant_label_max),
         };
-        let current = Current::new(&plan, None, clock, &admission.breaker_modes())?;
+        let faults = Arc::new(Faults::new(&plan, clock));
+        let current = Current::new(&plan, None, clock, &admission.breaker_modes(), &faults)?;
         let shared = Arc::new(Shared {
             clock,
             admission,
@@ -104,6 +106,7 @@ impl Gateway {
             runtimes,
             stop: Stop::new(),
             tcp: Tcp::default(),
+            faults,
         });
         shared.recorder.metrics.reload(&plan);
         let gateway = Self {
@@ -129,7 +132,7 @@ impl Gateway {
         let shared = &self.shared;
         let current = {
             let (before, modes) = (shared.current.load(), shared.admission.breaker_modes());
-            Current::new(&plan, Some(&before), shared.clock, &modes)?
+            Current::new(&plan, Some(&before), shared.clock, &modes, &shared.faults)?
         };
         let doors = Tcp::open_new(shared, &plan)?;
         let opened = self.open_new(&plan)?;
@@ -143,6 +146,7 @@ impl Gateway {
         shared.last_good.reload(plan.throttling());
         shared.recorder.metrics.reload(&plan);
         shared.current.store(Arc::new(current));
+        shared.faults.reload(&plan);
         shared.tcp.swap(doors);
         self.swap_listeners(opened, &plan);
         Ok(())
@@ -203,6 +207,40 @@ impl Gateway {
     /// The pools of connections, by name: their doors and their upstreams.
     pub fn tcp(&self) -> Vec<TcpView> {
         self.shared.tcp.view(self.shared.clock.now())
+    }
+
+    /// Injects a fault, which ends by itself after [`LEASE`](crate::LEASE) unless it is renewed.
+    ///
+    /// # Errors
+    /// [`FaultError`] when it may not be, or cannot be.
+    pub fn inject(&self, order: FaultOrder) -> Result<FaultView, FaultError> {
+        let shared = &self.shared;
+        shared
+            .faults
+            .inject(order, &self.plan(), shared.runtimes.front())
+    }
+
+    /// Lets an injected fault last for another [`LEASE`](crate::LEASE) from now.
+    ///
+    /// # Errors
+    /// [`FaultError::Gone`] when it is over.
+    pub fn renew_fault(&self, id: u64) -> Result<FaultView, FaultError> {
+        self.shared.faults.renew(id)
+    }
+
+    /// Ends an injected fault. False: it was over already.
+    pub fn remove_fault(&self, id: u64) -> bool {
+        self.shared.faults.remove(id)
+    }
+
+    /// Ends all injected faults. Returns how many there were.
+    pub fn remove_faults(&self) -> usize {
+        self.shared.faults.remove_all()
+    }
+
+    /// The faults that are injected, and whom they struck.
+    pub fn faults(&self) -> FaultsView {
+        self.shared.faults.view()
     }
 
     /// What would become of a request; takes nothing.

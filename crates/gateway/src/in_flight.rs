@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -76,6 +76,10 @@ impl InFlight {
                     Fault::UpstreamConnect => self.permit.failed(CallError::Connect),
                     Fault::UpstreamReset => self.permit.failed(CallError::Reset),
                     Fault::UpstreamTimeout => self.permit.failed(CallError::Timeout),
+                    Fault::Injected(status) => {
+                        let status = StatusCode::from_u16(status).unwrap_or_default();
+                        self.permit.answered(status, &HeaderMap::new());
+                    }
                     _ => {}
                 }
             }

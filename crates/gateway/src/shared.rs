@@ -9,6 +9,7 @@ use watertight_plan::{Plan, Service};
 
 use crate::{
     Error,
+    faults::Faults,
     forward::{
         Upstreams,
         upstream::{Upstream, UpstreamView},
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) runtimes: Runtimes,
     pub(crate) stop: Stop,
     pub(crate) tcp: Tcp,
+    pub(crate) faults: Arc<Faults>,
 }
 
 /// What a reload swaps whole.
@@ -76,13 +78,14 @@ impl Current {
         old: Option<&Self>,
         clock: Clock,
         modes: &Modes,
+        faults: &Arc<Faults>,
     ) -> Result<Self, Error> {
         less::check(plan)?;
         let services = plan.services().iter().map(|(id, service)| {
             let kept = old.and_then(|old| old.services.get(id));
             Ok((
                 id.clone(),
-                Arc::new(upstreams(service, kept, clock, modes)?),
+                Arc::new(upstreams(service, kept, clock, modes, faults)?),
             ))
         });
         Ok(Self {
@@ -99,6 +102,7 @@ fn upstreams(
     old: Option<&Arc<Upstreams>>,
     clock: Clock,
     modes: &Modes,
+    faults: &Arc<Faults>,
 ) -> Result<Upstreams, Error> {
     let all = service.upstreams.iter().map(|address| {
         let kept = old.and_then(|old| {
@@ -115,5 +119,6 @@ fn upstreams(
         cost_field: cost_field.map(less::cost_field).transpose()?,
         all: all.collect(),
         modes: modes.clone(),
+        faults: Arc::clone(faults),
     })
 }

@@ -100,6 +100,13 @@ impl Plan {
         &self.listeners
     }
 
+    /// Whether faults may be injected through the admin listener.
+    pub fn allows_faults(&self) -> bool {
+        let mut listeners = self.listeners.iter();
+        listeners
+            .any(|listener| matches!(&listener.kind, ListenerKind::Admin(admin) if admin.faults))
+    }
+
     /// How a request's tenant is found.
     pub fn identity(&self) -> &Identity {
         &self.identity

@@ -43,6 +43,8 @@ pub enum ListenerKind {
 pub struct Admin {
     /// The bearer token to ask for. None: whoever reaches the listener.
     pub token: Option<Secret>,
+    /// Whether faults may be injected through it, for drills. Default false.
+    pub faults: bool,
 }
 
 /// TLS of a listener; the files are read when the plan is made.

@@ -44,6 +44,33 @@ pub enum Error {
     /// The front door did not change its walls.
     #[error("the front door could not change its walls")]
     FrontDoor(#[source] Box<dyn StdError + Send + Sync>),
+    /// The node did not do what a drill told it.
+    #[error("the node did not do what the drill told it")]
+    Node(#[source] Box<dyn StdError + Send + Sync>),
+    /// A fault was over before the drill was.
+    #[error(
+        "fault {id} was over before the drill was: somebody removed it, or this machine stood still for longer than its lease"
+    )]
+    FaultGone {
+        /// Its number.
+        id: u64,
+    },
+    /// Nobody can play a part in the scenario.
+    #[error("{0}")]
+    Cast(String),
+    /// Tier 1 was not well before anything was done to it.
+    #[error(
+        "tier 1 succeeded in {success_pct} % of its requests before anything was done, so nothing can be learned; its answers \
+         were {answers}, and the load generator was up to {late_ms} ms late: if that is much, try again on a quieter machine"
+    )]
+    Unwell {
+        /// How many succeeded, in percent.
+        success_pct: f64,
+        /// What they were.
+        answers: String,
+        /// How long after its time the latest request was sent, in milliseconds.
+        late_ms: f64,
+    },
     /// The shop did not come to rest between two phases.
     #[error(
         "the shop was still busy after {waited:?}: {in_use} connections in use, {waiting} callers waiting"

@@ -14,6 +14,8 @@ pub enum Walls {
     Up,
     /// All services share one compartment that is as good as endless.
     Out,
+    /// All services share one compartment of as many seats as there are.
+    Shared,
 }
 
 /// Something that whoever runs the door was told to look at.

@@ -7,6 +7,9 @@
 //! storm without walls and in the same storm with them; [`report`] says what everyone got, and [`verdict`] which promises
 //! that breaks.
 //!
+//! [`drill`] does so with a node that runs already, or with the shop: one scenario by name, measured before, during and
+//! after.
+//!
 //! Whether there are walls at all is read from a plan, without any load: [`map`] draws who shares what with whom, and
 //! [`audit`] says where the walls have holes, by which numbers, and what mends them.
 //!
@@ -41,6 +44,7 @@
 //! ```
 
 pub mod audit;
+pub mod drill;
 mod error;
 mod front_door;
 pub mod load;

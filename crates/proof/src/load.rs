@@ -14,12 +14,14 @@
 
 mod connections;
 mod measured;
+mod pulse;
 mod schedule;
 mod stream;
 
 pub use measured::{Answer, Failure, Latencies, Measured, Outcome};
+pub use pulse::{Beat, PULSE_MAX, Pulse};
 pub use schedule::{Arrival, schedule};
-pub use stream::{RATE_MAX_PER_S, Stream};
+pub use stream::{BODY_MAX_BYTES, RATE_MAX_PER_S, Stream};
 
 use crate::Error;
 use connections::Connections;
@@ -27,7 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::Prepared;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What a client waits for an answer, unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(1);
@@ -83,6 +85,9 @@ impl Load {
             .collect::<Result<Vec<_>, _>>()?;
         let failed = |source| Error::Thread { who: WHO, source };
         let (begin, began) = oneshot::channel();
+        let (stop, stopped) = watch::channel(false);
+        let pulse = Arc::<Pulse>::default();
+        let felt = Arc::clone(&pulse);
         let (mut finish, finished) = oneshot::channel();
         let live = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,7 +104,7 @@ impl Load {
             };
             runtime.block_on(async {
                 let measured = tokio::select! {
-                    measured = self.run(&prepared, begin) => measured,
+                    measured = self.run(&prepared, begin, stopped, felt) => measured,
                     () = finish.closed() => return,
                 };
                 let _ = finish.send(Ok(measured));
@@ -109,24 +114,42 @@ impl Load {
             .name("load".to_owned())
             .spawn(live)
             .map_err(failed)?;
-        Ok(Run { began, finished })
+        Ok(Run {
+            began,
+            finished,
+            stop,
+            pulse,
+        })
     }
 
-    async fn run(self, prepared: &[Arc<Prepared>], begin: oneshot::Sender<Instant>) -> Measured {
+    async fn run(
+        self,
+        prepared: &[Arc<Prepared>],
+        begin: oneshot::Sender<Instant>,
+        stopped: watch::Receiver<bool>,
+        pulse: Arc<Pulse>,
+    ) -> Measured {
         let connections = Connections::new(self.front_door, self.connections_max);
         let sender = Sender {
             prepared,
             connections: Arc::new(connections),
             timeout: self.timeout,
+            stopped,
+            pulse,
         };
-        sender.send_all(&self.warm_up()).await;
+        sender.send_all(&self.warm_up(), false).await;
         let arrivals = schedule(&self.streams, self.seed, self.length);
         // The one who asked may not care when it began.
         let _ = begin.send(Instant::now());
-        let (outcomes, late) = sender.send_all(&arrivals).await;
+        let sent = sender.send_all(&arrivals, true).await;
+        let Sent {
+            outcomes,
+            late,
+            stopped,
+        } = sent;
         Measured {
             streams: self.streams,
-            length: self.length,
+            length: stopped.unwrap_or(self.length),
             timeout: self.timeout,
             outcomes,
             late,
@@ -151,6 +174,8 @@ impl Load {
 pub struct Run {
     began: oneshot::Receiver<Instant>,
     finished: oneshot::Receiver<Result<Measured, Error>>,
+    stop: watch::Sender<bool>,
+    pulse: Arc<Pulse>,
 }
 
 impl Run {
@@ -161,6 +186,17 @@ impl Run {
     pub async fn began(&mut self) -> Result<Instant, Error> {
         let ended = |_| Error::Ended { who: WHO };
         (&mut self.began).await.map_err(ended)
+    }
+
+    /// How the victims in tier 1 fare at this moment.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Sends nothing more. What is measured is then as long as it was sent for.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
     }
 
     /// Waits for the last answer or time-out.
@@ -176,59 +212,121 @@ struct Sender<'a> {
     prepared: &'a [Arc<Prepared>],
     connections: Arc<Connections>,
     timeout: Duration,
+    stopped: watch::Receiver<bool>,
+    pulse: Arc<Pulse>,
+}
+
+/// What became of arrivals.
+struct Sent {
+    outcomes: Vec<Outcome>,
+    /// How late the latest was sent.
+    late: Duration,
+    /// How long after the start it was told to stop, if it was.
+    stopped: Option<Duration>,
 }
 
 impl Sender<'_> {
-    /// Sends every request at its time from now, and waits for all their ends; says, too, how late the latest was sent.
-    async fn send_all(&self, arrivals: &[Arrival]) -> (Vec<Outcome>, Duration) {
+    /// Sends every request at its time from now until it is stopped, and waits for all their ends. `is_felt`: they are
+    /// part of the pulse.
+    async fn send_all(&self, arrivals: &[Arrival], is_felt: bool) -> Sent {
         let start = tokio::time::Instant::now();
         // As many outcomes as arrivals, so this needs no bound of its own.
         let (report, mut reports) = mpsc::unbounded_channel();
         let mut late = Duration::ZERO;
+        let mut stopped = self.stopped.clone();
+        let mut is_stopped = None;
         for arrival in arrivals {
             let intended = start + arrival.at;
             if intended > tokio::time::Instant::now() {
-                tokio::time::sleep_until(intended).await;
+                // A run that is gone stops nothing: it ends all of this.
+                tokio::select! {
+                    () = tokio::time::sleep_until(intended) => {}
+                    Ok(_) = stopped.wait_for(|stop| *stop) => {}
+                }
+            }
+            if *stopped.borrow() {
+                is_stopped = Some(whole_us(start.elapsed()));
+                break;
             }
             late = late.max(intended.elapsed());
-            let prepared = Arc::clone(&self.prepared[arrival.stream]);
-            let connections = Arc::clone(&self.connections);
-            let (report, arrival, timeout) = (report.clone(), *arrival, self.timeout);
-            tokio::spawn(async move {
-                let sent = connections.send(&prepared);
-                let sent = tokio::time::timeout_at(intended + timeout, sent).await;
-                let latency = intended.elapsed();
-                let (answer, used) = match sent {
-                    Ok(Ok((answer, connection))) => (answer, Some(connection)),
-                    Ok(Err(failure)) => (Answer::Failed(failure), None),
-                    Err(_) => (Answer::Failed(Failure::Timeout), None),
-                };
-                // An answer may be found after the time-out when this thread was late: nobody waited that long.
-                let late = latency > timeout;
-                let answer = if late {
-                    Answer::Failed(Failure::Timeout)
-                } else {
-                    answer
-                };
-                let Arrival { at, stream } = arrival;
-                // The receiver is gone only with the whole run.
-                let _ = report.send(Outcome {
-                    stream,
-                    at,
-                    latency,
-                    answer,
-                });
-                drop(report);
-                if let Some(used) = used {
-                    connections.give_back(&prepared, used).await;
-                }
-            });
+            let one = One {
+                prepared: Arc::clone(&self.prepared[arrival.stream]),
+                connections: Arc::clone(&self.connections),
+                arrival: *arrival,
+                intended,
+                timeout: self.timeout,
+                pulse: is_felt.then(|| Arc::clone(&self.pulse)),
+            };
+            tokio::spawn(one.send(report.clone()));
         }
         drop(report);
         let mut outcomes = Vec::with_capacity(arrivals.len());
         while let Some(outcome) = reports.recv().await {
             outcomes.push(outcome);
         }
-        (outcomes, late)
+        Sent {
+            outcomes,
+            late,
+            stopped: is_stopped,
+        }
     }
+}
+
+/// One request that is due.
+struct One {
+    prepared: Arc<Prepared>,
+    connections: Arc<Connections>,
+    arrival: Arrival,
+    intended: tokio::time::Instant,
+    timeout: Duration,
+    pulse: Option<Arc<Pulse>>,
+}
+
+impl One {
+    /// Sends it, and reports its end.
+    async fn send(self, report: mpsc::UnboundedSender<Outcome>) {
+        let Self {
+            prepared,
+            connections,
+            arrival: Arrival { at, stream },
+            intended,
+            timeout,
+            pulse,
+        } = self;
+        let sent = connections.send(&prepared);
+        let sent = tokio::time::timeout_at(intended + timeout, sent).await;
+        let latency = intended.elapsed();
+        let (answer, used) = match sent {
+            Ok(Ok((answer, connection))) => (answer, Some(connection)),
+            Ok(Err(failure)) => (Answer::Failed(failure), None),
+            Err(_) => (Answer::Failed(Failure::Timeout), None),
+        };
+        // An answer may be found after the time-out when this thread was late: nobody waited that long.
+        let late = latency > timeout;
+        let answer = if late {
+            Answer::Failed(Failure::Timeout)
+        } else {
+            answer
+        };
+        if let Some(pulse) = pulse {
+            let Prepared { tier, class, .. } = *prepared;
+            pulse.ended(Instant::now(), tier, class, answer.is_success());
+        }
+        // The receiver is gone only with the whole run.
+        let _ = report.send(Outcome {
+            stream,
+            at,
+            latency: whole_us(latency),
+            answer,
+        });
+        drop(report);
+        if let Some(used) = used {
+            connections.give_back(&prepared, used).await;
+        }
+    }
+}
+
+/// Without the parts of a microsecond: what a report tells of a request is then all that its figures are made of.
+fn whole_us(span: Duration) -> Duration {
+    Duration::new(span.as_secs(), span.subsec_micros() * 1_000)
 }

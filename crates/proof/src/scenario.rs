@@ -13,7 +13,7 @@ mod progress;
 pub use progress::{Progress, Stage, Step};
 
 use crate::load::{self, Load, Run, Stream};
-use crate::report::{PhaseReport, Report};
+use crate::report::{FloodedSeats, Named, PhaseReport, Report};
 use crate::{Class, Error, FrontDoor, Service, Shop, Tenant, Walls};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -63,6 +63,16 @@ impl Phase {
     }
 }
 
+impl Named for Phase {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Calm => "Calm",
+            Self::StormUnguarded => "Storm, walls out",
+            Self::StormGuarded => "Storm, walls up",
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -107,6 +117,7 @@ impl Scenario {
                 tier: service.tier(),
                 path: service.routes()[0].to_owned(),
                 rate_per_s: share_per_s(service) * self.factor(phase, tenant, service),
+                body_bytes: 0,
             })
             .collect()
     }
@@ -162,9 +173,7 @@ impl Scenario {
             ..load
         }
         .start()?;
-        let busy_pct = self
-            .flooded_busy_pct(phase, &mut run, door, progress)
-            .await?;
+        let flooded = self.flooded_seats(phase, &mut run, door, progress).await?;
         progress.at(Step {
             phase,
             stage: Stage::Settling,
@@ -172,18 +181,18 @@ impl Scenario {
         let measured = run.measured().await?;
         Ok(PhaseReport {
             alerts: alerts(door, since),
-            ..PhaseReport::new(phase, &measured, busy_pct)
+            ..PhaseReport::new(phase, &measured, flooded)
         })
     }
 
     /// Follows the phase to the end of its length, and says how busy the seats of the flooded services were meanwhile.
-    async fn flooded_busy_pct(
+    async fn flooded_seats(
         &self,
         phase: Phase,
         run: &mut Run,
         door: &impl FrontDoor,
         progress: &impl Progress,
-    ) -> Result<Option<f64>, Error> {
+    ) -> Result<Option<FloodedSeats>, Error> {
         let flooded = Service::FLOODED.map(Service::name);
         let used_s = || {
             flooded
@@ -213,12 +222,16 @@ impl Scenario {
         let seats = door.seats_open(&flooded);
         // Without walls the services have no seats of their own, and no share of them that could be busy.
         let walled = phase.walls() == Walls::Up && seats > 0;
-        Ok(walled.then(|| 100.0 * used_s / (f64::from(seats) * length_s)))
+        Ok(walled.then_some(FloodedSeats {
+            seats,
+            used_seat_s: used_s,
+            length_s,
+        }))
     }
 }
 
 /// Requests per second that every tenant sends to the service on an ordinary day.
-const fn share_per_s(service: Service) -> f64 {
+pub(crate) const fn share_per_s(service: Service) -> f64 {
     match service {
         Service::Login => 2.0,
         Service::Checkout | Service::Inventory => 4.0,

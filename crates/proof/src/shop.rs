@@ -13,7 +13,7 @@ mod answer;
 mod configuration;
 
 pub use addresses::Addresses;
-pub use configuration::{Listen, configuration};
+pub use configuration::{Connections, Listen, configuration};
 pub use database::{Database, Statistics};
 
 use crate::{Error, Service};

@@ -13,6 +13,8 @@ pub enum Class {
     Standard,
     /// The one that floods; counted apart from everyone else.
     Noisy,
+    /// Whoever calls what a drill strikes on purpose; counted apart, too.
+    Struck,
 }
 
 impl Class {
@@ -23,7 +25,14 @@ impl Class {
             Self::Vip => "vip",
             Self::Standard => "standard",
             Self::Noisy => "noisy",
+            Self::Struck => "struck",
         }
+    }
+
+    /// Whether nothing may happen to it: it neither floods nor calls what is struck.
+    #[must_use]
+    pub const fn is_victim(self) -> bool {
+        matches!(self, Self::Vip | Self::Standard)
     }
 }
 
@@ -65,7 +74,7 @@ impl Tenant {
     pub const fn plan(self) -> &'static str {
         match self.class {
             Class::Vip => "vip",
-            Class::Standard | Class::Noisy => "standard",
+            Class::Standard | Class::Noisy | Class::Struck => "standard",
         }
     }
 }

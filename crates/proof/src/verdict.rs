@@ -16,7 +16,7 @@ pub const FLOODED_BUSY_PCT: f64 = 90.0;
 pub const HARM_FACTOR: f64 = 10.0;
 
 const FLAT_FACTOR: f64 = 1.25;
-const FLAT_MS: f64 = 10.0;
+pub(crate) const FLAT_MS: f64 = 10.0;
 
 /// The highest 99th percentile of tier 1 that is still flat, in milliseconds, for a calm one.
 #[must_use]

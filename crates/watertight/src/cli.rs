@@ -5,9 +5,11 @@ mod audit;
 mod catalogue;
 mod check;
 mod demo;
+mod drill;
 mod explain;
 mod map;
 mod openmetrics;
+mod progress;
 mod sim;
 mod status;
 mod top;
@@ -45,6 +47,8 @@ enum Command {
     Audit(audit::Arguments),
     /// Draw the isolation map: who shares what with whom, and where the walls are.
     Map(map::Arguments),
+    /// Lean on the walls by a named scenario, and see whether they hold: exit 0, 1 (they did not), 2 (nobody knows).
+    Drill(drill::Arguments),
     /// Show a running node on one screen.
     Status(status::Arguments),
     /// Watch a running node.
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Map(arguments) => map::run(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments),

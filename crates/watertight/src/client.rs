@@ -9,10 +9,10 @@ mod tls;
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -160,12 +160,49 @@ impl Client {
         &self.node
     }
 
+    /// The name or address of the machine that it is on.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// What the node answers at `path`.
     ///
     /// # Errors
     /// [`ClientError`] says why there is no answer, and what to do.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let body = self.ask(Method::GET, path).await?;
+        self.json(Method::GET, path, Bytes::new()).await
+    }
+
+    /// What the node answers to `order`, or to nothing, sent to `path`.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        order: Option<&(impl Serialize + Sync)>,
+    ) -> Result<T, ClientError> {
+        let body = order.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| self.not_a_node(error.to_string()))?;
+        self.json(Method::POST, path, body.unwrap_or_default().into())
+            .await
+    }
+
+    /// What the node answers when it is to remove what is at `path`.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.json(Method::DELETE, path, Bytes::new()).await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let body = self.ask(method, path, body).await?;
         serde_json::from_slice(&body).map_err(|error| self.not_a_node(error.to_string()))
     }
 
@@ -174,12 +211,12 @@ impl Client {
     /// # Errors
     /// As for [`Client::get`].
     pub async fn text(&self, path: &str) -> Result<String, ClientError> {
-        let body = self.ask(Method::GET, path).await?;
+        let body = self.ask(Method::GET, path, Bytes::new()).await?;
         String::from_utf8(body.into()).map_err(|error| self.not_a_node(error.to_string()))
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<Bytes, ClientError> {
-        let answered = tokio::time::timeout(TIMEOUT, self.exchange(method, path));
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let answered = tokio::time::timeout(TIMEOUT, self.exchange(method, path, body));
         let (status, body) = answered.await.map_err(|_| ClientError::TooLate {
             node: self.node.clone(),
         })??;
@@ -209,15 +246,16 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream = stream.map_err(|error| self.unreachable(&error))?;
         match &self.tls {
-            None => self.speak(stream, method, path).await,
+            None => self.speak(stream, method, path, body).await,
             Some(tls) => {
                 let stream = tls.connect(stream).await;
                 let stream = stream.map_err(|error| self.unreachable(&error))?;
-                self.speak(stream, method, path).await
+                self.speak(stream, method, path, body).await
             }
         }
     }
@@ -227,6 +265,7 @@ impl Client {
         stream: S,
         method: Method,
         path: &str,
+        body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -244,7 +283,10 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
         }
-        let request = request.body(Empty::<Bytes>::new());
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body));
         let request = request.map_err(|error| broken(&error))?;
         let response = sender.send_request(request).await;
         let response = response.map_err(|error| broken(&error))?;

@@ -23,7 +23,7 @@ use prometheus_client::{
 };
 use watertight_gateway::Gateway;
 use watertight_layers::Clock;
-use watertight_plan::{Listener, ListenerKind, Plan};
+use watertight_plan::{Admin, Listener, ListenerKind, Plan};
 
 use crate::{
     alerts::Alarm,
@@ -316,9 +316,17 @@ impl Node {
 fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
     let admin = |plan: &Plan| -> Option<Listener> {
         let mut listeners = plan.listeners().iter();
-        listeners
-            .find(|listener| matches!(listener.kind, ListenerKind::Admin(_)))
-            .cloned()
+        listeners.find_map(|listener| match &listener.kind {
+            // Whether faults may be injected is asked whenever one is to be.
+            ListenerKind::Admin(admin) => Some(Listener {
+                kind: ListenerKind::Admin(Admin {
+                    faults: false,
+                    ..admin.clone()
+                }),
+                ..listener.clone()
+            }),
+            ListenerKind::Traffic { .. } => None,
+        })
     };
     let (before, after) = (old.node(), new.node());
     if before.id != after.id {

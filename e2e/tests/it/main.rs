@@ -16,6 +16,7 @@ mod connections;
 mod degrade;
 mod demo;
 mod drain;
+mod drill;
 mod footprint;
 mod grpc;
 mod identity;

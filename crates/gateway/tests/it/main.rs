@@ -8,6 +8,7 @@
 mod breakers;
 mod bytes;
 mod degraded;
+mod faults;
 mod listeners;
 mod quotas;
 mod serving;

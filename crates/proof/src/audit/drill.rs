@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Subject};
+use crate::drill::Outcome;
 
 /// What the audit reads of a drill's JSON; whatever else is in it is left aside.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -11,6 +12,9 @@ pub struct LastDrill {
     pub scenario: String,
     /// Whether the walls held.
     pub held: bool,
+    /// What came of it, where it says more than that.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
     /// The digest of the map of the configuration that was drilled.
     #[serde(default)]
     pub map: Option<String>,
@@ -23,8 +27,7 @@ pub(super) fn tested(subject: Subject<'_>) -> Vec<Finding> {
     let drills = subject.evidence.drills;
     if drills.is_empty() {
         let finding = Finding::missing("no drill was shown: nobody knows whether these walls hold");
-        let advice =
-            "drill them (saturate tier 3, look at tier 1), and give the JSON of that to `--drill`";
+        let advice = "drill them (`watertight drill --node URL --output json`), and give that JSON to `--drill`";
         return vec![finding.advise(advice)];
     }
     drills
@@ -36,6 +39,10 @@ pub(super) fn tested(subject: Subject<'_>) -> Vec<Finding> {
 fn of(drill: &LastDrill, digest: &str) -> Finding {
     let ended = drill.ended.as_ref().map(|at| format!(", ended {at}"));
     let what = format!("drill {}{}", drill.scenario, ended.unwrap_or_default());
+    if drill.outcome == Some(Outcome::NotShown) {
+        let says = format!("{what} showed nothing: nothing leaned on the walls");
+        return Finding::missing(says).advise("run the drill again, with more load");
+    }
     match (&drill.map, drill.held) {
         (Some(map), _) if map != digest => {
             let says = format!("{what} was of other walls: map {map}, and these are {digest}");

@@ -9,7 +9,7 @@ use super::stream::Prepared;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 /// The longest answer that is read, in bytes; a longer one counts as broken off.
 const BODY_MAX: usize = 1 << 20;
 
-type Body = Empty<Bytes>;
+type Body = Full<Bytes>;
 
 /// One open connection. Dropping it closes it, whatever is under way on it.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Connections {
         while let Some(connection) = self.take(&stream.tenant) {
             match exchange(connection, request).await? {
                 Exchange::Done(answer, connection) => return Ok((answer, connection)),
-                Exchange::Unsent(unsent) => request = unsent,
+                Exchange::Unsent(unsent) => request = *unsent,
             }
         }
         match exchange(self.open().await?, request).await? {
@@ -157,7 +157,7 @@ impl Drop for Waiting<'_> {
 enum Exchange {
     Done(Answer, Connection),
     /// The connection had been closed before anything was sent on it: the request may go another way.
-    Unsent(Request<Body>),
+    Unsent(Box<Request<Body>>),
 }
 
 async fn exchange(mut connection: Connection, request: Request<Body>) -> Result<Exchange, Failure> {
@@ -166,7 +166,7 @@ async fn exchange(mut connection: Connection, request: Request<Body>) -> Result<
         Err(mut error) => {
             return error
                 .take_message()
-                .map(Exchange::Unsent)
+                .map(|unsent| Exchange::Unsent(Box::new(unsent)))
                 .ok_or(Failure::Reset);
         }
     };

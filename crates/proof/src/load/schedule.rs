@@ -3,7 +3,8 @@
 //! Every stream draws from a generator of its own, seeded with the seed and with who it is, not with its place in the
 //! list. So a tenant sends the same requests at the same times in every phase, whatever the others do.
 
-use super::{RATE_MAX_PER_S, Stream};
+use super::{RATE_MAX_PER_S, Stream, whole_us};
+use crate::Class;
 use std::time::Duration;
 
 /// One request that is to be sent.
@@ -15,7 +16,7 @@ pub struct Arrival {
     pub stream: usize,
 }
 
-/// All requests of the streams within the length, by their time. Two streams of the same tenant, service and path
+/// All requests of the streams within the length, by their time, in whole microseconds. Two streams of the same tenant, service and path
 /// would send at the same times.
 #[must_use]
 pub fn schedule(streams: &[Stream], seed: u64, length: Duration) -> Vec<Arrival> {
@@ -37,14 +38,20 @@ fn times(stream: &Stream, seed: u64, length: Duration) -> impl Iterator<Item = D
     let next = move || {
         at_s += -(1.0 - random.f64()).ln() / rate_per_s;
         // Not for a rate of zero either, whose gaps are no numbers or endless.
-        (at_s < length_s).then(|| Duration::from_secs_f64(at_s))
+        (at_s < length_s).then(|| whole_us(Duration::from_secs_f64(at_s)))
     };
     std::iter::from_fn(next)
 }
 
 /// FNV-1a over the names of the stream.
 fn name_hash(stream: &Stream) -> u64 {
-    [&stream.tenant, &stream.service, &stream.path]
+    // Who floods besides its ordinary requests sends them at times of their own.
+    let class = if stream.class == Class::Noisy {
+        "noisy"
+    } else {
+        ""
+    };
+    [stream.tenant.as_str(), &stream.service, &stream.path, class]
         .into_iter()
         .flat_map(|name| name.bytes().chain([0]))
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -55,7 +62,6 @@ fn name_hash(stream: &Stream) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Class;
     use proptest::prelude::*;
 
     fn stream(tenant: &str, rate_per_s: f64) -> Stream {
@@ -66,6 +72,7 @@ mod tests {
             tier: 1,
             path: "/checkout".to_owned(),
             rate_per_s,
+            body_bytes: 0,
         }
     }
 

@@ -33,6 +33,26 @@ pub struct Victims {
     pub p99_ms: f64,
 }
 
+/// The seats of the flooded services in a phase, as they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FloodedSeats {
+    /// Seats that these services can reach at most in all.
+    pub seats: u32,
+    /// Seats held × time, in seconds.
+    pub used_seat_s: f64,
+    /// The time between the two readings, in seconds.
+    pub length_s: f64,
+}
+
+impl FloodedSeats {
+    /// How busy they were, in percent; none where there are none.
+    #[must_use]
+    pub fn busy_pct(self) -> Option<f64> {
+        let all = f64::from(self.seats) * self.length_s;
+        (all > 0.0).then(|| thousandths(100.0 * self.used_seat_s / all))
+    }
+}
+
 /// What the noisy tenant was answered, over all services.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Noisy {
@@ -131,7 +151,7 @@ fn status_key(answer: Answer) -> String {
 pub(super) fn series(measured: &Measured) -> Vec<Second> {
     let mut seconds = BTreeMap::<u64, Tally>::new();
     let all = measured.iter();
-    for (_, outcome) in all.filter(|(stream, _)| stream.tier == 1 && stream.class != Class::Noisy) {
+    for (_, outcome) in all.filter(|(stream, _)| stream.tier == 1 && stream.class.is_victim()) {
         let (ok, latency) = (
             outcome.answer.is_success(),
             measured.counted_latency(outcome),
@@ -170,6 +190,11 @@ pub(super) fn goodput_per_s(ok: u64, length: Duration) -> f64 {
 /// Rounded to three places.
 pub(super) fn thousandths(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
+}
+
+/// In seconds, to the microsecond.
+pub(super) fn whole_us(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e6
 }
 
 pub(super) fn milliseconds(latency: Duration) -> f64 {

@@ -6,7 +6,7 @@
 mod chart;
 
 use super::table::{grouped, percent};
-use super::{Figures, Noisy, Report};
+use super::{Figures, Named, Noisy, Report};
 use crate::markup::escaped;
 use crate::scenario::Phase;
 use crate::{Class, verdict};
@@ -18,50 +18,72 @@ const STYLE: &str = include_str!("page/style.css");
 #[must_use]
 pub fn html(report: &Report) -> String {
     let broken = verdict::broken(report);
-    let (mark, title) = if broken.is_empty() {
-        ("held", "The walls held")
-    } else {
-        ("failed", "The walls did not hold")
+    let title = match broken.is_empty() {
+        true => "The walls held",
+        false => "The walls did not hold",
     };
-    // Inside a script element only `<` can do harm; in JSON it stands in texts alone, where its escape is the same text.
-    let json = report.json().replace('<', "\\u003c");
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title} \u{2013} Watertight</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header>\n<p class=\"eyebrow\">Watertight \u{b7} one storm, with and without walls</p>\n\
-         <h1 class=\"{mark}\">{title}</h1>\n<p class=\"verdict\">{sentence}</p>\n</header>\n\
-         {panels}{promises}{noisy}{alerts}{table}{footer}</main>\n\
-         <script type=\"application/json\" id=\"report\">\n{json}\n</script>\n</body>\n</html>\n",
-        sentence = escaped(&verdict::sentence(report)),
-        panels = panels(report),
-        promises = promises(&broken),
-        noisy = noisy(report),
-        alerts = alerts(report),
-        table = table(report),
-        footer = FOOTER,
-    )
+    let calm = report
+        .phase(Phase::Calm)
+        .and_then(|phase| phase.tiers.get(&1));
+    let flat_ms = calm.map(|tier| verdict::flat_p99_ms(tier.p99_ms));
+    let says: Vec<_> = broken.iter().map(ToString::to_string).collect();
+    let page = Page {
+        is_good: broken.is_empty(),
+        title,
+        eyebrow: "one storm, with and without walls",
+        sentence: &verdict::sentence(report),
+        json: &report.json(),
+    };
+    let sections = [
+        panels(report, flat_ms),
+        promises(&says),
+        noisy(report, "What the noisy tenant was answered"),
+        alerts(report),
+        table(report),
+        FOOTER.to_owned(),
+    ];
+    page.with(&sections.concat())
+}
+
+/// What a page says at its head, and the numbers that it carries.
+pub(crate) struct Page<'a> {
+    pub(crate) is_good: bool,
+    pub(crate) title: &'a str,
+    pub(crate) eyebrow: &'a str,
+    pub(crate) sentence: &'a str,
+    pub(crate) json: &'a str,
+}
+
+impl Page<'_> {
+    /// The whole page around its sections.
+    pub(crate) fn with(&self, sections: &str) -> String {
+        let mark = if self.is_good { "held" } else { "failed" };
+        // Inside a script element only `<` can do harm; in JSON it stands in texts alone, where its escape is the same
+        // text.
+        let json = self.json.replace('<', "\\u003c");
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title} \u{2013} Watertight</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             <header>\n<p class=\"eyebrow\">Watertight \u{b7} {eyebrow}</p>\n\
+             <h1 class=\"{mark}\">{title}</h1>\n<p class=\"verdict\">{sentence}</p>\n</header>\n\
+             {sections}</main>\n\
+             <script type=\"application/json\" id=\"report\">\n{json}\n</script>\n</body>\n</html>\n",
+            title = self.title,
+            eyebrow = escaped(self.eyebrow),
+            sentence = escaped(self.sentence),
+        )
+    }
 }
 
 const FOOTER: &str = "<footer>\n<p>Open loop: every request has an intended time, fixed by a seed before the first is \
     sent, and its latency runs from then. A request that failed counts with its time-out. Percentiles are exact \
     (nearest rank). Everyone but the noisy tenant sends the same requests at the same times in all three phases.</p>\n\
-    <p>Every number on this page is in the JSON that it carries: element <code>report</code>.</p>\n</footer>\n";
+    <p>Every number on this page is in the JSON that it carries, element <code>report</code>, and so is every single \
+    request that the numbers are made of.</p>\n</footer>\n";
 
-fn title(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Calm => "Calm",
-        Phase::StormUnguarded => "Storm, walls out",
-        Phase::StormGuarded => "Storm, walls up",
-    }
-}
-
-fn panels(report: &Report) -> String {
-    let calm = report
-        .phase(Phase::Calm)
-        .and_then(|phase| phase.tiers.get(&1));
-    let flat_ms = calm.map(|tier| verdict::flat_p99_ms(tier.p99_ms));
+pub(crate) fn panels<P: Named>(report: &Report<P>, flat_ms: Option<f64>) -> String {
     let scale = chart::Scale::over(report);
     let mut html = String::from("<section class=\"panels\" aria-label=\"Latency of tier 1\">\n");
     for phase in &report.phases {
@@ -76,10 +98,10 @@ fn panels(report: &Report) -> String {
                  <p class=\"hero\"><b>{p99}</b> ms <span>tier-1 p99</span></p>\
                  <p class=\"sub\">{success} served \u{b7} goodput {goodput:.0}/s{busy}</p></figcaption>\n{chart}</figure>\n",
                 name = phase.name,
-                title = title(phase.name),
+                title = phase.name.title(),
                 goodput = phase.goodput_per_s,
                 busy = phase.flooded_busy_pct.map_or_else(String::new, |pct| {
-                    format!(" \u{b7} tier-3 seats {pct:.0} % busy")
+                    format!(" \u{b7} flooded seats {pct:.0} % busy")
                 }),
                 chart = chart::panel(phase, &scale, flat_ms),
             ),
@@ -94,31 +116,26 @@ fn panels(report: &Report) -> String {
     html
 }
 
-fn promises(broken: &[verdict::Broken]) -> String {
+pub(crate) fn promises(broken: &[String]) -> String {
     if broken.is_empty() {
         return String::new();
     }
     let mut html = String::from("<section>\n<h2>Broken promises</h2>\n<ul class=\"broken\">\n");
     for promise in broken {
-        push(
-            &mut html,
-            format_args!("<li>{}</li>\n", escaped(&promise.to_string())),
-        );
+        push(&mut html, format_args!("<li>{}</li>\n", escaped(promise)));
     }
     html.push_str("</ul>\n</section>\n");
     html
 }
 
-fn noisy(report: &Report) -> String {
-    let mut html = String::from(
-        "<section>\n<h2>What the noisy tenant was answered</h2>\n<dl class=\"noisy\">\n",
-    );
+pub(crate) fn noisy<P: Named>(report: &Report<P>, heading: &str) -> String {
+    let mut html = format!("<section>\n<h2>{heading}</h2>\n<dl class=\"noisy\">\n");
     for phase in &report.phases {
         push(
             &mut html,
             format_args!(
                 "<dt>{}<small>{} requests</small></dt>\n<dd>{}<p>{}</p></dd>\n",
-                title(phase.name),
+                phase.name.title(),
                 grouped(phase.noisy.requests),
                 chart::bar(&phase.noisy),
                 answers(&phase.noisy),
@@ -129,11 +146,11 @@ fn noisy(report: &Report) -> String {
     html
 }
 
-fn alerts(report: &Report) -> String {
+fn alerts<P: Named>(report: &Report<P>) -> String {
     let mut items = String::new();
     for phase in &report.phases {
         for says in &phase.alerts {
-            let (title, says) = (title(phase.name), escaped(says));
+            let (title, says) = (phase.name.title(), escaped(says));
             push(&mut items, format_args!("<li>{title}: {says}</li>\n"));
         }
     }
@@ -165,7 +182,7 @@ fn answers(noisy: &Noisy) -> String {
     html
 }
 
-fn table(report: &Report) -> String {
+pub(crate) fn table<P: Named>(report: &Report<P>) -> String {
     let mut html = String::from(
         "<section>\n<h2>By tier and tenants</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th>Tier</th><th>Tenants</th>\
          <th>Phase</th><th>Requests</th><th>Success</th><th>p50</th><th>p99</th></tr></thead>\n",
@@ -182,7 +199,7 @@ fn table(report: &Report) -> String {
     html
 }
 
-fn row(html: &mut String, group: Option<(u8, Class)>, phase: Phase, figures: &Figures) {
+fn row<P: Named>(html: &mut String, group: Option<(u8, Class)>, phase: P, figures: &Figures) {
     let group = group.map_or_else(
         || "<td></td><td></td>".to_owned(),
         |(tier, class)| format!("<th scope=\"row\">{tier}</th><td>{class}</td>"),
@@ -192,7 +209,7 @@ fn row(html: &mut String, group: Option<(u8, Class)>, phase: Phase, figures: &Fi
         format_args!(
             "<tr class=\"{phase}\">{group}<td>{title}</td><td>{requests}</td><td>{success}</td>\
              <td>{p50_ms:.1} ms</td><td>{p99_ms:.1} ms</td></tr>\n",
-            title = title(phase),
+            title = phase.title(),
             requests = grouped(figures.requests),
             success = percent(figures.success_pct),
             p50_ms = figures.p50_ms,
@@ -201,7 +218,7 @@ fn row(html: &mut String, group: Option<(u8, Class)>, phase: Phase, figures: &Fi
     );
 }
 
-fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
+pub(crate) fn push(html: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = html.write_fmt(text);
 }

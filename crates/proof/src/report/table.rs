@@ -1,7 +1,6 @@
 //! The report as one text table and a verdict: the same group in all phases stands together, to be compared at a glance.
 
-use super::{Figures, Noisy, Report};
-use crate::scenario::Phase;
+use super::{Figures, Named, Noisy, Report};
 use crate::{Class, verdict};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
@@ -12,6 +11,11 @@ const HEADER: [&str; 8] = [
 /// The table over all phases and the verdict below it, without colours, ending with a line feed.
 #[must_use]
 pub fn table(report: &Report) -> String {
+    format!("{}{}\n", rows(report), verdict::sentence(report))
+}
+
+/// The table and the alerts, ending with a line feed.
+pub(crate) fn rows<P: Named>(report: &Report<P>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_BORDERS_ONLY)
@@ -27,10 +31,10 @@ pub fn table(report: &Report) -> String {
         table.add_row(row(place, &group, phase.name, &noisy_cells(&phase.noisy)));
     }
     let alerts = alerts(report);
-    format!("{table}\n{alerts}{}\n", verdict::sentence(report))
+    format!("{table}\n{alerts}")
 }
 
-fn alerts(report: &Report) -> String {
+fn alerts<P: Named>(report: &Report<P>) -> String {
     let told = report.phases.iter().flat_map(|phase| {
         let alerts = phase.alerts.iter();
         alerts.map(|says| format!("alert in {}: {says}\n", phase.name))
@@ -38,7 +42,7 @@ fn alerts(report: &Report) -> String {
     told.collect()
 }
 
-fn row(place: usize, group: &[String; 2], phase: Phase, rest: &[String; 5]) -> Vec<Cell> {
+fn row<P: Named>(place: usize, group: &[String; 2], phase: P, rest: &[String; 5]) -> Vec<Cell> {
     // A group is named once, on its first line.
     let named = |text: &String| {
         if place == 0 {
@@ -78,7 +82,7 @@ fn noisy_cells(noisy: &Noisy) -> [String; 5] {
 }
 
 /// Two places, rounded down: 100 means all of them.
-pub(super) fn percent(number: f64) -> String {
+pub(crate) fn percent(number: f64) -> String {
     format!("{:.2} %", (number * 100.0).floor() / 100.0)
 }
 
@@ -96,7 +100,7 @@ impl Noisy {
 }
 
 /// With commas between thousands.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

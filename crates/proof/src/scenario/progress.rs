@@ -39,21 +39,29 @@ pub enum Stage {
     Settling,
 }
 
+impl Stage {
+    /// How much of the phase is done, 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        match self {
+            Self::Preparing => 0.0,
+            Self::Measuring { done, of } if !of.is_zero() => {
+                (done.as_secs_f64() / of.as_secs_f64()).min(1.0)
+            }
+            Self::Measuring { .. } | Self::Settling => 1.0,
+        }
+    }
+}
+
 impl Step {
     /// How much of the whole scenario is done, in percent; it never goes back.
     #[must_use]
     pub fn overall_pct(self) -> f64 {
-        let within = match self.stage {
-            Stage::Preparing => 0.0,
-            Stage::Measuring { done, of } if !of.is_zero() => done.as_secs_f64() / of.as_secs_f64(),
-            Stage::Measuring { .. } | Stage::Settling => 1.0,
-        };
         let before = match self.phase {
             Phase::Calm => 0.0,
             Phase::StormUnguarded => 1.0,
             Phase::StormGuarded => 2.0,
         };
-        100.0 * (before + within.min(1.0)) / 3.0
+        100.0 * (before + self.stage.share()) / 3.0
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Service;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -26,8 +26,13 @@ pub(super) async fn answer(
         let body = json!({"service": service.name(), "error": "no such path in this service"});
         return Ok(json(StatusCode::NOT_FOUND, &body));
     }
-    let tenant = request
-        .headers()
+    let (head, body) = request.into_parts();
+    if !is_read(body).await {
+        let body = json!({"service": service.name(), "error": "the request broke off"});
+        return Ok(json(StatusCode::BAD_REQUEST, &body));
+    }
+    let tenant = head
+        .headers
         .get("x-tenant-id")
         .and_then(|value| value.to_str().ok());
     let database = database.clone();
@@ -49,6 +54,16 @@ pub(super) async fn answer(
             json(StatusCode::INTERNAL_SERVER_ERROR, &body)
         }
     })
+}
+
+/// Reads a body to its end and keeps nothing of it. False: it broke off.
+async fn is_read(mut body: Incoming) -> bool {
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 /// Seats and queue of the one compartment that is left when the walls are out: as good as endless.
 const ENDLESS: u32 = 100_000;
+/// Requests that may wait for each tenant where all share the seats there are.
+const QUEUE: u32 = 128;
 
 /// Where the front door of the shop listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,17 @@ pub struct Listen {
     pub traffic: SocketAddr,
     /// API, console and metrics.
     pub admin: SocketAddr,
+    /// How many client connections it takes; none: as many as a front door takes by itself.
+    pub connections: Option<Connections>,
+}
+
+/// Client connections that a front door takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub all: u32,
+    /// For each tenant; none: as many as there are.
+    pub per_tenant: Option<u32>,
 }
 
 /// The Watertight configuration (TOML) for a shop at these addresses.
@@ -38,15 +51,22 @@ struct Text<'a> {
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[node]\nid = \"shop\"\n\n[log]\naccess = \"off\"\n")?;
-        writeln!(f, "[listen.traffic]\nbind = \"{}\"\n", self.listen.traffic)?;
-        writeln!(f, "[listen.admin]\nbind = \"{}\"\n", self.listen.admin)?;
+        writeln!(f, "[listen.traffic]\nbind = \"{}\"", self.listen.traffic)?;
+        if let Some(connections) = self.listen.connections {
+            writeln!(f, "max_connections = {}", connections.all)?;
+        }
+        let admin = self.listen.admin;
+        // It is nobody's shop: it may be drilled.
+        writeln!(f, "\n[listen.admin]\nbind = \"{admin}\"\nfaults = true\n")?;
         writeln!(
             f,
             "[identity]\ntenant = [\"header:x-tenant-id\"]\nunknown = \"refuse\"\n"
         )?;
+        let quota = self.listen.connections.and_then(|it| it.per_tenant);
+        let quota = quota.map_or_else(String::new, |most| format!("max_connections = {most}\n"));
         writeln!(
             f,
-            "[plans.vip]\nweight = 4\n\n[plans.standard]\nweight = 1\n"
+            "[plans.vip]\nweight = 4\n{quota}\n[plans.standard]\nweight = 1\n{quota}"
         )?;
         for tenant in Tenant::ALL {
             writeln!(
@@ -64,7 +84,8 @@ impl fmt::Display for Text<'_> {
         }
         match self.walls {
             Walls::Up => compartments(f),
-            Walls::Out => one_compartment(f),
+            Walls::Out => one_compartment(f, ENDLESS, ENDLESS),
+            Walls::Shared => one_compartment(f, CONNECTIONS, QUEUE),
         }
     }
 }
@@ -86,11 +107,11 @@ fn compartments(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "caps = {{ {Recommendations} = 15, {Reporting} = 10 }}")
 }
 
-fn one_compartment(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "[pools.database]\ncapacity = {ENDLESS}\nalert = 70\n")?;
+fn one_compartment(f: &mut fmt::Formatter<'_>, seats: u32, queue: u32) -> fmt::Result {
+    writeln!(f, "[pools.database]\ncapacity = {seats}\nalert = 70\n")?;
     writeln!(f, "[pools.database.compartments.everything]")?;
     writeln!(f, "services = {}", names(&Service::ALL))?;
-    writeln!(f, "seats = {ENDLESS}\nqueue = {ENDLESS}")
+    writeln!(f, "seats = {seats}\nqueue = {queue}")
 }
 
 fn names(services: &[Service]) -> String {
@@ -116,6 +137,7 @@ mod tests {
         let listen = Listen {
             traffic: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            connections: None,
         };
         let checkout = SocketAddr::from(([127, 0, 0, 1], 9001));
         configuration(

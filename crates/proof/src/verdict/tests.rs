@@ -16,6 +16,8 @@ fn figures(success_pct: f64, p99_ms: f64) -> Figures {
 fn phase(name: Phase, success_pct: f64, p99_ms: f64) -> PhaseReport {
     PhaseReport {
         name,
+        length_s: 11.0,
+        timeout_ms: 1_000.0,
         goodput_per_s: 2.4 * success_pct,
         tiers: (1..=3)
             .map(|tier| (tier, figures(success_pct, p99_ms)))
@@ -31,10 +33,12 @@ fn phase(name: Phase, success_pct: f64, p99_ms: f64) -> PhaseReport {
             ..Noisy::default()
         },
         flooded_busy_pct: Some(99.0),
+        flooded_seats: None,
         late_ms: 1.0,
         alerts: Vec::new(),
         classes: BTreeMap::new(),
         series: Vec::new(),
+        requests: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use watertight_plan::Plan;
 use watertight_proof::{
     audit::{AuditReport, Evidence, Finding, KeptMap, LastDrill, Severity, audit, text},
+    drill::Outcome,
     map::Map,
 };
 
@@ -302,6 +303,7 @@ fn a_drill_and_a_kept_map_count_only_for_the_walls_that_they_are_of() {
         Some(LastDrill {
             scenario: "saturate-tier-3".to_owned(),
             held,
+            outcome: None,
             map: map.map(str::to_owned),
             ended: None,
         })
@@ -318,6 +320,11 @@ fn a_drill_and_a_kept_map_count_only_for_the_walls_that_they_are_of() {
         Missing
     );
     assert_eq!(severity(drill(true, None), None).0, Missing);
+    let nothing = drill(false, Some(&digest)).map(|drill| LastDrill {
+        outcome: Some(Outcome::NotShown),
+        ..drill
+    });
+    assert_eq!(severity(nothing, None).0, Missing);
     assert_eq!(severity(None, Some("0123456789abcdef")).1, Hole);
 }
 

@@ -36,5 +36,6 @@ fn stream(tenant: &str, service: Service, rate_per_s: f64) -> Stream {
         tier: service.tier(),
         path: service.routes()[0].to_owned(),
         rate_per_s,
+        body_bytes: 0,
     }
 }

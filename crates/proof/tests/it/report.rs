@@ -3,7 +3,7 @@
 use crate::stream;
 use std::time::Duration;
 use watertight_proof::load::{Answer, Failure, Measured, Outcome};
-use watertight_proof::report::{PhaseReport, Report, html, table};
+use watertight_proof::report::{FloodedSeats, PhaseReport, Report, html, table};
 use watertight_proof::{Class, Phase, Service};
 
 fn answered(status: u16, well_formed: bool) -> Answer {
@@ -49,11 +49,16 @@ fn measured() -> Measured {
 }
 
 fn report() -> Report {
-    let phase = |name, busy_pct| PhaseReport::new(name, &measured(), busy_pct);
+    let phase = |name, seats| PhaseReport::new(name, &measured(), seats);
+    let seats = FloodedSeats {
+        seats: 25,
+        used_seat_s: 49.75,
+        length_s: 2.0,
+    };
     Report {
         phases: vec![
             phase(Phase::StormUnguarded, None),
-            phase(Phase::StormGuarded, Some(99.5)),
+            phase(Phase::StormGuarded, Some(seats)),
         ],
     }
 }
@@ -62,19 +67,43 @@ fn report() -> Report {
 fn the_json_has_its_exact_shape() {
     let json = serde_json::to_string(&report().phases[1]).unwrap();
     let expected = concat!(
-        r#"{"name":"storm-guarded","goodput_per_s":1.5,"#,
+        r#"{"name":"storm-guarded","length_s":2.0,"timeout_ms":1000.0,"goodput_per_s":1.5,"#,
         r#""tiers":{"1":{"requests":3,"success_pct":66.666,"p50_ms":30.0,"p99_ms":1000.0},"#,
         r#""3":{"requests":1,"success_pct":100.0,"p50_ms":40.0,"p99_ms":40.0}},"#,
         r#""victims":{"requests":4,"success_pct":75.0,"p99_ms":1000.0},"#,
         r#""noisy":{"requests":4,"ok":1,"status":{"200":1,"429":2,"timeout":1},"malformed":1,"unanswered":1},"#,
-        r#""flooded_busy_pct":99.5,"late_ms":1.25,"#,
+        r#""flooded_busy_pct":99.5,"flooded_seats":{"seats":25,"used_seat_s":49.75,"length_s":2.0},"late_ms":1.25,"#,
         r#""classes":{"1":{"standard":{"requests":3,"success_pct":66.666,"p50_ms":30.0,"p99_ms":1000.0}},"#,
         r#""3":{"vip":{"requests":1,"success_pct":100.0,"p50_ms":40.0,"p99_ms":40.0},"#,
         r#""noisy":{"requests":4,"success_pct":25.0,"p50_ms":1000.0,"p99_ms":1000.0}}},"#,
         r#""series":[{"second":0,"requests":2,"success_pct":100.0,"p50_ms":20.0,"p99_ms":30.0},"#,
-        r#"{"second":1,"requests":1,"success_pct":0.0,"p50_ms":1000.0,"p99_ms":1000.0}]}"#,
+        r#"{"second":1,"requests":1,"success_pct":0.0,"p50_ms":1000.0,"p99_ms":1000.0}],"#,
+        r#""requests":[{"tenant":"acme","class":"standard","service":"checkout","tier":1,"path":"/checkout","rate_per_s":2.0,"#,
+        r#""body_bytes":0,"ends":{"200":{"at_us":[100000,400000],"latency_us":[20000,30000]},"#,
+        r#""503-malformed":{"at_us":[1200000],"latency_us":[5000]}}},"#,
+        r#"{"tenant":"globex","class":"vip","service":"reporting","tier":3,"path":"/reports","rate_per_s":1.0,"body_bytes":0,"#,
+        r#""ends":{"204":{"at_us":[300000],"latency_us":[40000]}}},"#,
+        r#"{"tenant":"noisy","class":"noisy","service":"reporting","tier":3,"path":"/reports","rate_per_s":3.0,"body_bytes":0,"#,
+        r#""ends":{"200":{"at_us":[10000],"latency_us":[22000]},"429":{"at_us":[20000],"latency_us":[1000]},"#,
+        r#""429-malformed":{"at_us":[30000],"latency_us":[1000]},"timeout":{"at_us":[40000],"latency_us":[1001000]}}}]}"#,
     );
     assert_eq!(json, expected);
+}
+
+#[test]
+fn every_figure_can_be_worked_out_again_from_the_json() {
+    let json = report().json();
+    let read: Report = serde_json::from_str(&json).unwrap();
+    for phase in &read.phases {
+        assert_eq!(phase.again().as_ref(), Some(phase));
+        // What was made up shows.
+        let mut planted = phase.clone();
+        planted.noisy.ok += 1;
+        assert_ne!(planted.again(), Some(planted.clone()));
+        let mut planted = phase.clone();
+        planted.requests[0].ends.clear();
+        assert_ne!(planted.again(), Some(planted.clone()));
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The answers, one function a route.
 
+pub(super) mod faults;
+
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{

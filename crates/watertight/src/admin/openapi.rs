@@ -21,9 +21,11 @@ pub fn document() -> Value {
         let method = match route.method {
             Method::Get => "get",
             Method::Post => "post",
+            Method::Delete => "delete",
         };
         let operation = operation(route, method, &mut schemas);
-        paths.insert(route.path.to_owned(), json!({ method: operation }));
+        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        item[method] = operation;
     }
     json!({
         "openapi": "3.1.0",

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     Room,
-    answer::{self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which},
+    answer::{
+        self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which, faults,
+    },
     view::{
-        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
-        ServiceBreaker, Services, Status, Tenants,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Fault, FaultOrder, Faults,
+        FaultsRemoved, Healths, Pools, Reloaded, ServiceBreaker, Services, Status, Tenants,
     },
 };
 
@@ -38,6 +40,7 @@ pub(super) struct Route {
 pub(super) enum Method {
     Get,
     Post,
+    Delete,
 }
 
 /// What is answered.
@@ -58,7 +61,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 17] = [
+pub(super) const ROUTES: [Route; 22] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -191,6 +194,60 @@ pub(super) const ROUTES: [Route; 17] = [
             "/v1/explain",
             "What would become of a request; takes nothing",
             || get(answer::explain),
+        )
+    },
+    Route {
+        answer: Answer::Json(shape::<Faults>),
+        ..read(
+            "/v1/faults",
+            "The faults that are injected on purpose",
+            || get(faults::list),
+        )
+    },
+    Route {
+        method: Method::Post,
+        body: Some(shape::<FaultOrder>),
+        answer: Answer::Json(shape::<Fault>),
+        problems: &[
+            BAD_QUERY,
+            (403, "The configuration does not allow it."),
+            (409, "There are as many faults as there may be."),
+            (
+                422,
+                "There is no such service or upstream, or the fault is beyond its bounds.",
+            ),
+        ],
+        ..read(
+            "/v1/faults",
+            "Injects a fault, which ends by itself after 5 s unless it is renewed",
+            || post(faults::inject),
+        )
+    },
+    Route {
+        method: Method::Delete,
+        answer: Answer::Json(shape::<FaultsRemoved>),
+        ..read("/v1/faults", "Ends all injected faults at once", || {
+            delete(faults::remove_all)
+        })
+    },
+    Route {
+        method: Method::Post,
+        answer: Answer::Json(shape::<Fault>),
+        problems: &[BAD_QUERY, (404, "The fault is over.")],
+        ..read(
+            "/v1/faults/{fault}",
+            "Lets an injected fault last for another 5 s",
+            || post(faults::renew),
+        )
+    },
+    Route {
+        method: Method::Delete,
+        answer: Answer::Json(shape::<FaultsRemoved>),
+        problems: &[BAD_QUERY, (404, "The fault is over.")],
+        ..read(
+            "/v1/faults/{fault}",
+            "Ends an injected fault at once",
+            || delete(faults::remove),
         )
     },
     Route {

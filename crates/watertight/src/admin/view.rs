@@ -9,6 +9,7 @@ mod breakers;
 mod config;
 mod connections;
 mod explanation;
+mod faults;
 mod health;
 mod pools;
 mod services;
@@ -23,10 +24,11 @@ pub use self::{
     config::{Config, EffectivePlan},
     connections::{Backend, Connections, Door},
     explanation::{Check, Explanation, Outcome, Place},
+    faults::{Fault, FaultEffect, FaultOrder, Faults, FaultsRemoved},
     health::{Health, Healths, Share, Signal},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
-    status::{Cluster, ConfigStatus, Counts, Listener, Rejected, Reloaded, Status},
+    status::{Cluster, ConfigStatus, Counts, Injected, Listener, Rejected, Reloaded, Status},
     tenants::{Tenant, Tenants},
 };
 

@@ -12,7 +12,6 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use watertight_guard::alert::State;
 use watertight_plan::Plan;
 use watertight_proof::{
@@ -23,7 +22,9 @@ use watertight_proof::{
 };
 
 use super::{
-    Output, print, say,
+    Output, print,
+    progress::Bar,
+    say,
     up::{control_runtime, raise_open_files},
 };
 use crate::{admin::Admin, alerts::Watch, config, node::Node};
@@ -53,12 +54,13 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let listen = Listen {
         traffic: any,
         admin: any,
+        connections: None,
     };
     let text = |walls| configuration(shop.addresses(), walls, listen);
     let door = Door::open(&text(Walls::Up), &text(Walls::Out))?;
     let bar = Bar::new();
     let report = Scenario::default().run(&shop, &door, &bar).await?;
-    bar.0.finish_and_clear();
+    bar.clear();
     match arguments.output {
         Output::Json => print(&report.json()),
         Output::Table => print(&report::table(&report)),
@@ -155,7 +157,7 @@ impl FrontDoor for Door {
     async fn set_walls(&self, walls: Walls) -> Result<(), Error> {
         let plan = match walls {
             Walls::Up => &self.up,
-            Walls::Out => &self.out,
+            Walls::Out | Walls::Shared => &self.out,
         };
         self.node
             .replace(plan.clone())
@@ -197,26 +199,7 @@ impl FrontDoor for Door {
     }
 }
 
-/// A bar on standard error, drawn only for a terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::new(100);
-        let style = ProgressStyle::with_template("{msg:32} [{bar:40}] {percent:>3} %  {elapsed}");
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        Self(bar)
-    }
-}
-
 impl Progress for Bar {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 100"
-    )]
     fn at(&self, step: Step) {
         let what = match step.phase {
             Phase::Calm => "calm",
@@ -228,7 +211,6 @@ impl Progress for Bar {
             Stage::Measuring { .. } => "",
             Stage::Settling => " (settling)",
         };
-        self.0.set_message(format!("{what}{stage}"));
-        self.0.set_position(step.overall_pct() as u64);
+        self.show(format!("{what}{stage}"), step.overall_pct());
     }
 }

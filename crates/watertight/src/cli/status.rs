@@ -12,7 +12,9 @@ use super::{
     columns, counted, print,
 };
 use crate::{
-    admin::view::{Alerts, Breaker, Breakers, Healths, Pools, ServiceBreaker, Services, Status},
+    admin::view::{
+        Alerts, Breaker, Breakers, Healths, Injected, Pools, ServiceBreaker, Services, Status,
+    },
     client::{Client, ClientError},
 };
 
@@ -135,6 +137,13 @@ fn head(status: &Status) -> String {
     );
     for note in &config.notes {
         let _ = writeln!(text, "  note: {note}");
+    }
+    if status.injected.faults > 0 {
+        let Injected { faults, hits, .. } = status.injected;
+        let _ = writeln!(
+            text,
+            "  FAULTS ARE INJECTED on purpose: {faults} in force, {hits} requests struck so far (GET /v1/faults)"
+        );
     }
     for listener in &status.listeners {
         let tls = match (listener.tls, listener.mutual_tls) {

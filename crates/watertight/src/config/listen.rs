@@ -35,6 +35,9 @@ pub(super) struct Listen {
     tls: Option<Tls>,
     /// A file with the bearer token to ask for. For the admin listener. Default: none.
     token_file: Option<Located<String>>,
+    /// Whether faults may be injected through `/v1/faults`, each for 5s at a time, so that drills can
+    /// show what a slow or dead service does. For the admin listener. Default: false.
+    faults: Option<Located<bool>>,
     /// Connections at once; further ones wait in the kernel's queue. Default: 8192.
     #[schemars(range(min = 1, max = 1_000_000))]
     max_connections: Option<u32>,
@@ -217,6 +220,13 @@ impl Listen {
             let finding = Finding::new(token.span(), "a traffic listener asks for no token");
             findings.add(finding.help("`token_file` is for the admin listener".to_owned()));
         }
+        if let Some(faults) = &self.faults {
+            let finding = Finding::new(
+                faults.span(),
+                "faults are injected through no traffic listener",
+            );
+            findings.add(finding.help("`faults` is for the admin listener".to_owned()));
+        }
         if let Some(plaintext) = &self.plaintext {
             findings.note(
                 plaintext.span(),
@@ -239,7 +249,16 @@ impl Listen {
             findings.add(Finding::new(span, message).help("leave it out".to_owned()));
         }
         let token = if_written(self.token_file.as_ref(), |path| files.token(path, findings))?;
-        Some(ListenerKind::Admin(Admin { token }))
+        let faults = self.faults.as_ref().filter(|faults| ***faults);
+        if let Some(faults) = faults {
+            findings.note(
+                faults.span(),
+                "faults may be injected on purpose: whoever may use this listener can make services \
+                 fail, 5s at a time",
+            );
+        }
+        let faults = faults.is_some();
+        Some(ListenerKind::Admin(Admin { token, faults }))
     }
 
     fn read_limits(&self, findings: &mut Findings<'_>) -> Option<ListenLimits> {

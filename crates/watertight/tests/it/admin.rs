@@ -10,6 +10,7 @@ mod access;
 mod api;
 mod commands;
 mod documents;
+mod faults;
 mod metrics;
 mod recall;
 mod reload;

@@ -1,7 +1,7 @@
 //! The pictures of the page: small multiples on the same axes, and a bar of answers.
 
-use super::super::{Noisy, PhaseReport, Report, Second};
-use super::{push, title};
+use super::super::{Named, Noisy, PhaseReport, Report, Second};
+use super::push;
 use crate::markup::escaped;
 
 const WIDTH: f64 = 360.0;
@@ -20,7 +20,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    pub(super) fn over(report: &Report) -> Self {
+    pub(super) fn over<P: Named>(report: &Report<P>) -> Self {
         let all = || report.phases.iter().flat_map(|phase| &phase.series);
         let seconds = all().map(|second| second.second + 1).max().unwrap_or(1);
         let highest_ms = all().map(|second| second.p99_ms).fold(1.0, f64::max);
@@ -48,13 +48,17 @@ fn round_up(number: f64) -> f64 {
 }
 
 /// Tier 1 of one phase over time.
-pub(super) fn panel(phase: &PhaseReport, scale: &Scale, flat_ms: Option<f64>) -> String {
+pub(super) fn panel<P: Named>(
+    phase: &PhaseReport<P>,
+    scale: &Scale,
+    flat_ms: Option<f64>,
+) -> String {
     let mut svg = String::new();
     push(
         &mut svg,
         format_args!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Tier-1 latency over time: {}\">\n",
-            title(phase.name)
+            phase.name.title()
         ),
     );
     grid(&mut svg, scale);

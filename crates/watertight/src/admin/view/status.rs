@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watertight_gateway::{DoorView, TcpView};
+use watertight_gateway::{DoorView, FaultsView, TcpView};
 use watertight_guard::throttle::lease;
 use watertight_plan::{Caller, ListenerKind, Plan};
+use watertight_proof::map::Map;
 
 use super::{seconds, time};
 use crate::node::Node;
@@ -36,6 +37,33 @@ pub struct Status {
     pub tiers_with_own_listener: Vec<u8>,
     /// How counting limits together with other nodes goes; none when no limit is counted so.
     pub cluster: Option<Cluster>,
+    /// The digest of its isolation map, as `watertight map` shows it: the same walls, the same digest.
+    #[serde(default)]
+    pub map: String,
+    /// Faults that are injected on purpose.
+    #[serde(default)]
+    pub injected: Injected,
+}
+
+/// Faults that are injected on purpose.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Injected {
+    /// Whether the configuration allows them.
+    pub allowed: bool,
+    /// How many are in force.
+    pub faults: usize,
+    /// Requests that they struck since the start.
+    pub hits: u64,
+}
+
+impl From<&FaultsView> for Injected {
+    fn from(view: &FaultsView) -> Self {
+        Self {
+            allowed: view.is_allowed,
+            faults: view.faults.len(),
+            hits: view.hits.iter().map(|(_, hits)| hits).sum(),
+        }
+    }
 }
 
 /// How counting limits together with other nodes goes.
@@ -177,6 +205,8 @@ impl Status {
             listeners: listeners.into_iter().chain(doors).collect(),
             tiers_with_own_listener: tiers,
             cluster: node.gateway().admission().cluster().map(Cluster::from),
+            map: Map::of(&plan).digest,
+            injected: Injected::from(&node.gateway().faults()),
         }
     }
 }
