@@ -60,8 +60,9 @@ impl Backend {
         self.address
     }
 
-    /// Begins anew, once it is idle.
+    /// Begins anew, once it is idle. Whoever still waits then has given up.
     pub(crate) async fn begin(&self, manner: Manner, seed: u64) {
+        self.slots().forget_waiting();
         while !self.slots().is_idle() {
             self.ended.notified().await;
         }
@@ -100,20 +101,24 @@ impl Backend {
             // Done to its end, even if the client gives up.
             Some((tenant, mean)) => {
                 let work = self.clone().work(tenant, mean);
-                tokio::spawn(work).await.unwrap();
+                if tokio::spawn(work).await.unwrap().is_none() {
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                }
             }
             None => *response.status_mut() = StatusCode::BAD_REQUEST,
         }
         Ok(response)
     }
 
-    async fn work(self, tenant: usize, mean: Duration) {
+    /// None: it was forgotten.
+    async fn work(self, tenant: usize, mean: Duration) -> Option<()> {
         let told = self.slots().ask(Instant::now(), tenant, mean);
-        let turn = told.await.unwrap();
+        let turn = told.await.ok()?;
         // sleep: this is what the backend does.
         tokio::time::sleep(turn.length).await;
         self.slots().end(Instant::now(), &turn);
         self.ended.notify_one();
+        Some(())
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {

@@ -5,6 +5,9 @@
 //! round, so that whatever disturbs the machine disturbs all. `cargo xtask bench isolation` measures
 //! everything (about an hour and a half); `--rounds 1 --case one-flood --set-up watertight,shared-pool`
 //! takes half a minute. Raw numbers go to a JSON file, of which `--from` prints the tables again.
+//!
+//! Milliseconds are measured here, not processor time alone, so other programs must not be in the
+//! way: on a machine that is busy, put `chrt -r 1` before the command.
 #![allow(
     clippy::expect_used,
     clippy::print_stderr,

@@ -98,6 +98,11 @@ impl Slots {
         self.work_s
     }
 
+    /// Nobody waits any more: a split backend has a line of a minute after a flood.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.iter().all(|running| *running == 0)
     }
