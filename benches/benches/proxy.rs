@@ -17,7 +17,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use watertight_benches::{compare_measured, is_for_figures};
+use watertight_benches::{compare_measured, is_for_figures, process_cpu_ns};
 
 const ROUNDS: u32 = 9;
 const REQUESTS: u32 = 20_000;
@@ -132,25 +132,7 @@ impl Door {
         self.cpu_ns() - before
     }
 
-    /// CPU time of the process and its children so far, from the scheduler's own count.
     fn cpu_ns(&self) -> f64 {
-        let id = self.process.id();
-        let children =
-            fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        let family = children
-            .split_whitespace()
-            .map(str::to_owned)
-            .chain([id.to_string()]);
-        let tasks = family.flat_map(|id| {
-            fs::read_dir(format!("/proc/{id}/task"))
-                .into_iter()
-                .flatten()
-        });
-        tasks
-            .filter_map(|task| {
-                let stat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-                stat.split(' ').next()?.parse::<f64>().ok()
-            })
-            .sum()
+        process_cpu_ns(self.process.id())
     }
 }

@@ -6,11 +6,17 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod envoy;
 mod instructions;
+mod process;
+mod shares;
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub use envoy::envoy;
 pub use instructions::{instructions, to_be_counted};
+pub use process::process_cpu_ns;
+pub use shares::{jain, quartiles};
 
 /// A case: its name, and what does the given number of operations.
 pub type Case<'a> = (&'a str, Box<dyn FnMut(u32) + 'a>);

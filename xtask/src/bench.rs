@@ -1,20 +1,20 @@
-//! `cargo xtask bench [name]`: the benches, with what they measure against.
+//! `cargo xtask bench [name [option…]]`: the benches, with what they measure against.
 
 use anyhow::{Result, bail};
 
 use crate::{packages, process, workspace::Workspace};
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let name = match args {
-        [] => None,
-        [name] => Some(name.as_str()),
-        _ => bail!("one bench at a time: `cargo xtask bench [name]`"),
+    let (name, options) = match args {
+        [] => (None, args),
+        [_, second, ..] if !second.starts_with("--") => bail!("one bench at a time: {second}?"),
+        [name, options @ ..] => (Some(name.as_str()), options),
     };
     packages::ensure(&needed(name))?;
     let binary = Workspace::load()?.build_binary()?;
     let mut command = process::cargo(["bench", "-p", "watertight-benches"]);
     if let Some(name) = name {
-        command.args(["--bench", name]);
+        command.args(["--bench", name, "--"]).args(options);
     }
     process::run(command.env("WATERTIGHT_BIN", binary))
 }
@@ -28,8 +28,9 @@ fn needed(name: Option<&str>) -> Vec<&'static str> {
 }
 
 /// Bench → programs: the peers that a bench runs beside us, and what drives them.
-const NEEDED: [(&str, &[&str]); 3] = [
+const NEEDED: [(&str, &[&str]); 4] = [
     ("cluster", &["redis-server"]),
+    ("isolation", &["haproxy", "nginx", "python3"]),
     ("proxy", &["nginx", "h2load"]),
     ("throttle", &["valgrind", "h2load", "python3"]),
 ];
@@ -43,6 +44,6 @@ mod tests {
         assert_eq!(needed(Some("proxy")), ["nginx", "h2load"]);
         assert!(needed(Some("admission")).is_empty());
         assert_eq!(needed(Some("throttle")), ["valgrind", "h2load", "python3"]);
-        assert_eq!(needed(None).len(), 6);
+        assert_eq!(needed(None).len(), 9);
     }
 }

