@@ -255,6 +255,7 @@ fn stream(tenant: usize, class: Class, path: &str, rate_per_s: f64) -> Stream {
         tier: 1,
         path: path.to_owned(),
         rate_per_s,
+        body_bytes: 0,
     }
 }
 
