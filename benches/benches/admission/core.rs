@@ -24,17 +24,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(seats: u64, tenants: u64) -> Result<Self, Box<dyn Error>> {
         let service: ServiceId = "checkout".parse()?;
-        let services = vec![service.clone()];
-        let mut compartment = CompartmentSpec::new("all".parse()?, seats.try_into()?, services);
-        compartment.max_wait = Duration::from_secs(3_600);
-        let pool = PoolSpec {
-            id: "database".parse()?,
-            capacity: seats.try_into()?,
-            adaptive: None,
-            reserve: 0,
-            compartments: vec![compartment],
-        };
-        let layout = Layout::new(vec![pool], std::slice::from_ref(&service))?;
+        let layout = Layout::new(vec![pool(seats)?], std::slice::from_ref(&service))?;
         Ok(Self {
             pools: Pools::new(layout),
             service,
@@ -92,4 +82,18 @@ impl Core {
         };
         self.pools.arrive(self.now, arrival, &mut self.effects)
     }
+}
+
+/// A pool of one compartment for `checkout`, where nobody waits in vain.
+pub(crate) fn pool(seats: u64) -> Result<PoolSpec, Box<dyn Error>> {
+    let services = vec!["checkout".parse()?];
+    let mut compartment = CompartmentSpec::new("all".parse()?, seats.try_into()?, services);
+    compartment.max_wait = Duration::from_secs(3_600);
+    Ok(PoolSpec {
+        id: "database".parse()?,
+        capacity: seats.try_into()?,
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![compartment],
+    })
 }

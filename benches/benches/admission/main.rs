@@ -15,10 +15,7 @@ use std::{
 
 use watertight_base::{Rate, ServiceId, TenantId, Tick};
 use watertight_benches::{Case, compare, instructions, is_for_figures, to_be_counted};
-use watertight_guard::{
-    pool::{CompartmentSpec, PoolSpec},
-    throttle::{Algorithm, Quota},
-};
+use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_layers::{Admission, Clock, What, Who};
 use watertight_plan::{Count, Limit, Plan, Service, Tenant, TenantPlan};
 
@@ -27,7 +24,6 @@ use self::{core::Core, queue::Queue};
 const TENANTS: usize = 10_000;
 /// Tenants that ask in turn where the cost of finding one in memory is not what is asked.
 const FEW: usize = 100;
-const HOUR: Duration = Duration::from_secs(3_600);
 /// Enough that nothing is refused.
 const PER_SECOND: u32 = 100_000_000;
 
@@ -161,23 +157,13 @@ fn admission(seats: u64, limits: usize) -> Outcome<Admission> {
         segment: None,
         throttle: Vec::new(),
     };
-    let mut compartment =
-        CompartmentSpec::new("all".parse()?, seats.try_into()?, vec!["checkout".parse()?]);
-    compartment.max_wait = HOUR;
-    let pool = PoolSpec {
-        id: "database".parse()?,
-        capacity: seats.try_into()?,
-        adaptive: None,
-        reserve: 0,
-        compartments: vec![compartment],
-    };
     let mut service = Service::new("checkout".parse()?, 1_u64.try_into()?);
     service.uses = vec!["database".parse()?];
     let mut plan = Plan::builder().plan("standard", standard)?;
     for name in tenants()? {
         plan = plan.tenant(name, tenant.clone());
     }
-    let plan = plan.service(service).pool(pool).build()?;
+    let plan = plan.service(service).pool(core::pool(seats)?).build()?;
     Ok(Admission::new(Arc::new(plan), Clock::start()))
 }
 

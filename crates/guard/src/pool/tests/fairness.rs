@@ -121,15 +121,8 @@ impl Backlog {
     }
 
     fn arrive(&mut self, service: &ServiceId, tenant: u64) -> Answer {
-        let arrival = Arrival {
-            service,
-            class: Class::Ordinary,
-            owner: Owner::Named(TenantKey(tenant)),
-            weight: Weight::ONE,
-            cohort: None,
-            deadline: Tick::MAX,
-        };
-        self.pools.arrive(self.now, arrival, &mut self.effects)
+        self.pools
+            .arrive(self.now, arrival(service, tenant), &mut self.effects)
     }
 
     fn release(&mut self, seat: SeatKey) {
