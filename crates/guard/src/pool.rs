@@ -42,6 +42,7 @@
 //! may seat others reports them as [`Effect`]s. Where seats are lent, [`Pools::tick`] is due at
 //! [`Pools::next_wakeup`].
 
+mod assured;
 mod capacity;
 mod claim;
 mod cohort;
@@ -169,6 +170,8 @@ struct Compartment {
     occupancy: Occupancy,
     /// Seats in force.
     seats: u32,
+    /// While its pool is too full, after a reload: seats that it had before.
+    assured: Option<u32>,
     loans: Loans,
     /// Requests whose routes wait here.
     waiting: u32,
@@ -300,7 +303,7 @@ impl Pools {
         let Some(seat) = self.seats.remove(key) else {
             return false;
         };
-        if let Some(route) = seat.route {
+        if let Some(route) = seat.route() {
             self.settle_turn(now, route, &seat);
             let flows = &mut self.routes[route].flows;
             flows.settle(now, seat.tenant, seat.charge, seat.since);

@@ -3,8 +3,11 @@
 use watertight_base::{Reason, Tick};
 
 use super::{
-    Effect, Pools, Refusal, SeatKey, TenantKey, Ticket, flow::Flow, layout::Demand,
-    occupancy::nanos_between, seated::Seat,
+    Effect, Pools, Refusal, SeatKey, TenantKey, Ticket,
+    flow::Flow,
+    layout::Demand,
+    occupancy::nanos_between,
+    seated::{Origin, Seat},
 };
 
 /// Where a seat comes from.
@@ -54,12 +57,13 @@ impl Pools {
         Some(Source::Lent { lender })
     }
 
-    /// Seats of a compartment that nobody holds.
+    /// Seats of a compartment that are free to it.
     pub(super) fn free_seats(&self, compartment: usize) -> u32 {
         let state = &self.compartments[compartment];
-        let own = state.occupancy.in_use - state.loans.borrowed();
-        let taken = own + state.loans.lent();
-        state.seats.saturating_sub(taken)
+        if state.assured.is_some() {
+            return self.free_if_assured(compartment);
+        }
+        state.left()
     }
 
     /// Where a request of `tenant` could sit now.
@@ -95,8 +99,7 @@ impl Pools {
         (tenant, charge): (TenantKey, u64),
     ) -> SeatKey {
         let key = self.seats.insert(Seat {
-            route: Some(route),
-            holds: None,
+            origin: Origin::Route(route),
             tenant,
             since: now,
             charge,
@@ -135,6 +138,7 @@ impl Pools {
         // Nearly always empty, and then without memory.
         let mut lenders = Vec::new();
         let mut grown = Vec::new();
+        let mut is_too_full = false;
         for at in 0.. {
             let Some(hold) = self.held(seat, at) else {
                 break;
@@ -146,6 +150,11 @@ impl Pools {
             self.slots[hold.slot].give_back(now);
             self.compartments[hold.compartment].occupancy.give_back(now);
             lenders.extend(self.end_loan(hold.compartment, key));
+            is_too_full |= self.compartments[hold.compartment].assured.is_some();
+        }
+        if is_too_full {
+            self.end_assurance();
+            self.dispatch_everywhere(now, effects);
         }
         self.settle_claims(now, effects);
         if self.waiters.is_empty() {
@@ -172,12 +181,7 @@ impl Pools {
 
     /// One of the places that a seat takes.
     fn held(&self, seat: &Seat, at: usize) -> Option<Demand> {
-        let holds = match (&seat.holds, seat.route) {
-            (Some(holds), _) => holds,
-            (None, Some(route)) => &self.layout.routes[route].demands,
-            (None, None) => return None,
-        };
-        holds.get(at).copied()
+        self.layout.held(seat).get(at).copied()
     }
 
     /// Seats whoever fits, wherever that is. Whoever sits down may take a seat that a claim needs

@@ -83,14 +83,13 @@ impl Pools {
             Some(left.min(self.rest(now, self.seats.get(loan.seat)?)))
         });
         let seats = self.seats.values();
-        let held = seats.filter_map(move |seat| {
-            let route = &self.layout.routes[seat.route?];
-            let is_there = route.demands.iter().any(|held| match wall {
+        let held = seats.filter(move |seat| {
+            let mut holds = self.layout.held(seat).iter();
+            holds.any(|held| match wall {
                 Wall::Slot => held.slot == demand.slot,
                 Wall::Compartment => held.compartment == demand.compartment,
                 Wall::Pool => held.pool == demand.pool,
-            });
-            is_there.then_some(seat)
+            })
         });
         let held = held.map(move |seat| self.rest(now, seat));
         held.chain(lent).map(Reverse)
@@ -98,7 +97,7 @@ impl Pools {
 
     /// How long a seat will still be held.
     fn rest(&self, now: Tick, seat: &Seat) -> u64 {
-        let flows = seat.route.map(|route| &self.routes[route].flows);
+        let flows = seat.route().map(|route| &self.routes[route].flows);
         let usual = flows.map_or(0, |flows| flows.usual_nanos(seat.tenant));
         let age = nanos_between(seat.since, now);
         usual.saturating_sub(age).max(age)

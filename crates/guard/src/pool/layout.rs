@@ -14,7 +14,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use foldhash::fast::FixedState;
 use watertight_base::{CompartmentId, Percent, ServiceId, Tier};
 
-use super::{Class, CompartmentSpec, Lend, PoolSpec};
+use super::{
+    Class, CompartmentSpec, Lend, PoolSpec,
+    seated::{Origin, Seat},
+};
 use crate::Error;
 
 /// The checked layout of all pools that this node fronts.
@@ -136,6 +139,25 @@ impl Layout {
             Class::Ordinary => routes[0],
             Class::Operations => routes[1],
         })
+    }
+
+    /// The places that a seat takes.
+    pub(super) fn held<'a>(&'a self, seat: &'a Seat) -> &'a [Demand] {
+        match &seat.origin {
+            Origin::Route(route) => &self.routes[*route].demands,
+            Origin::Before(before) => &before.holds,
+        }
+    }
+
+    /// The service and class of the request on a seat.
+    pub(super) fn errand(&self, seat: &Seat) -> (ServiceId, Class) {
+        match &seat.origin {
+            Origin::Route(route) => {
+                let route = &self.routes[*route];
+                (route.service.clone(), route.class)
+            }
+            Origin::Before(before) => (before.service.clone(), before.class),
+        }
     }
 
     /// Whether any compartment lends.

@@ -52,6 +52,13 @@ impl Occupancy {
             .saturating_add(nanos_between(self.since, now).saturating_mul(self.in_use.into()))
     }
 
+    /// The same with nobody in it, to be counted again.
+    pub(super) fn emptied(mut self, now: Tick) -> Self {
+        self.settle(now);
+        self.in_use = 0;
+        self
+    }
+
     fn settle(&mut self, now: Tick) {
         self.seat_nanos = self.seat_nanos(now);
         self.since = self.since.max(now);

@@ -1,21 +1,46 @@
 //! The table of seats that are held.
 
-use std::sync::Arc;
+use watertight_base::{ServiceId, Tick};
 
-use watertight_base::Tick;
-
-use super::{SeatKey, TenantKey, layout::Demand};
+use super::{Class, SeatKey, TenantKey, layout::Demand};
 
 /// A seat in each pool that a request uses.
 #[derive(Clone, Debug)]
 pub(super) struct Seat {
-    /// None: the route went with a reload.
-    pub(super) route: Option<usize>,
-    /// What is held, where a reload made that something else than what the route takes now.
-    pub(super) holds: Option<Arc<[Demand]>>,
+    pub(super) origin: Origin,
     pub(super) tenant: TenantKey,
     pub(super) since: Tick,
     pub(super) charge: u64,
+}
+
+/// Where a seat comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// A route, and what is held is what that takes.
+    Route(usize),
+    /// From before a reload that made these something else.
+    Before(Box<Before>),
+}
+
+/// A seat that was taken before a reload.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    /// The route that meters it. One that goes and comes back starts anew, and knows nothing of it.
+    pub(super) route: Option<usize>,
+    pub(super) service: ServiceId,
+    pub(super) class: Class,
+    /// What is held.
+    pub(super) holds: Vec<Demand>,
+}
+
+impl Seat {
+    /// The route that meters it.
+    pub(super) fn route(&self) -> Option<usize> {
+        match &self.origin {
+            Origin::Route(route) => Some(*route),
+            Origin::Before(before) => before.route,
+        }
+    }
 }
 
 /// Seats by their keys. A key is a place and the number of times that it was taken, so one that was

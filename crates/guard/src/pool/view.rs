@@ -95,6 +95,10 @@ impl Pools {
             .collect();
         let mut slots: Vec<Vec<SlotView>> = vec![Vec::new(); self.layout.compartments.len()];
         for (index, slot) in self.layout.slots.iter().enumerate() {
+            let gone = slot.most == 0 && self.slots[index].in_use == 0;
+            if gone {
+                continue;
+            }
             slots[slot.compartment].push(self.slot(index, slot, now));
         }
         for ((index, walls), slots) in self.layout.compartments.iter().enumerate().zip(slots) {

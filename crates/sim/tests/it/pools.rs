@@ -4,7 +4,7 @@
 //!
 //! The shop has a tier-1 compartment that lends nothing and two below it that lend to each other, a
 //! cap, a service that needs two pools beside others that need one of them, a reserve, and tenants
-//! that flood, hang, time out, go away and panic.
+//! that flood, hang, time out, go away and panic. Reloads rename walls and take pools away and bring them back.
 
 mod shop;
 
@@ -30,6 +30,7 @@ fn run(seed: u64, bug: Bug) -> Result<(), String> {
     for _ in 0..events {
         shop.event();
         walls_hold(&shop)?;
+        index_holds(&mut shop)?;
         nobody_waits_in_vain(&shop)?;
         owners_wait_briefly(&shop)?;
     }
@@ -65,6 +66,14 @@ fn walls_hold(shop: &Shop) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Law 1, of a pool that shrinks, goes, comes back and is renamed while people sit in it.
+fn index_holds(shop: &mut Shop) -> Result<(), String> {
+    match shop.too_many_in_index() {
+        0 => Ok(()),
+        more => Err(format!("law 1: {more} too many run in the index")),
+    }
 }
 
 /// Law 2: whoever waits at a compartment that could seat him with what it lent, waits no longer than
@@ -140,6 +149,7 @@ fn the_laws_of_pools_hold_whatever_happens() {
             "a request times out",
             "a request for two pools sits",
             "a reload moves the walls",
+            "a pool comes back around who runs",
         ])
         .unwrap();
 }
@@ -155,6 +165,7 @@ fn each_checker_finds_the_bug_that_it_is_for() {
         // From outside, a seat that nobody gave back is an idle one.
         (Bug::ForgetsAfterPanic, "law 3"),
         (Bug::ForgetsSearch, "law 5"),
+        (Bug::ForgetsAtReloads, "law 1"),
     ];
     for (bug, law) in plants {
         let found = search(Seeds::fixed(1, 200), bug).unwrap_err();

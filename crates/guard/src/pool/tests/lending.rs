@@ -25,12 +25,6 @@ fn tiers(lend: Lend) -> World {
     ]))
 }
 
-fn flood(world: &mut World, name: &str, times: u64) {
-    for tenant in 0..times {
-        world.arrive(name, Class::Ordinary, tenant);
-    }
-}
-
 #[test]
 fn lower_tiers_lend_what_stands_idle_down_to_the_head_room_and_tier_1_lends_nothing() {
     let mut world = tiers(Lend::ByTier);
@@ -129,7 +123,7 @@ fn an_owner_waits_at_most_until_borrow_max() {
 }
 
 #[test]
-fn a_reload_keeps_loans_and_a_lender_that_goes_counts_until_they_are_back() {
+fn what_a_lender_that_went_had_lent_is_too_much_of_the_borrower() {
     let mut world = tiers(Lend::ByTier);
     flood(&mut world, "batch", 7);
     let batch = part("batch", 4, Tier::Three, Lend::ByTier, 0);
@@ -140,17 +134,45 @@ fn a_reload_keeps_loans_and_a_lender_that_goes_counts_until_they_are_back() {
     let now = world.now;
     world.pools.reload(now, layout.unwrap(), &mut world.effects);
     world.settle();
-    assert_eq!(world.held("batch"), (7, 3, 0));
-    assert_eq!(
-        world.held("search"),
-        (0, 0, 3),
-        "without seats, but owed three"
-    );
-    while !world.seats.is_empty() {
+    assert_eq!(world.held("batch"), (7, 0, 0), "of four");
+    flood(&mut world, "batch", 1);
+    for _ in 0..3 {
         world.release(0);
+        assert_eq!(world.waiting.len(), 1, "beside more than four");
     }
-    assert_eq!(world.held("batch"), (0, 0, 0));
-    assert_eq!(world.pools.view(world.now)[0].compartments.len(), 1);
+    world.release(0);
+    assert_eq!(world.held("batch"), (4, 0, 0));
+    assert_eq!(world.waiting.len(), 0);
+}
+
+#[test]
+fn a_reload_keeps_loans_whatever_borrower_and_lender_are_called_then() {
+    for (borrower, lender) in [("batch", "search"), ("jobs", "search"), ("batch", "index")] {
+        let mut world = tiers(Lend::ByTier);
+        flood(&mut world, "batch", 7);
+        let serves = |name, of: &str, seats, tier| CompartmentSpec {
+            services: vec![service(of)],
+            ..part(name, seats, tier, Lend::ByTier, 1)
+        };
+        let parts = vec![
+            serves(lender, "search", 4, Tier::Two),
+            serves(borrower, "batch", 4, Tier::Three),
+        ];
+        let services = ["batch", "search"].map(service);
+        let layout = Layout::new(vec![pool("database", 8, 0, parts)], &services);
+        let now = world.now;
+        world.pools.reload(now, layout.unwrap(), &mut world.effects);
+        world.settle();
+        assert_eq!(world.held(borrower), (7, 3, 0));
+        assert_eq!(world.held(lender), (0, 0, 3));
+        flood(&mut world, "search", 2);
+        world.pass(1_000);
+        assert_eq!(
+            world.recalled.len(),
+            1,
+            "{lender} wants a seat back of {borrower}"
+        );
+    }
 }
 
 /// The head-room of a borrower is for others than those for whom it borrows.

@@ -94,7 +94,7 @@ pub(super) fn pool(
 }
 
 /// One pool of as many seats as its compartments have.
-pub(super) fn pools(compartments: Vec<CompartmentSpec>) -> Pools {
+pub(super) fn database(compartments: Vec<CompartmentSpec>) -> Layout {
     let capacity = compartments
         .iter()
         .map(|part| u64::from(part.seats.get()))
@@ -104,7 +104,18 @@ pub(super) fn pools(compartments: Vec<CompartmentSpec>) -> Pools {
         .flat_map(|part| part.services.clone())
         .collect();
     let pool = pool("database", capacity, 0, compartments);
-    Pools::new(Layout::new(vec![pool], &services).unwrap())
+    Layout::new(vec![pool], &services).unwrap()
+}
+
+pub(super) fn pools(compartments: Vec<CompartmentSpec>) -> Pools {
+    Pools::new(database(compartments))
+}
+
+/// A request of each of so many tenants.
+pub(super) fn flood(world: &mut World, name: &str, tenants: u64) {
+    for tenant in 0..tenants {
+        world.arrive(name, Class::Ordinary, tenant);
+    }
 }
 
 pub(super) struct World {

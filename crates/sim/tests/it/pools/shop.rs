@@ -27,6 +27,25 @@ pub(crate) enum Bug {
     ForgetsAfterPanic,
     /// The same, of a service where nobody sees it before the end.
     ForgetsSearch,
+    /// Who runs when the walls move is counted nowhere.
+    ForgetsAtReloads,
+}
+
+/// The pool that search needs alone, and reports beside the database. It may go and come back.
+#[derive(Clone, Copy, Debug)]
+struct Index {
+    name: &'static str,
+    seats: u32,
+    /// Those who may run: more than there are seats, if they ran when it changed.
+    most: u32,
+}
+
+/// How things are called and how many there are, until the next reload.
+#[derive(Clone, Copy, Debug)]
+struct Fashion {
+    /// The name of the compartment for the rest.
+    rest: &'static str,
+    index: Option<Index>,
 }
 
 /// A compartment of the shop's database.
@@ -97,14 +116,28 @@ pub(crate) struct Shop {
     took: [Duration; 2],
     /// Since when each wall has had somebody waiting while fewer than its seats were its own.
     below_own: [Option<Tick>; 3],
+    fashion: Fashion,
     is_open: bool,
 }
 
-fn layout(index_seats: u64, bug: Bug) -> Layout {
+const FIRST: Fashion = Fashion {
+    rest: "rest",
+    index: Some(Index {
+        name: "index",
+        seats: 2,
+        most: 2,
+    }),
+};
+
+fn layout(fashion: Fashion, bug: Bug) -> Layout {
     let part = |wall: &Wall| {
         let services = wall.services.iter().map(|name| name.parse().unwrap());
         let seats = u64::from(wall.seats).try_into().unwrap();
-        let id = wall.name.parse().unwrap();
+        let name = match wall.name {
+            "rest" => fashion.rest,
+            name => name,
+        };
+        let id = name.parse().unwrap();
         let mut part = CompartmentSpec {
             tier: wall.tier,
             head_room: 0,
@@ -128,12 +161,16 @@ fn layout(index_seats: u64, bug: Bug) -> Layout {
         reserve: 1,
         compartments: WALLS.iter().map(part).collect(),
     };
-    let all = "all".parse().unwrap();
-    let seats = index_seats.try_into().unwrap();
-    let services = ["reports", "search"].map(|name| name.parse().unwrap());
-    let index = CompartmentSpec::new(all, seats, services.to_vec());
+    // Without an index, search has something of its own.
+    let (name, seats, users) = match fashion.index {
+        Some(index) => (index.name, index.seats, &["reports", "search"][..]),
+        None => ("search", 64, &["search"][..]),
+    };
+    let seats = u64::from(seats).try_into().unwrap();
+    let users = users.iter().map(|name| name.parse().unwrap());
+    let index = CompartmentSpec::new("all".parse().unwrap(), seats, users.collect());
     let index = PoolSpec {
-        id: "index".parse().unwrap(),
+        id: name.parse().unwrap(),
         capacity: seats,
         adaptive: None,
         reserve: 0,
@@ -149,13 +186,14 @@ impl Shop {
             bug,
             rng: fastrand::Rng::with_seed(seed),
             now: Tick::ZERO,
-            pools: Pools::new(layout(2, bug)),
+            pools: Pools::new(layout(FIRST, bug)),
             running: Vec::new(),
             waiting: HashMap::new(),
             effects: Vec::new(),
             late: Vec::new(),
             took: [Duration::ZERO; 2],
             below_own: [None; 3],
+            fashion: FIRST,
             is_open: true,
         }
     }
@@ -168,13 +206,7 @@ impl Shop {
             0..40 => self.ask_somebody(),
             40..50 => self.go_away(),
             50..53 => self.panic(),
-            53 => {
-                sometimes!(true, "a reload moves the walls");
-                let seats = self.rng.u64(1..4);
-                self.pools
-                    .reload(self.now, layout(seats, self.bug), &mut self.effects);
-                self.heed();
-            }
+            53 => self.move_walls(),
             _ => {}
         }
         for tenant in RIVALS {
@@ -185,6 +217,48 @@ impl Shop {
             }
         }
         self.watch_owners();
+    }
+
+    fn move_walls(&mut self) {
+        let users = self.index_users();
+        let index = (self.rng.u32(0..4) > 0).then(|| {
+            let seats = self.rng.u32(1..4);
+            Index {
+                name: ["index", "other-index"][self.rng.usize(0..2)],
+                seats,
+                most: seats.max(users),
+            }
+        });
+        sometimes!(true, "a reload moves the walls");
+        let returns = self.fashion.index.is_none() && index.is_some();
+        sometimes!(returns && users > 0, "a pool comes back around who runs");
+        self.fashion = Fashion {
+            rest: ["rest", "others"][self.rng.usize(0..2)],
+            index,
+        };
+        if self.bug == Bug::ForgetsAtReloads {
+            for seat in self.running.iter_mut().filter_map(|it| it.seat.take()) {
+                self.pools.release(self.now, seat, &mut self.effects);
+            }
+        }
+        let layout = layout(self.fashion, self.bug);
+        self.pools.reload(self.now, layout, &mut self.effects);
+        self.heed();
+    }
+
+    fn index_users(&self) -> u32 {
+        self.running(&["reports", "search"])
+    }
+
+    /// How many more run in the index than may. Those who are too many since it changed become fewer.
+    pub(crate) fn too_many_in_index(&mut self) -> u32 {
+        let users = self.index_users();
+        let Some(index) = &mut self.fashion.index else {
+            return 0;
+        };
+        let too_many = users.saturating_sub(index.most);
+        index.most = index.most.min(users).max(index.seats);
+        too_many
     }
 
     /// Nobody comes any more, and all that runs ends.
