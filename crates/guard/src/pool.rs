@@ -14,8 +14,8 @@
 //!   bounded, and so is the whole. Where several services of a compartment have requests waiting,
 //!   they take turns by service time too, each with the weight of its tenants (`pool/turns.rs`).
 //! - Fairness acts when seats come free. Against a tenant whose requests keep them for long, each
-//!   compartment keeps *head-room*: its last seats go to tenants that sit nowhere in it yet, or
-//!   whose requests are quick.
+//!   compartment keeps *head-room*: so many seats go only to tenants that sit nowhere in it yet, or
+//!   whose requests are quick (`pool/head_room.rs`).
 //! - A tenant that asks for more than it gets waits behind itself. When its queue has stood for
 //!   longer than `max_wait`, its requests wait no longer than `wait_target` each, as by controlled
 //!   delay (CoDel, RFC 8289, in the form for servers of Maurer, *Fail at Scale*, ACM Queue 2015);
@@ -49,6 +49,7 @@ mod cohort;
 mod dispatch;
 mod flow;
 mod forecast;
+mod head_room;
 mod key;
 mod layout;
 mod lending;
@@ -255,9 +256,10 @@ impl Pools {
         match self.chance(now, route, tenant, &arrival) {
             Chance::Seat(room) => {
                 let share = arrival.owner.share(arrival.weight);
+                let seats = self.narrowest(route);
                 let flows = &mut self.routes[route].flows;
-                let charge = flows.charge_at_once(now, tenant, share);
-                let seat = self.seat(now, route, room, (tenant, charge));
+                let charged = flows.charge_at_once(now, (tenant, share), seats);
+                let seat = self.seat(now, route, room, charged);
                 if self.claim.is_some() {
                     self.dispatch_everywhere(now, effects);
                 }
@@ -331,8 +333,8 @@ impl Pools {
     }
 
     /// When [`Pools::tick`] is due, if ever.
-    pub fn next_wakeup(&self) -> Option<Tick> {
-        self.next_recall()
+    pub fn next_wakeup(&self, now: Tick) -> Option<Tick> {
+        self.next_recall(now)
     }
 
     /// How long the requests that the owner has waiting on a service will take, roughly.

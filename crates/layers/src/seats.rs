@@ -126,7 +126,7 @@ impl Place<'_> {
             }
             self.wakeup = self.seats.with(|shared| {
                 shared.pools.tick(now, &mut shared.effects);
-                shared.pools.next_wakeup()
+                shared.pools.next_wakeup(now)
             });
         }
         let retry_after = self.seats.retry_after(self.arrival);
@@ -188,7 +188,7 @@ impl Seats {
                         arrival,
                         ticket,
                         until,
-                        wakeup: shared.pools.next_wakeup(),
+                        wakeup: shared.pools.next_wakeup(now),
                         receiver,
                         is_over: false,
                     })

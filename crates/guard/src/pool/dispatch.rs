@@ -4,7 +4,7 @@ use watertight_base::{Reason, Tick};
 
 use super::{
     Effect, Pools, Refusal, SeatKey, TenantKey, Ticket,
-    flow::Flow,
+    flow::{Charged, Flow},
     layout::Demand,
     occupancy::nanos_between,
     seated::{Origin, Seat},
@@ -33,20 +33,24 @@ pub(super) enum Room {
 
 impl Pools {
     /// Where a seat for `demand` could come from.
-    pub(super) fn source(&self, route: usize, demand: &Demand, room: Room) -> Option<Source> {
+    pub(super) fn source(
+        &self,
+        now: Tick,
+        route: usize,
+        demand: &Demand,
+        room: Room,
+    ) -> Option<Source> {
         let Demand {
             pool,
             compartment,
             slot,
         } = *demand;
-        let cap = &self.layout.slots[slot];
-        let walls = &self.layout.compartments[compartment];
         let (slot_kept, own_kept) = match room {
-            Room::Open => (cap.head_room, walls.head_room),
+            Room::Open => self.left_by_slow(now, demand),
             Room::HeadRoom => (0, 0),
         };
         let is_pool_full = self.pools[pool].in_use >= self.capacities[pool].limit;
-        if is_pool_full || self.slots[slot].in_use + slot_kept >= cap.most {
+        if is_pool_full || self.slots[slot].in_use + slot_kept >= self.layout.slots[slot].most {
             return None;
         }
         let claimed = self.claimed_in(route, compartment);
@@ -68,16 +72,16 @@ impl Pools {
 
     /// Where a request of `tenant` could sit now.
     pub(super) fn room(&self, now: Tick, route: usize, tenant: TenantKey) -> Option<Room> {
-        let room = self.room_for_any(route)?;
+        let room = self.room_for_any(now, route)?;
         (room == Room::Open || self.may_take_head_room(now, route, tenant)).then_some(room)
     }
 
     /// Where the seats are that the route takes, if there is one in each of its pools.
-    pub(super) fn room_for_any(&self, route: usize) -> Option<Room> {
+    pub(super) fn room_for_any(&self, now: Tick, route: usize) -> Option<Room> {
         let demands = &self.layout.routes[route].demands;
         let has = |room| {
             let mut demands = demands.iter();
-            demands.all(|demand| self.source(route, demand, room).is_some())
+            demands.all(|demand| self.source(now, route, demand, room).is_some())
         };
         let rooms = [Room::Open, Room::HeadRoom];
         rooms.into_iter().find(|&room| has(room))
@@ -96,22 +100,28 @@ impl Pools {
         now: Tick,
         route: usize,
         room: Room,
-        (tenant, charge): (TenantKey, u64),
+        charged: Charged,
     ) -> SeatKey {
-        let key = self.seats.insert(Seat {
+        let seat = Seat {
             origin: Origin::Route(route),
-            tenant,
+            tenant: charged.tenant,
             since: now,
-            charge,
-        });
+            charge: charged.charge,
+            is_quick: charged.is_quick,
+        };
+        let quick = seat.quick_since();
+        let key = self.seats.insert(seat);
         for index in 0..self.layout.routes[route].demands.len() {
             let demand = self.layout.routes[route].demands[index];
             let lends = !self.layout.lenders[demand.pool].is_empty();
-            let source = lends.then(|| self.source(route, &demand, room)).flatten();
+            let source = lends
+                .then(|| self.source(now, route, &demand, room))
+                .flatten();
             let compartment = demand.compartment;
-            let is_marked = self.pools[demand.pool].take(now)
-                | self.slots[demand.slot].take(now)
-                | self.compartments[compartment].occupancy.take(now);
+            let state = &mut self.compartments[compartment].occupancy;
+            let is_marked = self.pools[demand.pool].take(now, quick)
+                | self.slots[demand.slot].take(now, quick)
+                | state.take(now, quick);
             if is_marked {
                 self.note(&demand);
             }
@@ -119,7 +129,7 @@ impl Pools {
                 self.borrow(now, compartment, lender, key);
             }
         }
-        self.charge_turn(now, route, charge);
+        self.charge_turn(now, route, charged.charge);
         self.routes[route].counts.granted += 1;
         if self.claim == Some(route) {
             self.claim = None;
@@ -135,6 +145,7 @@ impl Pools {
         seat: &Seat,
         effects: &mut Vec<Effect>,
     ) {
+        let quick = seat.quick_since();
         // Nearly always empty, and then without memory.
         let mut lenders = Vec::new();
         let mut grown = Vec::new();
@@ -146,9 +157,10 @@ impl Pools {
             if self.sample(now, hold.pool, now - seat.since) {
                 grown.push(hold.pool);
             }
-            self.pools[hold.pool].give_back(now);
-            self.slots[hold.slot].give_back(now);
-            self.compartments[hold.compartment].occupancy.give_back(now);
+            let state = &mut self.compartments[hold.compartment].occupancy;
+            self.pools[hold.pool].give_back(now, quick);
+            self.slots[hold.slot].give_back(now, quick);
+            state.give_back(now, quick);
             lenders.extend(self.end_loan(hold.compartment, key));
             is_too_full |= self.compartments[hold.compartment].assured.is_some();
         }
@@ -221,7 +233,7 @@ impl Pools {
             if self.grant_next(now, route, effects) {
                 passed = None;
             } else {
-                self.pass_over(route);
+                self.pass_over(now, route);
                 passed = Some((turn, route));
             }
         }
@@ -230,7 +242,7 @@ impl Pools {
     /// Seats the next request of a route, if there is one and it fits.
     fn grant_next(&mut self, now: Tick, route: usize, effects: &mut Vec<Effect>) -> bool {
         while self.routes[route].flows.waiting() > 0 {
-            let Some(room) = self.room_for_any(route) else {
+            let Some(room) = self.room_for_any(now, route) else {
                 return false;
             };
             let seats = self.narrowest(route);
@@ -250,8 +262,8 @@ impl Pools {
                 return false;
             };
             self.routes[route].counts.wait_nanos += nanos_between(waiter.since, now);
-            let charge = self.routes[route].flows.charge(now, tenant);
-            let seat = self.seat(now, route, room, (tenant, charge));
+            let charged = self.routes[route].flows.charge(now, tenant, seats);
+            let seat = self.seat(now, route, room, charged);
             effects.push(Effect::Granted(ticket, seat));
             return true;
         }

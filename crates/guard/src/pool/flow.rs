@@ -73,6 +73,16 @@ type Place = (u64, Ticket, TenantKey);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Share(u64);
 
+/// A tenant was charged for a seat.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charged {
+    pub(super) tenant: TenantKey,
+    /// How much, to be handed to [`Flows::settle`] when the seat comes back.
+    pub(super) charge: u64,
+    /// Whether the tenant is known not to be slow.
+    pub(super) is_quick: bool,
+}
+
 /// One tenant.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -119,8 +129,9 @@ impl Flows {
 
     /// Requests of `tenant` that wait or sit.
     pub(super) fn held_by(&self, tenant: TenantKey) -> usize {
-        self.get(tenant)
-            .map_or(0, |flow| flow.queue.len() + flow.meter.in_service as usize)
+        self.get(tenant).map_or(0, |flow| {
+            flow.queue.len() + flow.meter.in_service.held as usize
+        })
     }
 
     /// Tenants that are remembered.
@@ -178,25 +189,39 @@ impl Flows {
             .is_none_or(|flow| flow.may_take_head_room(now, seats))
     }
 
-    /// Charges `tenant` for a seat that it takes without having waited.
-    pub(super) fn charge_at_once(&mut self, now: Tick, tenant: TenantKey, share: Share) -> u64 {
+    /// Charges `tenant` for a seat that it takes without having waited, where its route has `seats`.
+    pub(super) fn charge_at_once(
+        &mut self,
+        now: Tick,
+        (tenant, share): (TenantKey, Share),
+        seats: u32,
+    ) -> Charged {
         let (flow, standing) = self.flow(tenant, share);
         debug_assert!(flow.queue.is_empty(), "who waits is not seated at once");
+        let is_quick = flow.is_quick(now, seats);
         let (start, charge) = standing.change(tenant, flow, |flow| flow.charge(now));
         self.clock = self.clock.max(start);
-        charge
+        Charged {
+            tenant,
+            charge,
+            is_quick,
+        }
     }
 
     /// Charges `tenant`, whose first waiting request was just taken out of its queue, for a seat.
-    ///
-    /// Returns the charge, to be handed to [`Flows::settle`] when the seat comes back.
-    pub(super) fn charge(&mut self, now: Tick, tenant: TenantKey) -> u64 {
-        let Some(flow) = self.flows.get_mut(&tenant) else {
-            return 0;
+    pub(super) fn charge(&mut self, now: Tick, tenant: TenantKey, seats: u32) -> Charged {
+        let mut charged = Charged {
+            tenant,
+            charge: 0,
+            is_quick: false,
         };
-        let (start, charge) = self.standing.change(tenant, flow, |flow| flow.charge(now));
-        self.clock = self.clock.max(start);
-        charge
+        if let Some(flow) = self.flows.get_mut(&tenant) {
+            charged.is_quick = flow.is_quick(now, seats);
+            let (start, charge) = self.standing.change(tenant, flow, |flow| flow.charge(now));
+            self.clock = self.clock.max(start);
+            charged.charge = charge;
+        }
+        charged
     }
 
     /// Replaces what was charged for a seat of `tenant`, held from `since` until `now`, by the time
@@ -388,12 +413,16 @@ impl Flow {
     /// Whether it may take a seat of the head-room, where its route has `seats` seats: it sits
     /// nowhere yet, or it is known not to be slow.
     pub(super) fn may_take_head_room(&self, now: Tick, seats: u32) -> bool {
-        if self.meter.in_service == 0 {
-            return true;
-        }
-        let mean_age = self.meter.age_nanos(now) / u128::from(self.meter.in_service);
-        let hold = u128::from(self.service_nanos).max(mean_age);
-        self.is_known && hold <= GAP_MAX.as_nanos() * u128::from(seats)
+        self.meter.in_service.held == 0 || self.is_quick(now, seats)
+    }
+
+    /// Whether it is known not to be slow.
+    pub(super) fn is_quick(&self, now: Tick, seats: u32) -> bool {
+        let sits = self.meter.in_service;
+        let most = quick_hold_max(seats);
+        self.is_known
+            && u128::from(self.service_nanos) <= most
+            && sits.age_nanos(now) <= most * u128::from(sits.held)
     }
 
     /// Where it stands in the order, if it waits.
@@ -415,8 +444,13 @@ impl Flow {
     }
 
     fn is_busy(&self) -> bool {
-        self.meter.in_service > 0 || !self.queue.is_empty()
+        self.meter.in_service.held > 0 || !self.queue.is_empty()
     }
+}
+
+/// For how long tenants hold their seats at most, in nanoseconds, that are not slow among so many.
+pub(super) fn quick_hold_max(seats: u32) -> u128 {
+    GAP_MAX.as_nanos() * u128::from(seats)
 }
 
 /// An exponentially weighted moving average, the newest value counting one eighth (the gain of

@@ -35,14 +35,14 @@ impl Pools {
     /// How long a request of `tenant` that arrives now and has to wait will wait.
     pub(super) fn expected_wait(&self, now: Tick, route: usize, tenant: TenantKey) -> Duration {
         let demands = self.layout.routes[route].demands.iter();
-        let walls = demands.filter(|demand| self.source(route, demand, Room::Open).is_none());
+        let walls = demands.filter(|demand| self.source(now, route, demand, Room::Open).is_none());
         let waits = walls.map(|demand| self.wait_at(now, route, tenant, demand));
         // It may be only its tenant's other requests that it waits for.
         waits.max().unwrap_or(self.time_to_drain(route, tenant))
     }
 
     fn wait_at(&self, now: Tick, route: usize, tenant: TenantKey, demand: &Demand) -> Duration {
-        let wall = self.wall(demand);
+        let wall = self.wall(now, demand);
         let mut ends: BinaryHeap<Reverse<u64>> = self.rests(now, demand, wall).collect();
         let turn = self.routes[route].flows.service_nanos().max(1);
         let turns = self.turns_before(route, tenant, demand, wall);
@@ -60,13 +60,12 @@ impl Pools {
     }
 
     /// The narrowest wall that is full.
-    fn wall(&self, demand: &Demand) -> Wall {
+    fn wall(&self, now: Tick, demand: &Demand) -> Wall {
         let slot = &self.layout.slots[demand.slot];
-        if self.slots[demand.slot].in_use + slot.head_room >= slot.most {
+        let (slot_kept, kept) = self.left_by_slow(now, demand);
+        if self.slots[demand.slot].in_use + slot_kept >= slot.most {
             Wall::Slot
-        } else if self.free_seats(demand.compartment)
-            <= self.layout.compartments[demand.compartment].head_room
-        {
+        } else if self.free_seats(demand.compartment) <= kept {
             Wall::Compartment
         } else {
             Wall::Pool

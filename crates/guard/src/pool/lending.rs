@@ -112,7 +112,7 @@ impl Pools {
     pub(super) fn recall(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         for lender in 0..self.compartments.len() {
             let borrow_max = self.layout.compartments[lender].borrow_max;
-            let mut wanted = self.wanted_back(lender);
+            let mut wanted = self.wanted_back(now, lender);
             let loans = &mut self.compartments[lender].loans;
             for loan in loans.lent.iter_mut().filter(|loan| !loan.is_recalled) {
                 if wanted == 0 || loan.since + borrow_max > now {
@@ -127,9 +127,9 @@ impl Pools {
     }
 
     /// When the next loan will have lasted too long.
-    pub(super) fn next_recall(&self) -> Option<Tick> {
+    pub(super) fn next_recall(&self, now: Tick) -> Option<Tick> {
         let lenders = 0..self.compartments.len();
-        let next = lenders.filter(|&lender| self.wanted_back(lender) > 0);
+        let next = lenders.filter(|&lender| self.wanted_back(now, lender) > 0);
         next.filter_map(|lender| {
             let lent = &self.compartments[lender].loans.lent;
             let next = lent.iter().find(|loan| !loan.is_recalled)?;
@@ -140,7 +140,7 @@ impl Pools {
 
     /// How many of its lent seats a compartment wants back, beyond those that were recalled:
     /// requests wait there that nothing but a seat of it is in the way of.
-    fn wanted_back(&self, lender: usize) -> u32 {
+    fn wanted_back(&self, now: Tick, lender: usize) -> u32 {
         let loans = &self.compartments[lender].loans;
         if loans.lent.is_empty() {
             return 0;
@@ -148,7 +148,7 @@ impl Pools {
         let routes = &self.layout.compartments[lender].routes;
         let waiting: u32 = routes
             .iter()
-            .filter(|&&route| self.lacks_only(route, lender))
+            .filter(|&&route| self.lacks_only(now, route, lender))
             .map(|&route| self.routes[route].flows.waiting())
             .sum();
         let recalled = loans.lent.iter().filter(|loan| loan.is_recalled).count();
@@ -156,14 +156,14 @@ impl Pools {
     }
 
     /// Whether a route could sit if `compartment` had a seat more.
-    fn lacks_only(&self, route: usize, compartment: usize) -> bool {
+    fn lacks_only(&self, now: Tick, route: usize, compartment: usize) -> bool {
         let demands = &self.layout.routes[route].demands;
         demands.iter().all(|demand| {
             let slot = &self.layout.slots[demand.slot];
             if demand.compartment == compartment {
                 self.slots[demand.slot].in_use < slot.most
             } else {
-                self.source(route, demand, Room::Open).is_some()
+                self.source(now, route, demand, Room::Open).is_some()
             }
         })
     }

@@ -7,16 +7,14 @@
 
 use watertight_base::Tick;
 
-use super::occupancy::nanos_between;
+use super::occupancy::{Ages, nanos_between};
 
 /// A clock of service time, and the seats that it is being moved on for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter {
     /// Service time divided by the share.
     pub(super) clock: u64,
-    pub(super) in_service: u32,
-    /// When the seats in service were taken, added up.
-    since_nanos: u128,
+    pub(super) in_service: Ages,
     /// What was charged for the seats in service.
     charged: u64,
 }
@@ -51,8 +49,7 @@ impl Meter {
     pub(super) fn charge(&mut self, now: Tick, cost: u64, part: Part) -> u64 {
         let start = self.clock;
         self.pay(cost, part);
-        self.in_service += 1;
-        self.since_nanos += u128::from(now.as_nanos());
+        self.in_service.take(now);
         start
     }
 
@@ -65,11 +62,10 @@ impl Meter {
     /// Replaces what was charged for a seat by the time that it was held.
     pub(super) fn settle(&mut self, now: Tick, since: Tick, charge: u64, part: Part) {
         let held = nanos_between(since, now);
-        self.in_service = self.in_service.saturating_sub(1);
-        self.since_nanos = self.since_nanos.saturating_sub(since.as_nanos().into());
+        self.in_service.give_back(since);
         // What went on being paid for this seat cannot be told from what was paid for the others,
         // and need not be: it is charged again to them if it was theirs.
-        let paid = if self.in_service == 0 {
+        let paid = if self.in_service.held == 0 {
             self.charged
         } else {
             charge.max(held).min(self.charged)
@@ -81,13 +77,7 @@ impl Meter {
 
     /// How far the time that seats have been held is ahead of what was charged for them.
     pub(super) fn owed(&self, now: Tick) -> u64 {
-        let age = u64::try_from(self.age_nanos(now)).unwrap_or(u64::MAX);
+        let age = u64::try_from(self.in_service.age_nanos(now)).unwrap_or(u64::MAX);
         age.saturating_sub(self.charged)
-    }
-
-    /// For how long the seats have been held, added up.
-    pub(super) fn age_nanos(&self, now: Tick) -> u128 {
-        let nows = u128::from(now.as_nanos()) * u128::from(self.in_service);
-        nows.saturating_sub(self.since_nanos)
     }
 }

@@ -10,15 +10,47 @@ pub(super) struct Occupancy {
     pub(super) mark: u32,
     /// When `in_use` came up to `mark`, first since somebody looked.
     pub(super) crossed: Option<Tick>,
+    /// Those of the seats held that quick tenants took.
+    pub(super) quick: Ages,
     since: Tick,
     seat_nanos: u64,
 }
 
+/// Seats that are held, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ages {
+    pub(super) held: u32,
+    /// When they were taken, added up.
+    since_nanos: u128,
+}
+
+impl Ages {
+    pub(super) fn take(&mut self, since: Tick) {
+        self.held += 1;
+        self.since_nanos += u128::from(since.as_nanos());
+    }
+
+    pub(super) fn give_back(&mut self, since: Tick) {
+        self.held = self.held.saturating_sub(1);
+        self.since_nanos = self.since_nanos.saturating_sub(since.as_nanos().into());
+    }
+
+    /// For how long they have been held, added up.
+    pub(super) fn age_nanos(&self, now: Tick) -> u128 {
+        let nows = u128::from(now.as_nanos()) * u128::from(self.held);
+        nows.saturating_sub(self.since_nanos)
+    }
+}
+
 impl Occupancy {
-    /// Whether that was the seat that brings it up to its mark.
-    pub(super) fn take(&mut self, now: Tick) -> bool {
+    /// Whether that was the seat that brings it up to its mark. `quick_since`: the tenant is quick, and
+    /// has had it since then.
+    pub(super) fn take(&mut self, now: Tick, quick_since: Option<Tick>) -> bool {
         self.settle(now);
         self.in_use += 1;
+        if let Some(since) = quick_since {
+            self.quick.take(since);
+        }
         self.in_use == self.mark
     }
 
@@ -40,8 +72,11 @@ impl Occupancy {
         self.mark = mark;
     }
 
-    pub(super) fn give_back(&mut self, now: Tick) {
+    pub(super) fn give_back(&mut self, now: Tick, quick_since: Option<Tick>) {
         self.settle(now);
+        if let Some(since) = quick_since {
+            self.quick.give_back(since);
+        }
         debug_assert!(self.in_use > 0, "a seat was given back twice");
         self.in_use = self.in_use.saturating_sub(1);
     }
@@ -56,6 +91,7 @@ impl Occupancy {
     pub(super) fn emptied(mut self, now: Tick) -> Self {
         self.settle(now);
         self.in_use = 0;
+        self.quick = Ages::default();
         self
     }
 

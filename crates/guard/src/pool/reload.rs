@@ -105,10 +105,14 @@ impl Pools {
         for (from, to) in pairs(&places.slots) {
             self.slots[to] = old.slots[from].emptied(now);
         }
-        for hold in self.seats.values().flat_map(|seat| self.layout.held(seat)) {
-            self.pools[hold.pool].take(now);
-            self.compartments[hold.compartment].occupancy.take(now);
-            self.slots[hold.slot].take(now);
+        for seat in self.seats.values() {
+            let quick = seat.quick_since();
+            for hold in self.layout.held(seat) {
+                self.pools[hold.pool].take(now, quick);
+                let state = &mut self.compartments[hold.compartment];
+                state.occupancy.take(now, quick);
+                self.slots[hold.slot].take(now, quick);
+            }
         }
     }
 

@@ -11,6 +11,8 @@ pub(super) struct Seat {
     pub(super) tenant: TenantKey,
     pub(super) since: Tick,
     pub(super) charge: u64,
+    /// Whether the tenant was known not to be slow.
+    pub(super) is_quick: bool,
 }
 
 /// Where a seat comes from.
@@ -34,6 +36,11 @@ pub(super) struct Before {
 }
 
 impl Seat {
+    /// Since when a quick tenant has had it.
+    pub(super) fn quick_since(&self) -> Option<Tick> {
+        self.is_quick.then_some(self.since)
+    }
+
     /// The route that meters it.
     pub(super) fn route(&self) -> Option<usize> {
         match &self.origin {

@@ -45,10 +45,9 @@ impl Pools {
     }
 
     /// A route that waits was not served.
-    pub(super) fn pass_over(&mut self, route: usize) {
+    pub(super) fn pass_over(&mut self, now: Tick, route: usize) {
         let home = self.home(route);
-        let walls = &self.layout.compartments[home];
-        let kept = walls.head_room + self.claimed_in(route, home);
+        let kept = self.left_by_slow_in(now, home) + self.claimed_in(route, home);
         if self.free_seats(home) > kept {
             self.join_turns(route);
         }

@@ -172,12 +172,9 @@ mod tests {
             let is_flat = seen.p99_ms <= 1.05 * calm_ms;
             let is_kept = storm.head_room > 0;
             assert_eq!(is_flat, !is_slow || is_kept, "{name}: {} ms", seen.p99_ms);
-            assert_eq!(
-                seen.busy.unwrap() >= 98.0,
-                !is_kept,
-                "{name}: {:?}",
-                seen.busy
-            );
+            let busy = seen.busy.unwrap();
+            let least = if is_kept { 92.0 } else { 98.0 };
+            assert!(busy >= least, "{name}: {busy}");
             assert!(seen.jain.is_none_or(|jain| jain >= 0.95), "{name}");
         }
     }

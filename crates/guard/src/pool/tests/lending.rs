@@ -90,7 +90,7 @@ fn a_loan_that_is_wanted_back_ends_at_borrow_max_and_no_other() {
     flood(&mut world, "batch", 20);
     world.pass(5_000);
     assert_eq!(world.recalled, [], "nobody wants it back");
-    assert_eq!(world.pools.next_wakeup(), None);
+    assert_eq!(world.pools.next_wakeup(world.now), None);
     flood(&mut world, "search", 3);
     assert_eq!(world.recalled.len(), 2, "as many as wait");
     world.pass(5_000);
@@ -110,7 +110,7 @@ fn an_owner_waits_at_most_until_borrow_max() {
     world.pass(400);
     flood(&mut world, "search", 2);
     assert_eq!(world.recalled, []);
-    let wakeup = world.pools.next_wakeup().unwrap();
+    let wakeup = world.pools.next_wakeup(world.now).unwrap();
     assert_eq!(wakeup - world.now, Duration::from_millis(600));
     world.pass(600);
     assert_eq!(world.recalled.len(), 1);

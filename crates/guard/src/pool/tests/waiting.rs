@@ -50,6 +50,42 @@ fn a_tenant_that_is_quick_may_take_every_seat() {
 }
 
 #[test]
+fn seats_of_quick_tenants_are_head_room_in_use() {
+    let mut world = world(8, 2);
+    for quick in [2, 3, 4] {
+        serve(&mut world, quick, 10);
+    }
+    serve(&mut world, 1, 200);
+    flood(&mut world, 2, 1);
+    flood(&mut world, 3, 1);
+    flood(&mut world, 1, 50);
+    assert_eq!(world.in_use(), 8, "six are slow, and two quick");
+    world.pass(5);
+    world.release(0);
+    assert_eq!(world.in_use(), 7, "head-room that comes free is kept");
+    let seat = world.arrive("checkout", Class::Ordinary, 4);
+    assert!(matches!(seat, Answer::Seat(_)), "{seat:?}");
+    let of_slow = world.seats[3];
+    let at = world.seats.iter().position(|held| *held == of_slow);
+    world.release(at.unwrap());
+    assert_eq!(world.in_use(), 8, "a slow one comes in for a slow one");
+}
+
+#[test]
+fn quick_tenants_that_hang_do_not_use_up_what_slow_ones_have_to_leave() {
+    let mut world = world(8, 2);
+    for quick in [2, 3] {
+        serve(&mut world, quick, 10);
+    }
+    serve(&mut world, 1, 200);
+    flood(&mut world, 2, 1);
+    flood(&mut world, 3, 1);
+    world.pass(100);
+    flood(&mut world, 1, 50);
+    assert_eq!(world.in_use(), 6, "two of them hang");
+}
+
+#[test]
 fn a_quick_tenant_whose_requests_hang_is_slow() {
     let mut world = world(8, 2);
     serve(&mut world, 1, 20);

@@ -148,7 +148,7 @@ fn the_checker_catches_a_seat_that_is_given_out_twice() {
         &mut world.pools.compartments[0].occupancy,
         &mut world.pools.pools[0],
     ] {
-        occupancy.take(Tick::ZERO);
+        occupancy.take(Tick::ZERO, None);
     }
     assert!(
         broken_law(&world.pools, world.now, false)
@@ -163,9 +163,11 @@ fn the_checker_catches_a_seat_that_idles_beside_a_waiting_request() {
     for tenant in 0..4 {
         world.arrive("checkout", Class::Ordinary, tenant);
     }
-    world.pools.compartments[0].occupancy.give_back(Tick::ZERO);
-    world.pools.slots[0].give_back(Tick::ZERO);
-    world.pools.pools[0].give_back(Tick::ZERO);
+    world.pools.compartments[0]
+        .occupancy
+        .give_back(Tick::ZERO, None);
+    world.pools.slots[0].give_back(Tick::ZERO, None);
+    world.pools.pools[0].give_back(Tick::ZERO, None);
     assert!(
         broken_law(&world.pools, world.now, false)
             .unwrap()

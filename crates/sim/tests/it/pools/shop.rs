@@ -334,7 +334,8 @@ impl Shop {
         loop {
             let ends = self.running.iter().map(|it| it.end);
             let gives_up = self.waiting.values().map(|it| it.until);
-            let due = ends.chain(gives_up).chain(self.pools.next_wakeup()).min();
+            let recall = self.pools.next_wakeup(self.now);
+            let due = ends.chain(gives_up).chain(recall).min();
             match due.filter(|due| *due <= until) {
                 Some(due) => {
                     self.now = self.now.max(due);

@@ -1,0 +1,36 @@
+//! Head-room: seats that slow tenants leave to others.
+//!
+//! What they leave is not always so many *free* seats: those that quick tenants sit on are head-room in
+//! use, and come free in a moment. So slow tenants together may have all seats of a compartment but the
+//! head-room, whether or not others use that. Who counts as quick is found out when it sits down; so
+//! as not to be fooled by quick tenants whose requests hang, all of these seats count only as long as
+//! they have been held, added up, for no longer than a single one of a tenant may that is not slow.
+
+use watertight_base::Tick;
+
+use super::{Pools, flow::quick_hold_max, layout::Demand, occupancy::Occupancy};
+
+impl Pools {
+    /// How many seats have to be free beside the one that a slow tenant takes: under its service's cap,
+    /// and in the compartment.
+    pub(super) fn left_by_slow(&self, now: Tick, demand: &Demand) -> (u32, u32) {
+        let slot = &self.layout.slots[demand.slot];
+        let under_cap = left(slot.head_room, &self.slots[demand.slot], now, slot.cap);
+        (under_cap, self.left_by_slow_in(now, demand.compartment))
+    }
+
+    pub(super) fn left_by_slow_in(&self, now: Tick, compartment: usize) -> u32 {
+        let head_room = self.layout.compartments[compartment].head_room;
+        let state = &self.compartments[compartment];
+        left(head_room, &state.occupancy, now, state.seats)
+    }
+}
+
+/// What is left of `head_room`, beside those who sit on it.
+fn left(head_room: u32, occupancy: &Occupancy, now: Tick, seats: u32) -> u32 {
+    let quick = occupancy.quick;
+    match head_room > 0 && quick.age_nanos(now) <= quick_hold_max(seats) {
+        true => head_room.saturating_sub(quick.held),
+        false => head_room,
+    }
+}
