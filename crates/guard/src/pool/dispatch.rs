@@ -119,7 +119,7 @@ impl Pools {
                 .flatten();
             let compartment = demand.compartment;
             let state = &mut self.compartments[compartment].occupancy;
-            let is_marked = self.pools[demand.pool].take(now, quick)
+            let is_marked = self.pools[demand.pool].take(now, None)
                 | self.slots[demand.slot].take(now, quick)
                 | state.take(now, quick);
             if is_marked {
@@ -158,7 +158,7 @@ impl Pools {
                 grown.push(hold.pool);
             }
             let state = &mut self.compartments[hold.compartment].occupancy;
-            self.pools[hold.pool].give_back(now, quick);
+            self.pools[hold.pool].give_back(now, None);
             self.slots[hold.slot].give_back(now, quick);
             state.give_back(now, quick);
             lenders.extend(self.end_loan(hold.compartment, key));

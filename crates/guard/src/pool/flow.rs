@@ -13,7 +13,7 @@
 //! and only then: the others' clocks could only stand later still.
 //!
 //! **Slow tenants.** A tenant whose requests hold their seats for so long that with nothing but
-//! them the next free seat would be further away than [`GAP_MAX`] is *slow* there, and so is one of
+//! them the next free seat would be further away than [`GAP_MAX_NANOS`] is *slow* there, and so is one of
 //! whom nothing is known yet. It may not take head-room once it sits ([`Flow::may_take_head_room`]).
 //!
 //! A flow is remembered while it waits or holds a seat, and some [`IDLE_MAX`] of those that do
@@ -39,7 +39,7 @@ use super::{
 /// What a request is taken to cost before any of its route has been served.
 const SERVICE_NANOS_FIRST: u64 = 20_000_000;
 /// How far apart free seats may become in a compartment before its head-room is kept.
-pub(super) const GAP_MAX: Duration = Duration::from_millis(5);
+const GAP_MAX_NANOS: u64 = 5_000_000;
 /// In how many parts a weight of 1 is counted: as many as a hand has queues, so that each counts.
 const PARTS: u64 = Hand::SIZE as u64;
 /// Flows that are remembered although they neither wait nor hold a seat, roughly.
@@ -421,8 +421,8 @@ impl Flow {
         let sits = self.meter.in_service;
         let most = quick_hold_max(seats);
         self.is_known
-            && u128::from(self.service_nanos) <= most
-            && sits.age_nanos(now) <= most * u128::from(sits.held)
+            && self.service_nanos <= most
+            && sits.age_nanos(now) <= most.saturating_mul(sits.held.into())
     }
 
     /// Where it stands in the order, if it waits.
@@ -449,8 +449,8 @@ impl Flow {
 }
 
 /// For how long tenants hold their seats at most, in nanoseconds, that are not slow among so many.
-pub(super) fn quick_hold_max(seats: u32) -> u128 {
-    GAP_MAX.as_nanos() * u128::from(seats)
+pub(super) fn quick_hold_max(seats: u32) -> u64 {
+    GAP_MAX_NANOS * u64::from(seats)
 }
 
 /// An exponentially weighted moving average, the newest value counting one eighth (the gain of

@@ -77,7 +77,6 @@ impl Meter {
 
     /// How far the time that seats have been held is ahead of what was charged for them.
     pub(super) fn owed(&self, now: Tick) -> u64 {
-        let age = u64::try_from(self.in_service.age_nanos(now)).unwrap_or(u64::MAX);
-        age.saturating_sub(self.charged)
+        self.in_service.age_nanos(now).saturating_sub(self.charged)
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct Occupancy {
     pub(super) mark: u32,
     /// When `in_use` came up to `mark`, first since somebody looked.
     pub(super) crossed: Option<Tick>,
-    /// Those of the seats held that quick tenants took.
+    /// Those of the seats held that quick tenants took; counted for compartments and slots.
     pub(super) quick: Ages,
     since: Tick,
     seat_nanos: u64,
@@ -20,25 +20,27 @@ pub(super) struct Occupancy {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ages {
     pub(super) held: u32,
-    /// When they were taken, added up.
-    since_nanos: u128,
+    /// When they were taken, added up. It may wrap: what is wanted is a difference, and small.
+    since_nanos: u64,
 }
 
 impl Ages {
     pub(super) fn take(&mut self, since: Tick) {
         self.held += 1;
-        self.since_nanos += u128::from(since.as_nanos());
+        self.since_nanos = self.since_nanos.wrapping_add(since.as_nanos());
     }
 
     pub(super) fn give_back(&mut self, since: Tick) {
         self.held = self.held.saturating_sub(1);
-        self.since_nanos = self.since_nanos.saturating_sub(since.as_nanos().into());
+        self.since_nanos = self.since_nanos.wrapping_sub(since.as_nanos());
     }
 
-    /// For how long they have been held, added up.
-    pub(super) fn age_nanos(&self, now: Tick) -> u128 {
-        let nows = u128::from(now.as_nanos()) * u128::from(self.held);
-        nows.saturating_sub(self.since_nanos)
+    /// For how long they have been held, added up: up to 292 years. Clocks are read before the pools are
+    /// locked, so that some may seem to be taken after `now`.
+    pub(super) fn age_nanos(&self, now: Tick) -> u64 {
+        let nows = now.as_nanos().wrapping_mul(self.held.into());
+        let age = nows.wrapping_sub(self.since_nanos).cast_signed();
+        age.max(0).cast_unsigned()
     }
 }
 

@@ -108,7 +108,7 @@ impl Pools {
         for seat in self.seats.values() {
             let quick = seat.quick_since();
             for hold in self.layout.held(seat) {
-                self.pools[hold.pool].take(now, quick);
+                self.pools[hold.pool].take(now, None);
                 let state = &mut self.compartments[hold.compartment];
                 state.occupancy.take(now, quick);
                 self.slots[hold.slot].take(now, quick);
