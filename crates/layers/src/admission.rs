@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
-    seats::{Begun, Seats},
+    seats::{Begun, SeatGuard, Seats},
     services::{Known, Services},
     tenants::{Tenants, Who},
 };
@@ -257,17 +257,17 @@ impl Admission {
         // From here on the permit tells the breaker, whatever happens to this future.
         let mut permit = Permit::without_seat(self, (known, who), leave, charged, in_flight, now);
         let seat = match inner.seats.begin(now, inner.arrival(now, who, what)) {
-            Begun::Ended(verdict) => verdict,
+            Begun::Ended(verdict) => verdict.map(Some),
             // On the heap: whoever finds a seat at once would otherwise make room for it too.
             Begun::Waits(place) => {
                 let seat = Box::pin(place.wait()).await;
                 permit.seated = inner.clock.now();
-                seat
+                seat.map(SeatGuard::into_seat)
             }
         };
         match seat {
             Ok(seat) => {
-                permit.seat = Some(seat);
+                permit.seat = seat;
                 permit.waited = permit.seated - begun;
                 Ok(permit)
             }

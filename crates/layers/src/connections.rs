@@ -82,7 +82,7 @@ impl Admission {
             deadline: Tick::MAX,
         };
         let seat = match seats.begin(now, arrival) {
-            Begun::Ended(verdict) => verdict,
+            Begun::Ended(verdict) => verdict.map(|seat| SeatGuard::new(&seats, seat)),
             Begun::Waits(place) => place.wait().await,
         };
         Ok(ConnectionSeat { _seat: seat? })

@@ -10,7 +10,7 @@ use crate::{
     Admission, Pacer, Quotas, Refusal,
     admission::Inner,
     limits::Charged,
-    seats::SeatGuard,
+    seats::Seat,
     services::Known,
     tenants::{Lane, Who},
 };
@@ -29,7 +29,7 @@ pub struct Permit {
     pub(crate) took: Option<Duration>,
     /// Whether the trailers of the answer say how the call went.
     pub(crate) awaits_trailers: bool,
-    pub(crate) seat: Option<SeatGuard>,
+    pub(crate) seat: Option<Seat>,
     /// None: no limit applies.
     pub(crate) charged: Option<Box<Charged>>,
     pub(crate) waited: Duration,
@@ -176,7 +176,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let now = self.inner.clock.now();
         if let Some(seat) = self.seat.take() {
-            seat.give_back(now);
+            self.inner.seats.give_back(now, seat);
         }
         drop(self.charged.take());
         // After all else: a tenant's next request finds a seat when it finds a place.

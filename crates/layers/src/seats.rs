@@ -2,7 +2,8 @@
 //!
 //! The core answers at once; this shell keeps one channel for each waiting request. A seat travels
 //! as a [`SeatGuard`], which gives itself back when it is dropped, wherever that happens: in the
-//! hands of a request, in a panic, or in a channel whose receiver went away. A borrowed one carries
+//! hands of a connection, in a panic, or in a channel whose receiver went away. A permit, which does
+//! that for all that it holds, takes the plain [`Seat`] out of it. A borrowed one carries
 //! a second channel, by which its owner can want it back. Whoever waits for such an owner looks
 //! after the time: nobody else has an interest in a loan that lasts too long.
 
@@ -25,7 +26,7 @@ type Verdict = Result<SeatGuard, Refusal>;
 
 /// What becomes of an arrival at once.
 pub(crate) enum Begun<'a> {
-    Ended(Verdict),
+    Ended(Result<Seat, Refusal>),
     Waits(Place<'a>),
 }
 
@@ -47,33 +48,24 @@ struct Shared {
     effects: Vec<Effect>,
 }
 
-/// A seat in each pool that a request uses.
+/// A seat in each pool that a request uses. It is held until [`Seats::give_back`].
 #[derive(Debug)]
-pub(crate) struct SeatGuard {
-    seats: Arc<Seats>,
-    /// None: it was given back.
-    key: Option<SeatKey>,
-    /// None: the seat is nobody else's.
+#[must_use]
+pub(crate) struct Seat {
+    key: SeatKey,
+    /// None: it is nobody else's, or was wanted back.
     recall: Option<oneshot::Receiver<()>>,
 }
 
-impl SeatGuard {
-    /// Gives the seat back, as dropping it does, for whoever has read the clock.
-    pub(crate) fn give_back(mut self, now: Tick) {
-        self.release(now);
-    }
+/// A seat that is given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct SeatGuard {
+    seats: Arc<Seats>,
+    /// None: somebody else sees to it.
+    seat: Option<Seat>,
+}
 
-    fn release(&mut self, now: Tick) {
-        let Some(key) = self.key.take() else {
-            return;
-        };
-        self.seats.with(|shared| {
-            shared.borrowers.remove(&key);
-            let held = shared.pools.release(now, key, &mut shared.effects);
-            debug_assert!(held, "a seat was given back twice");
-        });
-    }
-
+impl Seat {
     /// Waits until the seat is wanted back, which is said once.
     pub(crate) async fn recalled(&mut self) {
         let Some(recall) = &mut self.recall else {
@@ -87,10 +79,24 @@ impl SeatGuard {
     }
 }
 
+impl SeatGuard {
+    pub(crate) fn new(seats: &Arc<Seats>, seat: Seat) -> Self {
+        Self {
+            seats: Arc::clone(seats),
+            seat: Some(seat),
+        }
+    }
+
+    /// The seat, which is the caller's to give back. None: it is so already.
+    pub(crate) fn into_seat(mut self) -> Option<Seat> {
+        self.seat.take()
+    }
+}
+
 impl Drop for SeatGuard {
     fn drop(&mut self) {
-        if self.key.is_some() {
-            self.release(self.seats.clock.now());
+        if let Some(seat) = self.seat.take() {
+            self.seats.give_back(self.seats.clock.now(), seat);
         }
     }
 }
@@ -178,7 +184,7 @@ impl Seats {
         self.with(|shared| {
             let answer = shared.pools.arrive(now, arrival, &mut shared.effects);
             match answer {
-                Answer::Seat(key) => Begun::Ended(Ok(self.guard(shared, key))),
+                Answer::Seat(key) => Begun::Ended(Ok(shared.seat(key))),
                 Answer::Refused(refusal) => Begun::Ended(Err(refusal)),
                 Answer::Wait { ticket, until } => {
                     let (sender, receiver) = oneshot::channel();
@@ -195,6 +201,16 @@ impl Seats {
                 }
             }
         })
+    }
+
+    pub(crate) fn give_back(self: &Arc<Self>, now: Tick, seat: Seat) {
+        self.with(|shared| {
+            if seat.recall.is_some() {
+                shared.borrowers.remove(&seat.key);
+            }
+            let held = shared.pools.release(now, seat.key, &mut shared.effects);
+            debug_assert!(held, "a seat was given back twice");
+        });
     }
 
     pub(crate) fn reload(self: &Arc<Self>, now: Tick, layout: Layout) {
@@ -232,7 +248,9 @@ impl Seats {
         let mut told = Vec::new();
         while let Some(effect) = shared.effects.pop() {
             let (ticket, verdict) = match effect {
-                Effect::Granted(ticket, key) => (ticket, Ok(self.guard(&mut shared, key))),
+                Effect::Granted(ticket, key) => {
+                    (ticket, Ok(SeatGuard::new(self, shared.seat(key))))
+                }
                 Effect::Refused(ticket, refusal) => (ticket, Err(refusal)),
                 Effect::Recalled(key) => {
                     if let Some(borrower) = shared.borrowers.remove(&key) {
@@ -258,21 +276,19 @@ impl Seats {
         result
     }
 
-    fn guard(self: &Arc<Self>, shared: &mut Shared, key: SeatKey) -> SeatGuard {
-        let recall = shared.pools.is_borrowed(key).then(|| {
-            let (sender, receiver) = oneshot::channel();
-            shared.borrowers.insert(key, sender);
-            receiver
-        });
-        SeatGuard {
-            seats: Arc::clone(self),
-            key: Some(key),
-            recall,
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn seat(&mut self, key: SeatKey) -> Seat {
+        let recall = self.pools.is_borrowed(key).then(|| {
+            let (sender, receiver) = oneshot::channel();
+            self.borrowers.insert(key, sender);
+            receiver
+        });
+        Seat { key, recall }
     }
 }
 
