@@ -162,6 +162,8 @@ pub struct Pools {
     claim: Option<usize>,
     /// The last number given to a ticket.
     last_ticket: u64,
+    /// Whether seats may be borrowed now: not before their owners were looked at.
+    is_lending: bool,
     /// A wall was noted to fill up, and nobody was told.
     has_news: bool,
 }
@@ -238,6 +240,7 @@ impl Pools {
             seats: Seated::default(),
             claim: None,
             last_ticket: 0,
+            is_lending: true,
             has_news: false,
         };
         for pool in 0..pools.pools.len() {

@@ -57,8 +57,10 @@ impl Pools {
         if self.free_seats(compartment) > own_kept + claimed {
             return Some(Source::Own);
         }
-        let lender = self.lender(pool, compartment, route)?;
-        Some(Source::Lent { lender })
+        let lender = self
+            .is_lending
+            .then(|| self.lender(pool, compartment, route));
+        Some(Source::Lent { lender: lender?? })
     }
 
     /// Seats of a compartment that are free to it.
@@ -201,12 +203,22 @@ impl Pools {
     pub(super) fn dispatch_everywhere(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         loop {
             let before = effects.len();
-            for compartment in 0..self.compartments.len() {
-                self.dispatch(now, compartment, effects);
+            if self.layout.lends() {
+                // Owners first: a seat is not idle for want of a look at who waits for it.
+                self.is_lending = false;
+                self.dispatch_each(now, effects);
+                self.is_lending = true;
             }
+            self.dispatch_each(now, effects);
             if self.claim.is_none() || effects.len() == before {
                 break;
             }
+        }
+    }
+
+    fn dispatch_each(&mut self, now: Tick, effects: &mut Vec<Effect>) {
+        for compartment in 0..self.compartments.len() {
+            self.dispatch(now, compartment, effects);
         }
     }
 

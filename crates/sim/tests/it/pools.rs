@@ -155,6 +155,15 @@ fn the_laws_of_pools_hold_whatever_happens() {
 }
 
 #[test]
+fn the_laws_of_pools_hold_where_they_once_did_not() {
+    // A seat that came home while another pool was too full was lent again past its waiting owner.
+    const ONCE: [u64; 1] = [4_922];
+    for seed in ONCE {
+        run(seed, Bug::None).unwrap();
+    }
+}
+
+#[test]
 fn each_checker_finds_the_bug_that_it_is_for() {
     let plants = [
         (Bug::RunsWithoutSeat, "law 1"),

@@ -123,6 +123,34 @@ fn an_owner_waits_at_most_until_borrow_max() {
 }
 
 #[test]
+fn seats_that_a_reload_adds_are_their_owners_before_they_are_lent() {
+    let with = |seats| {
+        database(vec![
+            part("batch", 2, Tier::Three, Lend::ByTier, 0),
+            part("search", seats, Tier::Two, Lend::ByTier, 0),
+        ])
+    };
+    let mut world = World::new(with(2));
+    flood(&mut world, "search", 4);
+    flood(&mut world, "batch", 4);
+    assert_eq!(world.held("search"), (4, 2, 0));
+    world.release(0);
+    world.release(0);
+    flood(&mut world, "search", 2);
+    assert_eq!(
+        (world.held("search"), world.held("batch")),
+        ((2, 0, 0), (2, 0, 0))
+    );
+    let now = world.now;
+    world.pools.reload(now, with(4), &mut world.effects);
+    world.settle();
+    assert_eq!(
+        (world.held("search"), world.held("batch")),
+        ((4, 0, 0), (2, 0, 0))
+    );
+}
+
+#[test]
 fn what_a_lender_that_went_had_lent_is_too_much_of_the_borrower() {
     let mut world = tiers(Lend::ByTier);
     flood(&mut world, "batch", 7);
