@@ -257,6 +257,7 @@ impl Node {
         }
         let mut status = self.status();
         self.gateway.reload(Arc::new(plan))?;
+        self.alarm.reloaded();
         status.generation += 1;
         status.loaded = now();
         status.notes = notes;

@@ -246,7 +246,7 @@ fn upstreams(services: &Services, pools: &Pools) -> Table {
                 &upstream.address,
                 format!("{}/{}", upstream.in_use, upstream.connections_max),
                 upstream.failures.to_string(),
-                upstream.breaker_says.clone(),
+                upstream.held_back.breaker_says.clone(),
             ));
         }
     }
@@ -259,7 +259,7 @@ fn upstreams(services: &Services, pools: &Pools) -> Table {
                 upstream.address.clone(),
                 String::new(),
                 upstream.failures.to_string(),
-                upstream.breaker_says.clone(),
+                upstream.held_back.breaker_says.clone(),
             ]);
         }
     }
@@ -303,7 +303,8 @@ fn of_all_tenants(breaker: &ServiceBreaker) -> String {
             "breaker of all tenants for {service}: {says}{tenants}"
         );
     }
-    if breaker.admits_percent < 100.0 {
+    // One that refuses was spoken of, or will be.
+    if breaker.state == "closed" && breaker.admits_percent < 100.0 {
         let share = breaker.admits_percent;
         let _ = writeln!(
             text,
