@@ -78,7 +78,7 @@ pub struct Rejected {
 #[non_exhaustive]
 pub enum NodeError {
     /// The configuration is wrong.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] Failure),
     /// The data directory cannot be held.
     #[error(transparent)]
