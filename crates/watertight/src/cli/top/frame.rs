@@ -125,7 +125,7 @@ fn hull(pool: &Pool, width: usize) -> Vec<Line> {
             is_cap: false,
         };
         lines.push(seat_line(&part.compartment, 1, seats, scale));
-        let capped = part.slots.iter().filter(|slot| slot.cap < part.seats);
+        let capped = part.slots.iter().filter(|slot| part.caps(slot));
         for slot in capped {
             let seats = Seats {
                 limit: slot.cap,
@@ -144,10 +144,11 @@ fn seat_line(name: &str, indent: usize, seats: Seats, scale: Scale) -> Line {
     let name = cell(&format!("{:indent$}{name}", ""), NAME_WIDTH);
     let line = seats.draw(Line::of(Tone::Plain, name), scale);
     let cap = if seats.is_cap { " cap" } else { "" };
-    let line = line.add(
-        seats.tone(),
-        format!(" {}/{}{cap}", seats.in_use, seats.limit),
-    );
+    let held = match seats.limit {
+        0 => format!(" {}, gone with a reload", seats.in_use),
+        limit => format!(" {}/{limit}{cap}", seats.in_use),
+    };
+    let line = line.add(seats.tone(), held);
     match seats.waiting {
         0 => line,
         waiting => line.add(Tone::Warning, format!("  {waiting} wait")),
