@@ -31,6 +31,7 @@ pub const HEADERS: u8 = 1;
 pub const GOAWAY: u8 = 7;
 
 const SETTINGS: u8 = 4;
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -41,9 +42,22 @@ impl Frames {
     /// # Panics
     /// When nobody accepts.
     pub fn connect(to: SocketAddr) -> Self {
+        Self::begin(to, &[])
+    }
+
+    /// The same, and nothing of a body may be sent to it: its streams have no window.
+    ///
+    /// # Panics
+    /// When nobody accepts.
+    pub fn connect_without_window(to: SocketAddr) -> Self {
+        let [a, b] = INITIAL_WINDOW_SIZE.to_be_bytes();
+        Self::begin(to, &[a, b, 0, 0, 0, 0])
+    }
+
+    fn begin(to: SocketAddr, settings: &[u8]) -> Self {
         let mut raw = Raw::connect(to);
         raw.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        raw.send(frame(SETTINGS, 0, 0, &[]));
+        raw.send(frame(SETTINGS, 0, 0, settings));
         Self {
             raw,
             stream: 1,

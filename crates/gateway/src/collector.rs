@@ -377,7 +377,7 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         encoder,
         "watertight_upstream_breaker_state",
         "What the breaker of an upstream is doing: 0 closed, 1 half-open (also when its open time is over and nobody called since), 2 open",
-        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker.state))),
     )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);

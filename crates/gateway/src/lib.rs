@@ -45,6 +45,7 @@ mod serve;
 mod shared;
 mod socket;
 mod tcp;
+mod upstream_breaker;
 
 pub use error::Error;
 pub use explain::{NoExplanation, Question, explain};
@@ -58,3 +59,4 @@ pub use listen::{Listening, Peer};
 pub use path::{BadPath, normalise};
 pub use shared::ServiceView;
 pub use tcp::{DoorView, TcpUpstreamView, TcpView};
+pub use upstream_breaker::UpstreamBreakerView;

@@ -101,10 +101,10 @@ impl Listening {
         A: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
     {
-        let failed = |source| Error::Bind {
+        let failed = |why| Error::Bind {
             listener: listener.name.clone(),
             address: listener.bind,
-            source,
+            why,
         };
         let tls = listener
             .tls

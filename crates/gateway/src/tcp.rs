@@ -165,11 +165,11 @@ fn tier_of(plan: &Plan, door: &TcpDoor) -> Option<Tier> {
 }
 
 /// The address that a door of `pool` for `caller` is bound to.
-pub(crate) fn bind_error(pool: &TcpPool, door: &TcpDoor, source: std::io::Error) -> Error {
+pub(crate) fn bind_error(pool: &TcpPool, door: &TcpDoor, why: std::io::Error) -> Error {
     let address: SocketAddr = door.bind;
     Error::Bind {
         listener: pool.door_name(door),
         address,
-        source,
+        why,
     }
 }

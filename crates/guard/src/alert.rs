@@ -16,8 +16,10 @@
 //!    must come before the thing is full) at the first sample.
 //! 2. A firing alert resolves only when its value stayed below the lower mark for `hold` at a
 //!    stretch. A value that oscillates around the mark changes the state at most once.
-//! 3. What is measured no longer (a pool that went with a reload) counts as well.
+//! 3. What is measured no longer counts as well.
 //! 4. There are never more than `most` alerts; what found no place is counted.
+//! 5. What an alert was about may cease to exist (a pool that went with a reload): then it is over at
+//!    once, with nothing to hold it ([`Board::withdraw`]).
 //!
 //! The two marks are the hysteresis that Schmitt's trigger has; pending and resolved are as in
 //! Prometheus (`for`, `keep_firing_for`).
@@ -202,6 +204,31 @@ impl Board {
         });
     }
 
+    /// Ends all alerts whose subject `is_gone`: there is nothing left that could get worse or well, and
+    /// nobody could do anything about it. Those that fire resolve at once, those that are pending are
+    /// forgotten.
+    pub fn withdraw(
+        &mut self,
+        now: Tick,
+        is_gone: impl Fn(&Key) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.entries.retain(|key, Entry { alert, well_since }| {
+            if alert.state == State::Resolved || !is_gone(key) {
+                return true;
+            }
+            let fired = alert.state == State::Firing;
+            if fired {
+                alert.value = 0.0;
+                alert.is_gone = true;
+                well_since.get_or_insert(now);
+                alert.enter(State::Resolved, now);
+                effects.push(Effect::Resolved(alert.clone()));
+            }
+            fired
+        });
+    }
+
     /// Whether there is none, not even one that is over.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -236,6 +263,7 @@ impl Board {
             .entry(sample.key.clone())
             .or_insert_with(|| Entry::new(now, &sample));
         let alert = &mut entry.alert;
+        alert.is_gone = false;
         alert.value = sample.value;
         alert.fires = sample.fires;
         alert.clears = sample.clears;
@@ -296,6 +324,7 @@ impl Entry {
                 peak: sample.value,
                 fires: sample.fires,
                 clears: sample.clears,
+                is_gone: false,
                 says: sample.says.clone(),
             },
             well_since: None,

@@ -11,7 +11,8 @@
 //! however fast it filled, and it fires if the burst was over before anybody looked. Of whatever else
 //! there is, a burst that comes and goes between two looks is not seen. What a wall notes is told once:
 //! of two `Alerts` that watch one admission, either may be told, and the other sees what lasts. Marks
-//! come from the plan in force, so a reload moves them, and what fires goes on firing.
+//! come from the plan in force, so a reload moves them, and what fires goes on firing, unless what it is
+//! about went with the reload: that is over with the next look, and says so.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -40,19 +41,20 @@
 mod limits;
 mod over;
 mod samples;
+mod subjects;
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 use watertight_base::Tick;
-use watertight_guard::alert::{Board, BoardView, Effect, Sample};
-use watertight_plan::Alerting;
+use watertight_guard::alert::{Board, BoardView, Effect, Key, Sample};
+use watertight_plan::Plan;
 
-use self::samples::Sampler;
+use self::{samples::Sampler, subjects::Subjects};
 use crate::Admission;
 
 pub use self::samples::ALERT_LABELS;
@@ -70,6 +72,8 @@ type OnAlert = Box<dyn Fn(&Effect) + Send + Sync>;
 struct Watched {
     board: Board,
     sampler: Sampler,
+    /// The plan in force at the last look.
+    plan: Option<Arc<Plan>>,
     /// When a look at walls found last that what had come up to its mark had fired already.
     in_vain: Option<Tick>,
 }
@@ -106,16 +110,17 @@ impl Alerts {
         let alerting = plan.alerting();
         let mut effects = Vec::new();
         let mut state = self.state();
-        state.take_crossings(admission, alerting, &mut effects);
+        state.take_crossings(admission, &plan, &mut effects);
         // What fires is measured until it is over, however well it is.
         let all = !state.board.is_empty();
         let mut samples = state.sampler.samples(admission, &plan, all);
         samples.extend(more);
-        samples.retain(|sample| !alerting.off.contains(&sample.key.kind));
+        let subjects = Subjects::of(&plan);
+        samples.retain(|Sample { key, .. }| !alerting.off.contains(&key.kind) && subjects.has(key));
         let now = admission.clock().now();
         state.board.on_samples(now, samples, &mut effects);
         drop(state);
-        self.told(effects)
+        self.told(effects, &plan)
     }
 
     /// Looks at nothing but walls that came up to their marks since the last look, and says what
@@ -124,11 +129,11 @@ impl Alerts {
         let plan = admission.plan();
         let mut effects = Vec::new();
         let mut state = self.state();
-        state.take_crossings(admission, plan.alerting(), &mut effects);
+        state.take_crossings(admission, &plan, &mut effects);
         let now = admission.clock().now();
         state.in_vain = effects.is_empty().then_some(now);
         drop(state);
-        self.told(effects)
+        self.told(effects, &plan)
     }
 
     /// Waits until a wall comes up to its mark, or returns at once if one did since the last look. After
@@ -157,13 +162,19 @@ impl Alerts {
 
     /// All alerts that are pending, firing, or resolved of late.
     pub fn view(&self) -> BoardView {
-        let mut view = self.state().board.view();
-        view.alerts = view.alerts.into_iter().map(over::told).collect();
+        let state = self.state();
+        let (mut view, plan) = (state.board.view(), state.plan.clone());
+        drop(state);
+        let alerts = view.alerts.into_iter();
+        view.alerts = alerts
+            .map(|alert| over::told(alert, plan.as_deref()))
+            .collect();
         view
     }
 
-    fn told(&self, effects: Vec<Effect>) -> Vec<Effect> {
-        let effects: Vec<_> = effects.into_iter().map(said_now).collect();
+    fn told(&self, effects: Vec<Effect>, plan: &Plan) -> Vec<Effect> {
+        let effects = effects.into_iter();
+        let effects: Vec<_> = effects.map(|effect| said_now(effect, plan)).collect();
         if let Some(told) = &self.on_alert {
             effects.iter().for_each(told);
         }
@@ -176,25 +187,39 @@ impl Alerts {
 }
 
 /// What changed, saying what is so now.
-fn said_now(effect: Effect) -> Effect {
+fn said_now(effect: Effect, plan: &Plan) -> Effect {
     match effect {
-        Effect::Fired(alert) => Effect::Fired(over::told(alert)),
-        Effect::Resolved(alert) => Effect::Resolved(over::told(alert)),
+        Effect::Fired(alert) => Effect::Fired(over::told(alert, Some(plan))),
+        Effect::Resolved(alert) => Effect::Resolved(over::told(alert, Some(plan))),
     }
 }
 
 impl Watched {
-    /// Takes the walls into account that came up to their marks.
+    /// Takes the walls into account that came up to their marks, and what went with a reload.
     fn take_crossings(
         &mut self,
         admission: &Admission,
-        alerting: &Alerting,
+        plan: &Arc<Plan>,
         effects: &mut Vec<Effect>,
     ) {
-        self.board.reload(alerting.board);
-        for crossing in admission.inner.take_crossings() {
+        let is_same = |before: &Arc<Plan>| Arc::ptr_eq(before, plan);
+        let is_new = !self.plan.as_ref().is_some_and(is_same);
+        let crossings = admission.inner.take_crossings();
+        if !is_new && crossings.is_empty() {
+            return;
+        }
+        let subjects = Subjects::of(plan);
+        if is_new {
+            self.board.reload(plan.alerting().board);
+            let now = admission.clock().now();
+            let is_gone = |key: &Key| !subjects.has(key);
+            self.board.withdraw(now, is_gone, effects);
+            self.plan = Some(Arc::clone(plan));
+        }
+        for crossing in crossings {
             let sample = samples::crossed(&crossing);
-            if !alerting.off.contains(&sample.key.kind) {
+            let is_off = plan.alerting().off.contains(&sample.key.kind);
+            if !is_off && subjects.has(&sample.key) {
                 self.board.on_crossing(crossing.at, sample, effects);
             }
         }
@@ -206,6 +231,7 @@ impl Default for Watched {
         Self {
             board: Board::new(Default::default()),
             sampler: Sampler::default(),
+            plan: None,
             in_vain: None,
         }
     }

@@ -6,8 +6,9 @@
 //! (`alerts/outbox.rs`), so neither waits for the other and nothing grows. A webhook that is away is tried again,
 //! ever less often, up to once a minute; that is logged once, counted each time, and shown in status.
 //!
-//! A reload changes marks and the webhook; what fires goes on firing. Another webhook is told of all
-//! that fires.
+//! A reload changes marks and the webhook; what fires goes on firing, unless what it is about went with
+//! the reload: that is over at once, since a reload is followed by a look. Another webhook is told of
+//! all that fires.
 
 mod message;
 mod metrics;
@@ -15,6 +16,7 @@ pub mod name;
 mod outbox;
 mod post;
 pub mod runbook;
+mod upstreams;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -24,8 +26,8 @@ use std::{
 use prometheus_client::registry::Registry;
 use tokio::{sync::Notify, task::JoinSet, time};
 use watertight_base::Tick;
-use watertight_gateway::{Gateway, UpstreamView};
-use watertight_guard::alert::{BoardView, Effect, Key, Kind, Sample};
+use watertight_gateway::Gateway;
+use watertight_guard::alert::{BoardView, Effect, Kind};
 use watertight_layers::Alerts;
 use watertight_plan::{Plan, Webhook};
 
@@ -43,6 +45,8 @@ pub struct Alarm {
     hook: Mutex<Hook>,
     /// Something has to be told.
     news: Notify,
+    /// Another plan is in force.
+    reloaded: Notify,
     /// Where people reach the admin listener, unless the configuration says otherwise.
     admin_url: OnceLock<String>,
 }
@@ -91,7 +95,7 @@ impl Alarm {
     /// Looks once, and tells.
     pub fn look(&self, gateway: &Gateway) {
         let (alerts, admission) = (&self.alerts, gateway.admission());
-        let effects = alerts.evaluate_with(admission, upstreams(gateway));
+        let effects = alerts.evaluate_with(admission, upstreams::samples(gateway));
         self.tell(gateway, &effects);
     }
 
@@ -116,6 +120,11 @@ impl Alarm {
         if has_news {
             self.news.notify_one();
         }
+    }
+
+    /// Lets whoever looks for ever look at once, because another plan is in force.
+    pub(crate) fn reloaded(&self) {
+        self.reloaded.notify_one();
     }
 
     /// What fires, and how telling of it goes.
@@ -156,10 +165,15 @@ impl Alarm {
             self.look(node.gateway());
             let next = time::Instant::now() + node.plan().alerting().every;
             let gateway = node.gateway();
-            let crossed = || time::timeout_at(next, self.alerts.crossed(gateway.admission()));
-            while crossed().await.is_ok() {
-                let effects = self.alerts.evaluate_walls(gateway.admission());
-                self.tell(gateway, &effects);
+            loop {
+                tokio::select! {
+                    () = self.alerts.crossed(gateway.admission()) => {
+                        let effects = self.alerts.evaluate_walls(gateway.admission());
+                        self.tell(gateway, &effects);
+                    }
+                    () = self.reloaded.notified() => break,
+                    () = time::sleep_until(next) => break,
+                }
             }
         }
     }
@@ -313,43 +327,6 @@ impl Drop for Watch {
     }
 }
 
-/// Upstreams whose breakers are not closed.
-fn upstreams(gateway: &Gateway) -> Vec<Sample> {
-    let mut samples = Vec::new();
-    for service in gateway.services() {
-        let id = &service.service.id;
-        for upstream in &service.upstreams {
-            if upstream.open_for.is_some() {
-                samples.push(Sample {
-                    key: Key::new(Kind::BreakerOpen)
-                        .with("service", id)
-                        .with("upstream", &upstream.address),
-                    value: 1.0,
-                    fires: 1.0,
-                    clears: 1.0,
-                    says: match upstream.forced {
-                        Some(forced) => {
-                            let address = &upstream.address;
-                            format!("{address} of {id} is not called: {}", forced.says())
-                        }
-                        None => format!(
-                            "{} of {id} does not answer, and is not called{}",
-                            upstream.address,
-                            why(upstream)
-                        ),
-                    },
-                });
-            }
-        }
-    }
-    samples
-}
-
-fn why(upstream: &UpstreamView) -> String {
-    let opening = upstream.opening.as_ref();
-    opening.map_or_else(String::new, |opening| format!(": {}", opening.why()))
-}
-
 fn log(effect: &Effect, origin: Duration) {
     let time = |tick: Tick| {
         humantime::format_rfc3339_micros(UNIX_EPOCH + origin + (tick - Tick::ZERO)).to_string()
@@ -381,47 +358,4 @@ fn log(effect: &Effect, origin: Duration) {
 fn jitter(now: Tick) -> f64 {
     let mixed = now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     mixed as f64 / f64::from(1_u32 << 24)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use std::path::Path;
-
-    use watertight_layers::{Clock, Order};
-
-    use super::*;
-    use crate::config;
-
-    const SHOP: &str = r#"
-[node]
-id = "a"
-[services.checkout]
-tier = 1
-routes = ["/cart"]
-upstreams = ["http://127.0.0.1:9"]
-"#;
-
-    fn alerted(config: &str, order: Option<Order>) -> Vec<String> {
-        let loaded = config::parse("shop", config, Path::new(""), &|_| None).unwrap();
-        let gateway = Gateway::start(Arc::new(loaded.plan), Clock::start()).unwrap();
-        if let Some(order) = order {
-            let checkout = "checkout".parse().unwrap();
-            gateway.admission().order_breaker(&checkout, order).unwrap();
-        }
-        let samples = upstreams(&gateway).into_iter();
-        samples.map(|sample| sample.says).collect()
-    }
-
-    #[test]
-    fn an_upstream_that_somebody_forced_open_is_told_of_in_the_same_words_as_its_service() {
-        let ordered = alerted(SHOP, Some(Order::ForcedOpen));
-        let words = "http://127.0.0.1:9 of checkout is not called: forced open by";
-        assert_eq!(ordered, [format!("{words} an operator")]);
-        let forced = format!("{SHOP}[services.checkout.breaker]\nstate = \"forced-open\"\n");
-        let configured = alerted(&forced, None);
-        assert_eq!(configured, [format!("{words} the configuration")]);
-        assert!(alerted(SHOP, None).is_empty());
-    }
 }

@@ -4,7 +4,8 @@
 //!
 //! 1. The text is parsed; what is not TOML ends here.
 //! 2. The document is held against the [`schema`]: unknown keys, missing keys, types, words,
-//!    ranges. Variables are put into values. What is wrong is reported and taken out.
+//!    ranges. Variables are put into values. What is wrong is reported and taken out; a number that is
+//!    out of its range is reported, and another stands in for it.
 //! 3. Each table is turned into core types: durations, addresses, names; files are read.
 //! 4. The parts are checked against each other: plans that tenants name, routes, seats.
 //!
@@ -45,6 +46,7 @@ mod services;
 mod shape;
 mod size;
 mod source;
+mod stand_in;
 mod stores;
 mod tcp;
 mod tenants;
@@ -139,7 +141,7 @@ pub fn parse(
     let mut document = read_document(table, &mut findings, environment);
     let known = Known::new(services, &stores, &document);
     let builder = read_tables(&document, &known, &Files::new(base), &mut findings);
-    let is_whole = findings.is_clean();
+    let is_whole = findings.is_whole();
     tenants.read(&mem::take(&mut document.tenants), &known, &mut findings);
     for piece in sections.tenants {
         findings.enter_part(piece.span.start);
@@ -156,7 +158,8 @@ pub fn parse(
     let builder = builder.tenants(tenants.finish());
     if is_whole {
         for problem in builder.problems() {
-            if let Some(finding) = locate::finding(&document, &problem) {
+            let follows = locate::follows(&problem, |end| findings.stands_in(end));
+            if let Some(finding) = locate::finding(&document, &problem).filter(|_| !follows) {
                 findings.add(finding);
             }
         }

@@ -78,7 +78,7 @@ pub struct Rejected {
 #[non_exhaustive]
 pub enum NodeError {
     /// The configuration is wrong.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] Failure),
     /// The data directory cannot be held.
     #[error(transparent)]
@@ -257,6 +257,7 @@ impl Node {
         }
         let mut status = self.status();
         self.gateway.reload(Arc::new(plan))?;
+        self.alarm.reloaded();
         status.generation += 1;
         status.loaded = now();
         status.notes = notes;

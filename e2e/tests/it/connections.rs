@@ -220,6 +220,20 @@ fn a_client_of_http2_that_only_pings_keeps_no_place_of_the_listener() {
 }
 
 #[test]
+fn a_client_of_http2_that_pings_instead_of_taking_its_answer_keeps_no_place_of_the_listener() {
+    let upstream = Upstream::start();
+    let node = two_each(&upstream, "max_connections = 1\nidle_timeout = \"1s\"");
+    let mut pinging = Frames::connect_without_window(node.traffic());
+    assert!(pinging.ask("/x", "acme"));
+    assert_eq!(pinging.next(HEADERS).stream, 1);
+    wait::until("it is left", wait::SOON, || {
+        let is_gone = !pinging.ping() || pinging.closes(Duration::from_millis(50));
+        is_gone.then_some(())
+    });
+    assert_eq!(status(node.traffic(), "/x"), 200, "its place is free");
+}
+
+#[test]
 fn an_upload_over_its_tenants_limit_is_refused_before_it_has_arrived() {
     let upstream = Upstream::start();
     let node = two_each(&upstream, "");

@@ -90,7 +90,7 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, pools: &[TcpView]) -> f
         encoder,
         "watertight_tcp_upstream_breaker_state",
         "What the breaker of an upstream of a pool of kind tcp is doing: 0 closed, 1 half-open (also when its open time is over and nobody called since), 2 open",
-        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker))),
+        upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker.state))),
     )?;
     counters(
         encoder,

@@ -18,12 +18,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watertight_base::Tick;
-use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Pass, Settings, State};
+use watertight_guard::breaker::{Breaker, Outcome, Pass, Settings};
 use watertight_layers::{Clock, Forced};
 use watertight_plan::{Protocol, Service};
 
 use super::connection::{ConnectError, Connection, Unanswered};
-use crate::body::RequestBody;
+use crate::{UpstreamBreakerView, body::RequestBody};
 
 /// How long an idle connection is kept. Below the keep-alive of common servers (nginx 75 s,
 /// Node.js 5 s is the exception), and a request on one that was closed under it is sent again.
@@ -222,11 +222,7 @@ impl Upstream {
             pending: self.pending(),
             connects: self.connects.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            breaker: breaker.state_shown(now, settings),
-            mode: settings.mode,
-            forced,
-            opening: breaker.opening(now),
-            open_for: breaker.refuses(now, settings),
+            breaker: UpstreamBreakerView::new(&breaker, now, settings, forced),
         }
     }
 
@@ -291,14 +287,6 @@ pub struct UpstreamView {
     pub connects: u64,
     /// Failures that its breaker counted so far.
     pub failures: u64,
-    /// What its breaker does to calls.
-    pub breaker: State,
-    /// Whether that decides by itself.
-    pub mode: Mode,
-    /// Who said that it is not called, if somebody did.
-    pub forced: Option<Forced>,
-    /// What opened it, while it is not closed again.
-    pub opening: Option<Opening>,
-    /// How long that will refuse, if it does.
-    pub open_for: Option<Duration>,
+    /// Its breaker.
+    pub breaker: UpstreamBreakerView,
 }

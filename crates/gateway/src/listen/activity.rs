@@ -5,8 +5,10 @@
 //! client nothing but what the client must take itself, and on which nothing moves for
 //! `idle_timeout`, is closed: silent ones, and those whose clients do not read their answers. Silence
 //! in a request's body is the body's affair, and before an answer the service's. A pause that a limit
-//! on bytes imposes on an answer is no silence. Over HTTP/2 only requests and what is left of answers
-//! count between requests: a client that does nothing but ping keeps no connection.
+//! on bytes imposes on an answer is no silence. Over HTTP/2 only what belongs to requests and answers
+//! counts, and not the small talk of the protocol: a client that does nothing but ping keeps no
+//! connection, nor does one that pings instead of taking its answer. While the next bytes of an answer
+//! are the service's to send, pings count: whoever waits for them may say that it is there.
 //!
 //! A connection that is to be left, because its listener is gone, is left where its client sees it
 //! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
@@ -55,11 +57,14 @@ pub(super) struct Activity {
     taken: AtomicU64,
     /// Bytes came since the last request ended.
     head_begun: AtomicBool,
-    has_begun: AtomicBool,
+    /// How many of the very first bytes were those of HTTP/2; [`NO_PREFACE`]: others were.
+    preface: AtomicUsize,
     is_http2: AtomicBool,
     requests: AtomicUsize,
     /// Requests whose answers have not begun.
     unanswered: AtomicUsize,
+    /// Requests whose answers have begun, and go on when the service sends more.
+    awaiting: AtomicUsize,
     begun: Notify,
     /// Of the answers under way those that have a pace.
     paced: Mutex<Vec<HeldUp>>,
@@ -70,6 +75,7 @@ pub(super) struct Activity {
 pub(super) struct Busy {
     activity: Arc<Activity>,
     is_answered: bool,
+    is_awaiting: bool,
     paced: Option<HeldUp>,
     /// For whom the connection counts meanwhile.
     under_way: Option<Arc<UnderWay>>,
@@ -87,6 +93,18 @@ impl Busy {
         self.under_way = under_way;
     }
 
+    /// Whether its answer goes on when the service sends more, and not when the client takes more.
+    fn awaits(&mut self, is_awaiting: bool) {
+        match (
+            std::mem::replace(&mut self.is_awaiting, is_awaiting),
+            is_awaiting,
+        ) {
+            (false, true) => drop(self.activity.awaiting.fetch_add(1, Ordering::Release)),
+            (true, false) => drop(self.activity.awaiting.fetch_sub(1, Ordering::Release)),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     /// The head of its answer is known.
     pub(super) fn answered(&mut self) {
         if !std::mem::replace(&mut self.is_answered, true) {
@@ -98,6 +116,7 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.answered();
+        self.awaits(false);
         let activity = &self.activity;
         if let Some(by) = &self.paced {
             activity.paced().retain(|other| !other.is(by));
@@ -117,6 +136,7 @@ impl Activity {
         Busy {
             activity: Arc::clone(self),
             is_answered: false,
+            is_awaiting: false,
             paced: None,
             under_way: None,
         }
@@ -192,36 +212,66 @@ impl Activity {
         written
     }
 
-    /// Bytes say something, unless they may be nothing but pings and their echo.
+    /// Bytes say something, unless they may be nothing but pings and their echo, of a client that has
+    /// nothing to wait for.
     fn bytes_moved(&self) {
-        if !self.is_http2.load(Ordering::Relaxed) || self.requests.load(Ordering::Acquire) > 0 {
+        if !self.is_http2.load(Ordering::Relaxed) || self.awaiting.load(Ordering::Acquire) > 0 {
             self.moved.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Some bytes belong to a request or an answer.
+    fn message_moved(&self) {
+        self.moved.store(true, Ordering::Relaxed);
     }
 
     fn has_read(&self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        // The preface of HTTP/2 (RFC 9113, section 3.4) is no method of HTTP/1.1. It counts only as
-        // the very first bytes: later ones are a client's to choose.
-        if !self.has_begun.swap(true, Ordering::Relaxed) && bytes.starts_with(b"PRI") {
-            self.is_http2.store(true, Ordering::Relaxed);
-        }
+        self.look_for_preface(bytes);
         self.bytes_moved();
         if self.requests.load(Ordering::Relaxed) == 0 {
             self.head_begun.store(true, Ordering::Relaxed);
         }
     }
+
+    /// The preface of HTTP/2 (RFC 9113, section 3.4) is no method of HTTP/1.1. It counts only as the very
+    /// first bytes, however they come: later ones are a client's to choose.
+    fn look_for_preface(&self, bytes: &[u8]) {
+        let seen = self.preface.load(Ordering::Relaxed);
+        let Some(rest) = PREFACE.get(seen..).filter(|rest| !rest.is_empty()) else {
+            return;
+        };
+        let new = bytes.len().min(rest.len());
+        let seen = match bytes[..new] == rest[..new] {
+            true => seen + new,
+            false => NO_PREFACE,
+        };
+        self.preface.store(seen, Ordering::Relaxed);
+        if seen == PREFACE.len() {
+            self.is_http2.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn may_be_http2(&self) -> bool {
+        self.preface.load(Ordering::Relaxed) != NO_PREFACE
+    }
 }
+
+/// How the preface of HTTP/2 begins.
+const PREFACE: &[u8] = b"PRI";
+const NO_PREFACE: usize = usize::MAX;
 
 /// A stream that leaves marks.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// What is written over HTTP/2.
-    frames: Frames,
+    /// What comes over HTTP/2.
+    read: Frames,
+    /// What is written over it.
+    written: Frames,
 }
 
 impl<S> Watched<S> {
@@ -229,7 +279,8 @@ impl<S> Watched<S> {
         Self {
             stream,
             activity,
-            frames: Frames::default(),
+            read: Frames::behind_preface(),
+            written: Frames::default(),
         }
     }
 
@@ -245,8 +296,8 @@ impl<S> Watched<S> {
             for slice in slices {
                 let bytes = &slice[..left.min(slice.len())];
                 left -= bytes.len();
-                if self.frames.has_answer(bytes) {
-                    self.activity.moved.store(true, Ordering::Relaxed);
+                if self.written.has_message(bytes) {
+                    self.activity.message_moved();
                 }
             }
         }
@@ -262,7 +313,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.activity.has_read(&buffer.filled()[before..]);
+        let bytes = &buffer.filled()[before..];
+        let Self { activity, read, .. } = &mut *self;
+        activity.has_read(bytes);
+        if activity.may_be_http2() && read.has_message(bytes) {
+            activity.message_moved();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -309,14 +365,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[derive(Debug)]
 pub(super) struct BusyBody<B> {
     body: Pin<Box<B>>,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl<B> BusyBody<B> {
     pub(super) fn new(body: B, busy: Busy) -> Self {
         Self {
             body: Box::pin(body),
-            _busy: busy,
+            busy,
         }
     }
 }
@@ -329,7 +385,10 @@ impl<B: Body> Body for BusyBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(context)
+        // Over HTTP/2 it is asked for more only when the client takes more.
+        let polled = self.body.as_mut().poll_frame(context);
+        self.busy.awaits(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -346,7 +405,7 @@ mod laws;
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -508,8 +567,80 @@ mod tests {
         let activity = Arc::new(Activity::default());
         let mut busy = activity.begin();
         busy.answered();
-        assert!(!is_left_pinging(&activity, &[]).await, "a stream is open");
+        busy.awaits(true);
+        assert!(
+            !is_left_pinging(&activity, &[]).await,
+            "the service has still to say something"
+        );
         drop(busy);
         assert!(is_left_pinging(&activity, &[]).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_http2_that_pings_instead_of_taking_its_answer_is_left() {
+        let unread = || {
+            let activity = Arc::new(Activity::default());
+            let mut busy = activity.begin();
+            busy.answered();
+            (activity, busy)
+        };
+        let (activity, _busy) = unread();
+        assert!(
+            is_left_pinging(&activity, &[]).await,
+            "it was never asked for"
+        );
+        let (activity, mut busy) = unread();
+        busy.awaits(true);
+        busy.awaits(false);
+        assert!(is_left_pinging(&activity, &[]).await, "the rest is there");
+        // It takes some of it now and then, or sends on.
+        let (activity, _busy) = unread();
+        assert!(!is_left_pinging(&activity, &frame(0, &[7; 100])).await);
+        let (activity, _another) = unread();
+        let _request = activity.begin();
+        assert!(!is_left_pinging(&activity, &[]).await, "it owes an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_preface_that_comes_in_pieces_is_one() {
+        for pieces in [&[&b"P"[..], b"RI * HT"][..], &[b"PR", b"I"]] {
+            let activity = Arc::new(Activity::default());
+            let mut busy = activity.begin();
+            busy.answered();
+            pieces.iter().for_each(|piece| activity.has_read(piece));
+            assert!(is_left_pinging(&activity, &[]).await);
+        }
+        let other = Activity::default();
+        other.has_read(b"P");
+        other.has_read(b"OST /");
+        other.has_read(b"PRI");
+        assert!(!other.is_http2.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_of_a_request_is_no_small_talk() {
+        let activity = Arc::new(Activity::default());
+        let mut busy = activity.begin();
+        busy.answered();
+        let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+        let mut ours = Watched::new(ours, Arc::clone(&activity));
+        let mut moves = async |bytes: &[u8]| {
+            activity.moved.store(false, Ordering::Relaxed);
+            theirs.write_all(bytes).await.unwrap();
+            ours.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
+            activity.moved.load(Ordering::Relaxed)
+        };
+        moves(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        let (data, headers, window, ping) = (0, 1, 8, 6);
+        for (kind, is_said) in [
+            (ping, false),
+            (data, true),
+            (window, false),
+            (headers, true),
+        ] {
+            assert_eq!(moves(&frame(kind, &[0; 8])).await, is_said, "{kind}");
+        }
+        assert!(!moves(&frame(data, &[])).await, "it says nothing");
+        drop(busy);
     }
 }

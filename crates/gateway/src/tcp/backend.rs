@@ -14,11 +14,11 @@ use std::{
 
 use tokio::net::TcpStream;
 use watertight_base::Tick;
-use watertight_guard::breaker::{Breaker, Mode, Opening, Outcome, Settings, State};
+use watertight_guard::breaker::{Breaker, Mode, Outcome, Settings};
 use watertight_layers::{Clock, Forced};
 use watertight_plan::{Address, TcpPool};
 
-use crate::socket;
+use crate::{UpstreamBreakerView, socket};
 
 /// An upstream of a pool of connections.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +29,8 @@ pub struct TcpUpstreamView {
     pub connects: u64,
     /// Those of them that were not made.
     pub failures: u64,
-    /// What its breaker does to connections.
-    pub breaker: State,
-    /// Whether that decides by itself.
-    pub mode: Mode,
-    /// Who said that it is not called, if somebody did.
-    pub forced: Option<Forced>,
-    /// What opened it, while it is not closed again.
-    pub opening: Option<Opening>,
-    /// How long that will refuse, if it does.
-    pub open_for: Option<Duration>,
+    /// Its breaker.
+    pub breaker: UpstreamBreakerView,
 }
 
 /// The upstreams of a pool.
@@ -150,17 +142,16 @@ impl Backend {
     }
 
     pub(super) fn view(&self, now: Tick) -> Vec<TcpUpstreamView> {
+        // Nobody orders about a pool's breaker at run time: its configuration is all that is said.
+        let is_forced = self.breaker.mode == Mode::ForcedOpen;
+        let forced = is_forced.then_some(Forced::Configuration);
         let view = |upstream: &Arc<Upstream>| {
             let breaker = upstream.breaker();
             TcpUpstreamView {
                 address: upstream.address.to_string(),
                 connects: upstream.connects.load(Ordering::Relaxed),
                 failures: upstream.failures.load(Ordering::Relaxed),
-                breaker: breaker.state_shown(now, &self.breaker),
-                mode: self.breaker.mode,
-                forced: (self.breaker.mode == Mode::ForcedOpen).then_some(Forced::Configuration),
-                opening: breaker.opening(now),
-                open_for: breaker.refuses(now, &self.breaker),
+                breaker: UpstreamBreakerView::new(&breaker, now, &self.breaker, forced),
             }
         };
         self.all.iter().map(view).collect()

@@ -78,7 +78,7 @@ impl Door {
         bound: Option<&Self>,
     ) -> Result<Self, Error> {
         let pool = Arc::clone(&leads.load().pool);
-        let failed = |source| bind_error(&pool, door, source);
+        let failed = |why| bind_error(&pool, door, why);
         let socket = match bound {
             Some(bound) => bound.socket.try_clone(),
             None => std::net::TcpListener::bind(door.bind),

@@ -137,15 +137,15 @@ async fn an_upstream_that_nobody_calls_is_shown_half_open_when_its_open_time_is_
     let address = gateway.address("traffic").unwrap();
     assert_eq!(get(address, "/dead").await.status, 502);
     let upstream = || gateway.services()[0].upstreams[0].clone();
-    assert_ne!(upstream().breaker, State::Closed);
+    assert_ne!(upstream().breaker.state, State::Closed);
     let over = async {
-        while upstream().breaker != State::HalfOpen {
+        while upstream().breaker.state != State::HalfOpen {
             tokio::task::yield_now().await;
         }
     };
     let over = tokio::time::timeout(Duration::from_secs(30), over);
     over.await.expect("it is open for ever");
-    assert_eq!(upstream().open_for, None);
+    assert_eq!(upstream().breaker.open_for, None);
 }
 
 fn impatient() -> watertight_plan::Listener {

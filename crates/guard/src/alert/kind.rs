@@ -57,7 +57,7 @@ impl Kind {
             Self::PoolFilling => "A pool is filling up.",
             Self::CompartmentFilling => "A compartment is filling up.",
             Self::CapFilling => "A service nears its cap.",
-            Self::QueueWait => "Requests wait too long for seats.",
+            Self::QueueWait => "Requests, or connections, wait too long for seats.",
             Self::BreakerOpen => "Calls are refused because their target is broken.",
             Self::LimitNear => "Callers near a limit, or are beyond it.",
             Self::SeatsBorrowed => "Others have sat on seats of a compartment for too long.",

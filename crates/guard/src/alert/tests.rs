@@ -197,6 +197,42 @@ fn what_is_measured_no_longer_resolves() {
 }
 
 #[test]
+fn what_an_alert_was_about_takes_it_along_at_once_and_nobody_elses() {
+    let mut board = Board::new(settings(0, 30));
+    let mut effects = Vec::new();
+    let samples = || [sample("gone", 99.0), sample("stays", 99.0)];
+    board.on_samples(at(0), samples(), &mut effects);
+    effects.clear();
+    let is_gone = |key: &Key| key.labels["service"] == "gone";
+    board.withdraw(at(1), is_gone, &mut effects);
+    let [Effect::Resolved(alert)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(alert.is_gone && is_gone(&alert.key));
+    assert_eq!((alert.state, alert.since), (State::Resolved, at(1)));
+    assert_eq!(board.view().firing().count(), 1);
+    board.withdraw(at(2), is_gone, &mut effects);
+    assert_eq!(effects.len(), 1, "it is over once");
+    // It comes back with another reload, and begins anew.
+    board.on_samples(at(3), samples(), &mut effects);
+    let [_, Effect::Fired(alert)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(!alert.is_gone);
+    assert_eq!(alert.began, at(3));
+}
+
+#[test]
+fn what_was_about_to_fire_of_something_that_is_gone_is_forgotten() {
+    let mut board = Board::new(settings(5, 30));
+    let mut effects = Vec::new();
+    board.on_samples(at(0), [sample("a", 99.0)], &mut effects);
+    assert_eq!(board.view().alerts[0].state, State::Pending);
+    board.withdraw(at(1), |_| true, &mut effects);
+    assert!(board.is_empty() && effects.is_empty());
+}
+
+#[test]
 fn a_reload_keeps_what_fires_and_holds_it_to_the_new_marks() {
     let mut board = Board::new(settings(0, 2));
     let mut effects = Vec::new();

@@ -23,6 +23,8 @@ pub struct Alert {
     pub fires: f64,
     /// It is well below this value.
     pub clears: f64,
+    /// Whether it is over because what it was about is there no longer.
+    pub is_gone: bool,
     /// A sentence for people, as of when it was last in trouble. Whoever tells of an alert that is over
     /// says something else: how it is now.
     pub says: String,

@@ -1,22 +1,38 @@
 //! What is said of an alert that is over: what it was about, what is measured now, and how bad it was.
 
 use watertight_guard::alert::{Alert, Kind, State};
+use watertight_plan::Plan;
+
+use super::samples::seated;
 
 /// The alert, saying what is so now: of one that fires, why; of one that is over, or is to be if it
-/// stays so, that it is.
-pub(super) fn told(mut alert: Alert) -> Alert {
+/// stays so, that it is. The plan is the one in force at the last look, if there was one.
+pub(super) fn told(mut alert: Alert, plan: Option<&Plan>) -> Alert {
     let is_well = alert.value < alert.clears;
     match alert.state {
-        State::Resolved => alert.says = says(&alert),
+        State::Resolved if alert.is_gone => alert.says = gone(&alert),
+        State::Resolved => alert.says = says(&alert, plan),
         State::Firing if is_well => {
-            alert.says = format!("{}; over when that has lasted a while", says(&alert));
+            alert.says = format!("{}; over when that has lasted a while", says(&alert, plan));
         }
         State::Firing | State::Pending => {}
     }
     alert
 }
 
-fn says(alert: &Alert) -> String {
+/// What went with a reload, from the whole to the part.
+fn gone(alert: &Alert) -> String {
+    let labels = ["pool", "compartment", "service", "upstream"].into_iter();
+    let about: Vec<String> = labels
+        .filter_map(|name| Some(format!("{name} {}", alert.key.labels.get(name)?)))
+        .collect();
+    format!(
+        "a reload took away what this was about: {}",
+        about.join(", ")
+    )
+}
+
+fn says(alert: &Alert, plan: Option<&Plan>) -> String {
     let label = |name: &str| alert.key.labels.get(name).map_or("", String::as_str);
     let (pool, part, service) = (label("pool"), label("compartment"), label("service"));
     let (value, peak, clears) = (alert.value, alert.peak, alert.clears);
@@ -30,13 +46,15 @@ fn says(alert: &Alert) -> String {
         Kind::CompartmentFilling => seats(format!("compartment {part} of {pool}")),
         Kind::CapFilling => seats(format!("cap of {service} in {part} of {pool}")),
         Kind::QueueWait => format!(
-            "requests of {service} wait less than {:.0} ms again for seats of {part} in {pool}: {:.0} \
-             ms now, {:.0} ms at the most",
+            "{} of {service} wait less than {:.0} ms again for seats of {part} in {pool}: {:.0} ms \
+             now, {:.0} ms at the most",
+            plan.map_or("requests", |plan| seated(plan, pool)),
             clears * 1_000.0,
             value * 1_000.0,
             peak * 1_000.0,
         ),
         Kind::BreakerOpen => match label("upstream") {
+            upstream if !pool.is_empty() => format!("{upstream} of pool {pool} is called again"),
             "" => format!(
                 "calls of {service} are not refused any more; {peak} {} refused them at the most",
                 plural(peak, "breaker")
@@ -79,6 +97,7 @@ mod tests {
             peak: 12.0,
             fires: 11.0,
             clears: 8.2,
+            is_gone: false,
             says: "12 of 15 seats are held".to_owned(),
         }
     }
@@ -94,14 +113,14 @@ mod tests {
             value: 12.0,
             ..alert(Kind::CapFilling, State::Firing, &labels)
         };
-        assert_eq!(told(firing).says, "12 of 15 seats are held");
-        let well = told(alert(Kind::CapFilling, State::Firing, &labels));
+        assert_eq!(told(firing, None).says, "12 of 15 seats are held");
+        let well = told(alert(Kind::CapFilling, State::Firing, &labels), None);
         assert_eq!(
             well.says,
             "cap of reporting in rest of database is back under 9 seats: 1 seat held now, 12 at the \
              most; over when that has lasted a while"
         );
-        let over = told(alert(Kind::CapFilling, State::Resolved, &labels));
+        let over = told(alert(Kind::CapFilling, State::Resolved, &labels), None);
         assert_eq!(
             over.says,
             "cap of reporting in rest of database is back under 9 seats: 1 seat held now, 12 at the \
@@ -120,16 +139,44 @@ mod tests {
             ("upstream", "UPSTREAM"),
         ];
         for kind in Kind::ALL {
-            let over = told(alert(kind, State::Resolved, &labels));
+            let over = told(alert(kind, State::Resolved, &labels), None);
             assert_ne!(over.says, "12 of 15 seats are held");
             let about = match kind {
                 Kind::PoolFilling => "POOL",
                 Kind::CompartmentFilling | Kind::SeatsBorrowed => "PART",
                 Kind::CapFilling | Kind::QueueWait => "SERVICE",
-                Kind::BreakerOpen => "UPSTREAM",
+                Kind::BreakerOpen => "POOL",
                 Kind::LimitNear => "LIMIT",
             };
             assert!(over.says.contains(about), "{kind}: {}", over.says);
+        }
+    }
+
+    #[test]
+    fn what_went_with_a_reload_says_so_and_nothing_of_seats() {
+        let labels = [("pool", "database"), ("compartment", "rest")];
+        let over = told(
+            Alert {
+                is_gone: true,
+                ..alert(Kind::CompartmentFilling, State::Resolved, &labels)
+            },
+            None,
+        );
+        assert_eq!(
+            over.says,
+            "a reload took away what this was about: pool database, compartment rest"
+        );
+    }
+
+    #[test]
+    fn an_upstream_of_a_pool_is_called_again_and_so_is_one_of_a_service() {
+        for (of, said) in [
+            ("pool", "10.0.0.1:80 of pool a is called again"),
+            ("service", "10.0.0.1:80 of a is called again"),
+        ] {
+            let labels = [(of, "a"), ("upstream", "10.0.0.1:80")];
+            let over = told(alert(Kind::BreakerOpen, State::Resolved, &labels), None);
+            assert_eq!(over.says, said);
         }
     }
 }

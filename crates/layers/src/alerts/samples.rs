@@ -1,5 +1,7 @@
 //! What is measured: seats held against seats there are, waits, breakers, limits.
 //!
+//! In a pool of kind `tcp` connections take the seats, and are called so.
+//!
 //! How full a wall is, is counted when it is looked at: seats that a compartment's own requests hold,
 //! borrowed ones among them. How long requests wait is the mean of those that were seated since the last
 //! look, or how long the first of those that wait now has waited, whichever is more. Labels are names
@@ -62,7 +64,7 @@ impl Sampler {
             .iter()
             .flat_map(|pool| walls(pool, plan, all))
             .collect();
-        samples.extend(self.waits(&pools, alerting, all));
+        samples.extend(self.waits(&pools, plan, all));
         samples.extend(loans(&pools, alerting));
         samples.extend(breakers(&admission.breakers(BREAKERS_MAX)));
         samples.extend(forced(admission, plan));
@@ -70,9 +72,9 @@ impl Sampler {
         samples
     }
 
-    fn waits(&mut self, pools: &[PoolView], alerting: &Alerting, all: bool) -> Vec<Sample> {
+    fn waits(&mut self, pools: &[PoolView], plan: &Plan, all: bool) -> Vec<Sample> {
         let (mut seen, mut samples) = (HashMap::new(), Vec::new());
-        let target = alerting.queue_wait.as_secs_f64();
+        let target = plan.alerting().queue_wait.as_secs_f64();
         for (pool, part, slot) in slots(pools) {
             let place = (pool.id.clone(), part.id.clone(), slot.service.clone());
             let (state, wait) = Seen::looked(self.waits.get(&place), slot);
@@ -88,8 +90,9 @@ impl Sampler {
                 fires: target,
                 clears: target * WELL,
                 says: format!(
-                    "requests of {} wait {:.0} ms for seats of {} in {}, and should wait less than \
-                     {:.0} ms; {} wait now",
+                    "{} of {} wait {:.0} ms for seats of {} in {}, and should wait less than {:.0} ms; \
+                     {} wait now",
+                    seated(plan, pool.id.as_str()),
                     slot.service,
                     seconds * 1_000.0,
                     part.id,
@@ -275,6 +278,14 @@ fn named(view: &BreakerView) -> &str {
     match view.tenant.as_str() {
         UNLISTED => UNLISTED_SAID,
         tenant => tenant,
+    }
+}
+
+/// What takes seats in a pool of `plan`, as people call it.
+pub(super) fn seated(plan: &Plan, pool: &str) -> &'static str {
+    match plan.tcp_pools().contains_key(pool) {
+        true => "connections",
+        false => "requests",
     }
 }
 

@@ -55,6 +55,14 @@ pub struct ServiceBreakerView {
 }
 
 impl BreakerView {
+    /// The share of calls that it lets through, 0 to 1.
+    pub fn admits(&self) -> f64 {
+        match self.forced.is_some() || self.open_for.is_some() {
+            true => 0.0,
+            false => self.share,
+        }
+    }
+
     /// What it does to calls, and why, in words.
     pub fn says(&self) -> String {
         match (self.forced, &self.opening) {
@@ -83,6 +91,14 @@ impl BreakerView {
 }
 
 impl ServiceBreakerView {
+    /// The share of calls that it lets through, 0 to 1.
+    pub fn admits(&self) -> f64 {
+        match self.mode == Mode::ForcedOpen || self.shared.open_for.is_some() {
+            true => 0.0,
+            false => self.shared.share,
+        }
+    }
+
     fn forced(&self) -> Forced {
         match self.is_ordered {
             true => Forced::Order,

@@ -1,5 +1,7 @@
 //! Alerts come before the wall is full, to those whom it concerns, and are over when it is.
 
+mod gone;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

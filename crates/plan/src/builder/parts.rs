@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::Builder;
-use crate::{Across, Error, Limit, Listener, Measure, Routes, Tenant, Unknown};
+use crate::{Across, Caller, Error, Limit, Listener, Measure, Routes, Tenant, Unknown};
 
 impl Builder {
     pub(super) fn check_limits(&self, problems: &mut Vec<Error>) {
@@ -60,7 +60,19 @@ impl Builder {
             .map(|listener| (listener.name.clone(), listener.bind))
             .collect();
         for pool in &self.tcp {
-            pool.check_doors(problems);
+            let mut found = Vec::new();
+            pool.check_doors(&mut found);
+            // A service that nobody knows may be meant to be the one whose door it is, and is reported.
+            let strangers: Vec<_> = self.strangers(&pool.spec).collect();
+            found.retain(|error| match error {
+                Error::ServiceWithoutDoor { service, .. } => !strangers.contains(&service),
+                Error::DoorOfStranger {
+                    caller: Caller::Service(id),
+                    ..
+                } => strangers.is_empty() || self.services.iter().all(|known| known.id != *id),
+                _ => true,
+            });
+            problems.extend(found);
             for door in &pool.doors {
                 let name = pool.door_name(door);
                 let same = |(_, bind): &&(String, _)| *bind == door.bind && door.bind.port() != 0;

@@ -22,11 +22,10 @@ impl Builder {
                     }
                     continue;
                 };
-                if !pool
-                    .compartments
-                    .iter()
-                    .any(|spec| spec.services.contains(&service.id))
-                {
+                let mut specs = pool.compartments.iter();
+                let is_seated = specs.any(|spec| spec.services.contains(&service.id));
+                // One that nobody knows may be meant to be this one, and is reported.
+                if !is_seated && self.strangers(pool).next().is_none() {
                     problems.push(Error::UsesWithoutCompartment {
                         service: service.id.clone(),
                         pool: used.clone(),
@@ -37,7 +36,11 @@ impl Builder {
         for pool in self.fronted() {
             for service in pool.compartments.iter().flat_map(|spec| &spec.services) {
                 let known = self.services.iter().find(|known| known.id == *service);
-                if known.is_some_and(|known| !known.uses.contains(&pool.id)) {
+                // A pool that nobody knows may be meant to be this one, and is reported.
+                let uses = |known: &Service| {
+                    known.uses.contains(&pool.id) || known.uses.iter().any(|used| !self.has(used))
+                };
+                if known.is_some_and(|known| !uses(known)) {
                     problems.push(Error::CompartmentWithoutUse {
                         service: service.clone(),
                         pool: pool.id.clone(),
@@ -60,8 +63,7 @@ impl Builder {
                 })
                 .cloned()
                 .collect();
-            let named = pool.compartments.iter().flat_map(|spec| &spec.services);
-            for service in named.filter(|service| !seated.contains(service)) {
+            for service in self.strangers(pool) {
                 problems.push(Error::Guard(watertight_guard::Error::UnknownService {
                     service: service.clone(),
                 }));
@@ -90,6 +92,17 @@ impl Builder {
                 });
             }
         }
+    }
+
+    /// Services that compartments of `pool` name and that nobody knows.
+    pub(super) fn strangers<'p>(&self, pool: &'p PoolSpec) -> impl Iterator<Item = &'p ServiceId> {
+        let named = pool.compartments.iter().flat_map(|spec| &spec.services);
+        named.filter(|service| self.services.iter().all(|known| known.id != **service))
+    }
+
+    /// Whether there is a pool of that name, fronted or declared.
+    fn has(&self, pool: &PoolId) -> bool {
+        self.declared.contains(pool) || self.fronted().any(|spec| spec.id == *pool)
     }
 
     /// Whether a service takes no requests: it has no way in, and opens connections itself.

@@ -1,4 +1,7 @@
 //! The judgement: which promises the phases keep, each with its number, its bound, and where in the report both are.
+//!
+//! In percentiles a failed request counts with the time-out, however soon it failed: a front door that refuses at once would
+//! otherwise look quick. So a tier 1 of whose requests more than one in a hundred fail has no flat p99, either.
 
 use super::{Aborted, Guard, Phase, Pressure};
 use crate::report::{Figures, PhaseReport, Report};
@@ -176,7 +179,7 @@ fn tier_one(before: &PhaseReport<Phase>, then: &PhaseReport<Phase>) -> [Promise;
             [at(name, "success_pct"), at(Phase::Before, "success_pct")],
         ),
         Promise {
-            promise: format!("tier-1 p99 is flat {name}"),
+            promise: format!("tier-1 p99 is flat {name}, a failed request counting as a time-out"),
             value: p99,
             unit: "ms".to_owned(),
             at_least: None,

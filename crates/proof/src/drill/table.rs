@@ -10,8 +10,16 @@ pub fn table(report: &DrillReport) -> String {
     let mut text = report.statement.text();
     text.push('\n');
     text.push_str(&rows(&report.measured));
-    for fault in &report.pressure.faults {
+    // Each phase has the same.
+    if let Some(phase) = report.measured.phases.first() {
         // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "p50 and p99: a failed request counts with the time-out, {} ms",
+            phase.timeout_ms
+        );
+    }
+    for fault in &report.pressure.faults {
         let _ = writeln!(
             text,
             "fault of {}: {} requests struck",

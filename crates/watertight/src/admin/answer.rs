@@ -219,9 +219,13 @@ pub(super) async fn breakers(
     Asked(first): Asked<First>,
 ) -> Result<Json<Breakers>, Problem> {
     let most = checked(first.limit)?;
-    let admission = room.node.gateway().admission();
+    let gateway = room.node.gateway();
+    let admission = gateway.admission();
     let (tenants, services) = (admission.breakers(most), admission.service_breakers());
-    Ok(Json(Breakers::new(&tenants, &services)))
+    let breakers = Breakers::new(&tenants, &services);
+    Ok(Json(
+        breakers.with_upstreams(&gateway.services(), &gateway.tcp()),
+    ))
 }
 
 pub(super) async fn order_breaker(

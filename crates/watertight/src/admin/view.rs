@@ -20,7 +20,9 @@ use std::time::Duration;
 
 pub use self::{
     alerts::{Alert, Alerts, Webhook},
-    breakers::{Breaker, BreakerOrder, BreakerState, Breakers, ServiceBreaker},
+    breakers::{
+        Breaker, BreakerOrder, BreakerState, Breakers, HeldBack, ServiceBreaker, UpstreamBreaker,
+    },
     config::{Config, EffectivePlan},
     connections::{Backend, Connections, Door},
     explanation::{Check, Explanation, Outcome, Place},

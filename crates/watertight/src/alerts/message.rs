@@ -164,6 +164,7 @@ mod tests {
             peak: 12.0,
             fires: 11.0,
             clears: 9.0,
+            is_gone: false,
             says: format!("{service} holds 11 of 15"),
         }
     }

@@ -180,7 +180,10 @@ fn places(explanation: &Explanation) -> Table {
             place.compartment.clone(),
             format!("{} of {} held", place.in_use, place.seats),
             place.waiting.to_string(),
-            format!("{} of {} held", place.in_use_of_service, place.cap),
+            match place.capped {
+                true => format!("{} of {} held", place.in_use_of_service, place.cap),
+                false => "none".to_owned(),
+            },
         ]);
     }
     table
@@ -254,7 +257,19 @@ mod tests {
     fn a_cap_shows_beside_its_compartment() {
         let explanation = explain("acme", "/reports");
         let place = &explanation.places[0];
-        assert_eq!((place.seats, place.cap), (50, 10));
+        assert_eq!((place.seats, place.cap, place.capped), (50, 10, true));
+        assert!(table(&explanation).contains("0 of 10 held"));
+    }
+
+    #[test]
+    fn a_service_without_a_cap_is_shown_with_none() {
+        let explanation = explain("acme", "/cart");
+        let place = &explanation.places[0];
+        assert_eq!((place.seats, place.cap, place.capped), (30, 30, false));
+        let text = table(&explanation);
+        assert_eq!(text.matches("0 of 30 held").count(), 1, "its seats: {text}");
+        let mut rows = text.lines().filter(|line| line.contains("0 of 30 held"));
+        assert!(rows.all(|row| row.trim_end().ends_with("none")), "{text}");
     }
 
     /// Half of 8 seats are head-room, and so is one of the two under the cap of reports.
@@ -342,6 +357,61 @@ seats = 50
         let kept = "the 4 seats that are free in all of database are head-room, kept from";
         assert!(says.contains(kept), "{says}");
         assert_eq!(seat("globex", "/cart"), "a seat is free");
+    }
+
+    /// A seat of checkout in each of two pools: half of `first` is head-room, and `second` is as it says.
+    fn two_pools(second: &str) -> Arc<watertight_plan::Plan> {
+        let (head, _) = HALF.split_once("[services.reports]").unwrap();
+        let first = "[pools.database]\ncapacity = 8\n[pools.database.compartments.all]\n\
+                     services = [\"checkout\"]\nseats = 8\nhead_room = 7\n";
+        let config = format!("{head}{first}{second}");
+        let loaded = config::parse("two", &config, Path::new(""), &|_| None);
+        Arc::new(loaded.unwrap_or_else(|failure| panic!("{failure}")).plan)
+    }
+
+    #[tokio::test]
+    async fn head_room_is_not_blamed_where_a_wall_of_another_pool_is_full() {
+        let part = "[pools.index.compartments.many]\nservices = [\"checkout\"]\n";
+        let other = "[services.search]\ntier = 1\nroutes = [\"/search\"]\nuses = [\"index\"]\n\
+                     upstreams = [\"http://127.0.0.1:9\"]\n[pools.index.compartments.idle]\n\
+                     services = [\"search\"]\nseats = 1\nhead_room = 0\n";
+        let own = "seats = 1\nhead_room = 0\n";
+        let cases = [
+            (
+                format!(
+                    "capacity = 9\n{part}seats = 9\nhead_room = 0\ncaps = {{ checkout = 1 }}\n"
+                ),
+                "the cap of checkout in many of index is full: 1 of 1 seats are held",
+            ),
+            (
+                format!("capacity = 9\n{part}{own}"),
+                "all 1 seats of many of index are held",
+            ),
+            (
+                format!("capacity = 2\n{part}{own}{other}"),
+                "all 1 seats of many of index are held",
+            ),
+            (
+                format!("capacity = 2\n{part}{own}{other}lend = true\n"),
+                "the 7 seats that are free in all of database are head-room",
+            ),
+        ];
+        for (second, why) in cases {
+            let plan = two_pools(&format!("[pools.index]\n{second}"));
+            let admission = Admission::new(plan, Clock::start());
+            let who = admission.who(&"acme".parse().unwrap()).unwrap();
+            let service = "checkout".parse().unwrap();
+            let what = watertight_layers::What::new(&service, watertight_base::Tick::MAX);
+            let now = admission.clock().now();
+            let _seat = admission.admit(&who, what, now).await.unwrap();
+            let question = Question::new("acme".parse().unwrap(), "/cart".to_owned());
+            let asked = by(&admission, &question);
+            let says = &asked.checks.last().unwrap().says;
+            let reasons = says.split("; ").skip(1);
+            let mut reasons = reasons.filter(|reason| reason.starts_with(why));
+            assert!(reasons.next().is_some(), "{second}: {says}");
+            assert_eq!(says.matches("; ").count(), 1, "one reason: {says}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     admin::view::{
-        Alerts, Breaker, Breakers, Healths, Injected, Pools, ServiceBreaker, Services, Status,
+        Alerts, Breaker, Breakers, Compartment, Healths, Injected, Pools, ServiceBreaker, Services,
+        Status,
     },
     client::{Client, ClientError},
 };
@@ -184,8 +185,9 @@ fn seats(pools: &Pools) -> Table {
         "service",
         "seats",
         "held",
+        "lent, borrowed, kept",
         "waiting",
-        "seated",
+        "seated (total)",
     ]);
     for pool in &pools.pools {
         for part in &pool.compartments {
@@ -193,19 +195,29 @@ fn seats(pools: &Pools) -> Table {
                 pool.pool.clone(),
                 part.compartment.clone(),
                 String::new(),
-                bar(part.in_use, part.seats, pool.alert_percent),
-                format!("{}/{}", part.in_use, part.seats),
+                bar(part, pool.alert_percent),
+                match part.is_gone() {
+                    true => gone(part.in_use),
+                    false => format!("{}/{}", part.in_use, part.seats),
+                },
+                loans(part),
                 part.waiting.to_string(),
                 String::new(),
             ]);
             for slot in part.slots.iter().filter(|_| !part.reserve) {
-                let cap = if slot.cap < part.seats { " cap" } else { "" };
+                let (held, cap) = (slot.in_use, slot.cap);
+                let held = match (slot.is_gone(), part.caps(slot)) {
+                    (true, _) => gone(held),
+                    (false, true) => format!("{held}/{cap} cap"),
+                    (false, false) => format!("{held}/{cap}"),
+                };
                 table.add_row([
                     String::new(),
                     String::new(),
                     slot.service.clone(),
                     String::new(),
-                    format!("{}/{}{cap}", slot.in_use, slot.cap),
+                    held,
+                    String::new(),
                     slot.waiting.to_string(),
                     slot.granted.to_string(),
                 ]);
@@ -213,6 +225,25 @@ fn seats(pools: &Pools) -> Table {
         }
     }
     table
+}
+
+/// What is held of something that went with a reload.
+fn gone(held: u32) -> String {
+    format!("{held}, gone with a reload")
+}
+
+/// Own seats that others sit on, seats of others that are sat on, and head-room.
+fn loans(part: &Compartment) -> String {
+    let numbers = [
+        (part.lent, "lent"),
+        (part.borrowed, "borrowed"),
+        (part.head_room, "head-room"),
+    ];
+    let numbers = numbers.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<_> = numbers
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    words.join(", ")
 }
 
 fn upstreams(services: &Services, pools: &Pools) -> Table {
@@ -246,7 +277,7 @@ fn upstreams(services: &Services, pools: &Pools) -> Table {
                 &upstream.address,
                 format!("{}/{}", upstream.in_use, upstream.connections_max),
                 upstream.failures.to_string(),
-                upstream.breaker_says.clone(),
+                upstream.held_back.breaker_says.clone(),
             ));
         }
     }
@@ -259,7 +290,7 @@ fn upstreams(services: &Services, pools: &Pools) -> Table {
                 upstream.address.clone(),
                 String::new(),
                 upstream.failures.to_string(),
-                upstream.breaker_says.clone(),
+                upstream.held_back.breaker_says.clone(),
             ]);
         }
     }
@@ -303,7 +334,8 @@ fn of_all_tenants(breaker: &ServiceBreaker) -> String {
             "breaker of all tenants for {service}: {says}{tenants}"
         );
     }
-    if breaker.admits_percent < 100.0 {
+    // One that refuses was spoken of, or will be.
+    if breaker.state == "closed" && breaker.admits_percent < 100.0 {
         let share = breaker.admits_percent;
         let _ = writeln!(
             text,
@@ -354,18 +386,24 @@ fn add_alerts(text: &mut String, alerts: &Alerts) {
     }
 }
 
-/// A bar of seats: `█` held, `░` free, `¦` the alert.
-fn bar(in_use: u32, seats: u32, alert_percent: f64) -> String {
+/// A bar of a compartment's own seats: `█` held, `▒` lent to others, `░` free, `·` free and kept as
+/// head-room, `¦` the alert.
+fn bar(part: &Compartment, alert_percent: f64) -> String {
     let cells = |number: u32| {
-        let cells = u64::from(number) * u64::from(BAR_WIDTH) / u64::from(seats.max(1));
+        let cells = u64::from(number) * u64::from(BAR_WIDTH) / u64::from(part.seats.max(1));
         cells.min(u64::from(BAR_WIDTH))
     };
-    let held = cells(in_use).max(u64::from(in_use > 0));
+    let own = part.in_use.saturating_sub(part.borrowed);
+    let held = cells(own).max(u64::from(own > 0));
+    let taken = cells(own + part.lent).max(held + u64::from(part.lent > 0));
+    let kept = u64::from(BAR_WIDTH) - cells(part.head_room);
     let alert = f64::from(BAR_WIDTH) * alert_percent / 100.0;
-    let cell = |at: u64| match (at < held, (alert - at as f64).abs() < 0.5) {
-        (true, _) => '█',
-        (false, true) => '¦',
-        (false, false) => '░',
+    let cell = |at: u64| match (alert - at as f64).abs() < 0.5 {
+        _ if at < held => '█',
+        _ if at < taken => '▒',
+        true => '¦',
+        false if at >= kept => '·',
+        false => '░',
     };
     (0..u64::from(BAR_WIDTH)).map(cell).collect()
 }
@@ -375,14 +413,98 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::admin::view::{Pool, Slot};
+
+    fn part(seats: u32, in_use: u32) -> Compartment {
+        let part = serde_json::json!({
+            "compartment": "rest", "seats": seats, "in_use": in_use, "waiting": 0, "borrowed": 0,
+            "lent": 0, "reserve": false, "utilisation_percent": 0.0, "seat_seconds": 0.0,
+            "slots": [],
+        });
+        serde_json::from_value(part).unwrap()
+    }
+
+    fn slot(service: &str, cap: u32, in_use: u32) -> Slot {
+        let slot = serde_json::json!({
+            "service": service, "cap": cap, "in_use": in_use, "waiting": 0,
+            "utilisation_percent": 0.0, "seat_seconds": 0.0, "granted": 77, "mean_wait_ms": 0.0,
+            "shed": 0,
+        });
+        serde_json::from_value(slot).unwrap()
+    }
 
     #[test]
     fn a_bar_shows_one_seat_of_many_and_never_more_than_all() {
-        assert_eq!(bar(0, 30, 70.0).matches('█').count(), 0);
-        assert_eq!(bar(1, 1_000, 70.0).matches('█').count(), 1);
-        assert_eq!(bar(30, 30, 70.0).matches('█').count(), 30);
-        assert_eq!(bar(3, 0, 70.0).chars().count(), 30);
-        assert_eq!(bar(0, 30, 70.0).chars().position(|c| c == '¦'), Some(21));
+        let bar = |in_use, seats| bar(&part(seats, in_use), 70.0);
+        assert_eq!(bar(0, 30).matches('█').count(), 0);
+        assert_eq!(bar(1, 1_000).matches('█').count(), 1);
+        assert_eq!(bar(30, 30).matches('█').count(), 30);
+        assert_eq!(bar(3, 0).chars().count(), 30);
+        assert_eq!(bar(0, 30).chars().position(|c| c == '¦'), Some(21));
+    }
+
+    #[test]
+    fn a_bar_tells_lent_seats_and_head_room_from_others_and_leaves_borrowed_ones_to_their_owner() {
+        let lending = Compartment {
+            lent: 3,
+            head_room: 6,
+            ..part(30, 12)
+        };
+        let own = bar(&lending, 70.0);
+        assert_eq!(own, "████████████▒▒▒░░░░░░¦░░······");
+        let borrowing = Compartment {
+            borrowed: 3,
+            ..part(30, 12)
+        };
+        assert_eq!(bar(&borrowing, 70.0).matches('█').count(), 9);
+        assert_eq!(loans(&lending), "3 lent, 6 head-room");
+        assert_eq!(loans(&borrowing), "3 borrowed");
+        assert_eq!(loans(&part(30, 12)), "");
+        let one = Compartment {
+            lent: 1,
+            ..part(1_000, 0)
+        };
+        assert_eq!(bar(&one, 70.0).matches('▒').count(), 1);
+    }
+
+    #[test]
+    fn what_went_with_a_reload_and_is_still_sat_on_has_no_cap_and_says_so() {
+        let pool = |parts: Vec<Compartment>| {
+            let pool = serde_json::json!({
+                "pool": "database", "capacity_seats": 80, "capacity_max_seats": 80, "in_use": 16,
+                "utilisation_percent": 20.0, "alert_percent": 70.0, "compartments": [],
+            });
+            let pool: Pool = serde_json::from_value(pool).unwrap();
+            let pools = vec![Pool {
+                compartments: parts,
+                ..pool
+            }];
+            seats(&Pools { pools }).to_string()
+        };
+        let slots = vec![
+            slot("search", 0, 8),
+            slot("cart", 10, 2),
+            slot("reports", 30, 4),
+        ];
+        let stays = Compartment {
+            slots,
+            ..part(30, 14)
+        };
+        let leaves = Compartment {
+            slots: vec![slot("batch", 0, 2)],
+            ..part(0, 2)
+        };
+        let text = pool(vec![stays, leaves]);
+        assert!(!text.contains("/0"), "{text}");
+        for words in [
+            "8, gone with a reload",
+            "2, gone with a reload",
+            "2/10 cap",
+            "4/30 ",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(text.contains("seated (total)"), "{text}");
     }
 
     #[test]

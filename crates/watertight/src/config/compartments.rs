@@ -47,7 +47,8 @@ pub(super) struct Compartment {
     /// or to none (false). Default: tiers 2 and 3 lend to each other, tier 1 lends nothing.
     lend: Option<Located<bool>>,
     /// Seats that are kept: never lent, and never given to a tenant that already sits here and whose
-    /// requests are slow. Fewer than `seats`. Default: an eighth of the seats; 0 for connections.
+    /// requests are slow. Fewer than `seats`. For a pool of kind "requests". Default: an eighth of the
+    /// seats; a pool of connections keeps none.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub(super) head_room: Option<Located<u32>>,
     /// For how long a lent seat may stay away when it is wanted back, 0s to 1h. Default: 1s.

@@ -21,6 +21,8 @@ pub(super) struct Findings<'a> {
     part: Option<Part>,
     problems: Vec<Problem>,
     taken_out: Vec<String>,
+    /// Numbers that are wrong by themselves, for which others stand in: where, and where that is.
+    stand_ins: Vec<(Span, String)>,
     more: usize,
     syntax: Option<Problem>,
     notes: Vec<Note>,
@@ -82,6 +84,7 @@ impl<'a> Findings<'a> {
             part: None,
             problems: Vec::new(),
             taken_out: Vec::new(),
+            stand_ins: Vec::new(),
             more: 0,
             syntax: None,
             notes: Vec::new(),
@@ -101,7 +104,26 @@ impl<'a> Findings<'a> {
         self.part = None;
     }
 
+    /// Adds what is wrong with the number at `path`, for which another stands in.
+    pub(super) fn add_of_number(&mut self, finding: Finding, path: &Path) {
+        let (span, known) = (self.shifted(&finding.span), self.problems.len());
+        self.add(finding);
+        if self.problems.len() > known {
+            self.stand_ins.push((span, path.to_string()));
+        }
+    }
+
+    /// Whether another number stands in for one whose path ends so.
+    pub(super) fn stands_in(&self, end: &str) -> bool {
+        self.stand_ins.iter().any(|(_, path)| path.ends_with(end))
+    }
+
     pub(super) fn add(&mut self, finding: Finding) {
+        let span = self.shifted(&finding.span);
+        if self.stand_ins.iter().any(|(stands, _)| *stands == span) {
+            // It is wrong about the number that stands in.
+            return;
+        }
         if self.problems.len() >= Self::PROBLEMS_MAX {
             self.more += 1;
             return;
@@ -196,6 +218,11 @@ impl<'a> Findings<'a> {
                 None
             }
         }
+    }
+
+    /// Whether all can be read on, since numbers stand in for whatever is wrong.
+    pub(super) fn is_whole(&self) -> bool {
+        self.problems.len() == self.stand_ins.len() && self.syntax.is_none()
     }
 
     pub(super) fn is_clean(&self) -> bool {

@@ -67,6 +67,21 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
     })
 }
 
+/// Whether the error is one of a number that stands in for another, at another place than that one;
+/// `stands_in` says so of the end of a path.
+pub(super) fn follows(error: &Error, stands_in: impl Fn(&str) -> bool) -> bool {
+    let Error::Guard(walls) = error else {
+        return false;
+    };
+    match walls {
+        Walls::CapAboveSeats { compartment, .. }
+        | Walls::NothingButHeadRoom { compartment, .. } => {
+            stands_in(&format!(".compartments.{compartment}.seats"))
+        }
+        _ => false,
+    }
+}
+
 /// The same of what is wrong with walls.
 fn of_walls(document: &Document, error: &Walls, finding: Finding) -> Finding {
     match error {

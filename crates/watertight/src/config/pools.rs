@@ -1,4 +1,7 @@
 //! `[pools.NAME]`: shared resources, and the walls in them.
+//!
+//! What goes by how long a seat is held (lending, head-room, adapting) is refused of pools of kind
+//! "tcp": there every seat is held for long, however well all is.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -94,6 +97,10 @@ impl Pool {
 
     pub(super) fn read(&self, name: &Located<Name>, findings: &mut Findings<'_>) -> Option<Read> {
         let id = findings.parse(name);
+        if findings.was_taken_out(&format!("pools.{}.kind", **name)) {
+            // What belongs in a pool is known when its kind is.
+            return None;
+        }
         match self.kind.unwrap_or_default() {
             Kind::Declared => {
                 self.refuse_seats(findings);
@@ -162,12 +169,17 @@ impl Pool {
         })
     }
 
-    /// Connections last: one that was lent would have to be cut, and how long one is held says
-    /// nothing about the resource.
+    /// Connections last: one that was lent would have to be cut, and how long one is held says nothing
+    /// about the resource. Head-room would be kept from whoever sits there and is slow, and who sits
+    /// there is a client's address, all of whose connections are held for long: every instance but its
+    /// first connection would be kept out, and the wall only be narrower by the seats that are kept.
     fn refuse_lending(&self, findings: &mut Findings<'_>) {
-        let lends = self.compartments.values().filter_map(|part| part.lent());
+        let parts = self.compartments.values();
+        let lends = parts.clone().filter_map(|part| part.lent());
+        let kept = parts.filter_map(|part| part.head_room.as_ref().filter(|kept| ***kept > 0));
+        let kept = kept.map(|kept| ("head_room", kept.span()));
         let adapts = self.adaptive.as_ref().map(|span| ("adaptive", span.span()));
-        for (key, span) in lends.chain(adapts) {
+        for (key, span) in lends.chain(kept).chain(adapts) {
             let message = format!("`{key}` has no meaning in a pool of kind \"tcp\"");
             let help = "connections stay for long: leave it out".to_owned();
             findings.add(Finding::new(span, message).help(help));

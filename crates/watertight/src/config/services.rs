@@ -165,7 +165,11 @@ impl Service {
         let has = |(key, is_there): &(&str, bool)| {
             *is_there || findings.was_taken_out(&format!("{path}.{key}"))
         };
-        let connects = self.uses.iter().any(|pool| known.is_tcp(pool));
+        // A pool that there is not, or of no kind that there is, may be meant to be one of connections.
+        let connects = self.uses.iter().any(|pool| {
+            let is_odd = findings.was_taken_out(&format!("pools.{}.kind", **pool));
+            known.is_tcp(pool) || is_odd || !known.is_pool(pool)
+        });
         let missing: Vec<&str> = written
             .iter()
             .filter(|key| !has(key))

@@ -2,7 +2,7 @@
 //!
 //! Everything that is wrong in the whole document is reported at once, with the nearest right key.
 //! What is wrong is also taken out of the document, so that the rest can be read on and its own
-//! mistakes be found. Variables are put into values here, since every value is visited.
+//! mistakes be found; for a number that is out of its range another stands in. Variables are put into values here, since every value is visited.
 
 use serde_json::Value;
 use toml::{
@@ -17,6 +17,7 @@ use super::{
     located::Span,
     nearest::{did_you_mean, nearest},
     path::{Path, Step},
+    stand_in::stand_in,
     unbuilt,
 };
 
@@ -112,11 +113,9 @@ impl<'w, 's> Shape<'w, 's> {
         }
         match value.get_mut() {
             DeValue::String(text) => self.is_word(schema, text, &span),
-            DeValue::Integer(number) => {
-                let number = i128::from_str_radix(number.as_str(), number.radix());
-                self.is_in_range(schema, number.ok().map(|number| number as f64), &span)
+            number @ (DeValue::Integer(_) | DeValue::Float(_)) => {
+                self.number(schema, number, &span)
             }
-            DeValue::Float(number) => self.is_in_range(schema, number.as_str().parse().ok(), &span),
             DeValue::Array(items) => {
                 let mut stands = self.is_right_length(schema, items.len(), &span);
                 for (index, item) in items.iter_mut().enumerate() {
@@ -186,17 +185,39 @@ impl<'w, 's> Shape<'w, 's> {
         false
     }
 
-    fn is_in_range(&mut self, schema: &Value, number: Option<f64>, span: &Span) -> bool {
+    /// Reports a number that is out of its range, and puts another in its place.
+    fn number(&mut self, schema: &Value, value: &mut DeValue<'_>, span: &Span) -> bool {
         let (Some(min), Some(max)) = (schema["minimum"].as_f64(), schema["maximum"].as_f64())
         else {
             return true;
         };
-        match number {
-            Some(number) if (min..=max).contains(&number) => true,
-            _ => {
-                let found = number.map_or(String::new(), |number| format!(", not {number}"));
-                let message = format!("`{}` lies between {min} and {max}{found}", self.path);
-                self.findings.add(Finding::new(span, message));
+        let number = match value {
+            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .map(|number| number as f64),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        let most = match number {
+            Some(number) if (min..=max).contains(&number) => return true,
+            Some(number) if number < min => format!("{min} at least"),
+            _ => format!("{max} at most"),
+        };
+        let found = number.map_or(String::new(), |number| format!(", not {number}"));
+        let message = format!("`{}` lies between {min} and {max}{found}", self.path);
+        let help = match schema["description"].as_str().map(first_sentence) {
+            Some(meaning) => format!("{most}: {meaning}"),
+            None => most,
+        };
+        let finding = Finding::new(span, message).help(help);
+        match stand_in(schema, &self.path, value) {
+            Some(other) => {
+                self.findings.add_of_number(finding, &self.path);
+                *value = other;
+                true
+            }
+            None => {
+                self.findings.add(finding);
                 false
             }
         }
@@ -282,6 +303,15 @@ fn keys(schema: &Value) -> Vec<&str> {
     match &schema["properties"] {
         Value::Object(properties) => properties.keys().map(String::as_str).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// The first sentence of a description, on one line.
+fn first_sentence(text: &str) -> String {
+    let line = text.replace('\n', " ");
+    match line.split_once(". ") {
+        Some((first, _)) => format!("{first}."),
+        None => line,
     }
 }
 

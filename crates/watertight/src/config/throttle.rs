@@ -75,6 +75,7 @@ pub(super) struct Known {
     services: Vec<String>,
     has_store: bool,
     tenant_headers: Vec<String>,
+    pools: Vec<String>,
     tcp_pools: Vec<String>,
 }
 
@@ -86,6 +87,7 @@ impl Known {
             services,
             has_store: stores.iter().any(|name| name == "redis"),
             tenant_headers: document.identity.headers(),
+            pools: document.pools.keys().map(|name| name.to_string()).collect(),
             tcp_pools: document.tcp_pools(),
         }
     }
@@ -93,6 +95,11 @@ impl Known {
     /// Whether a pool is one of connections.
     pub(super) fn is_tcp(&self, pool: &str) -> bool {
         self.tcp_pools.iter().any(|name| name == pool)
+    }
+
+    /// Whether there is such a pool.
+    pub(super) fn is_pool(&self, pool: &str) -> bool {
+        self.pools.iter().any(|name| name == pool)
     }
 
     /// Fields that name tenants.

@@ -127,7 +127,12 @@ async fn the_first_upstream_that_takes_it_gets_the_connection() {
     }
     let upstreams = gateway.tcp().remove(0).upstreams;
     assert_eq!(upstreams[0].failures, 20, "then its breaker opened");
-    assert!(upstreams[0].open_for.is_some());
+    let breaker = &upstreams[0].breaker;
+    assert!(breaker.is_refusing() && breaker.known_open_for().is_some());
+    let says = breaker.says();
+    let words = ": 100 % of 20 calls failed (limit 50 %), next probe in ";
+    assert!(says.contains(words), "{says}");
+    assert_eq!(upstreams[1].breaker.says(), "closed");
     assert_eq!(upstreams[1].failures, 0);
 }
 

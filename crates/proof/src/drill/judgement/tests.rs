@@ -136,13 +136,16 @@ fn a_slow_tier_one_is_caught_just_beyond_flat() {
     assert_eq!(judge([CALM, slow(30), CALM]).outcome, Outcome::Held);
     assert_eq!(
         broken([CALM, slow(31), CALM]),
-        ["tier-1 p99 is flat during"]
+        ["tier-1 p99 is flat during, a failed request counting as a time-out"]
     );
     let after = Day {
         turned_away: 0,
         ..slow(31)
     };
-    assert_eq!(broken([CALM, STORM, after]), ["tier-1 p99 is flat after"]);
+    assert_eq!(
+        broken([CALM, STORM, after]),
+        ["tier-1 p99 is flat after, a failed request counting as a time-out"]
+    );
 }
 
 #[test]
@@ -321,7 +324,8 @@ fn table_and_page_say_what_was_promised_and_need_nothing_from_outside() {
     let (table, page) = (crate::drill::table(&made), crate::drill::html(&made));
     for says in [
         "hypothesis    with tier 3",
-        "kept   tier-1 p99 is flat after",
+        "kept   tier-1 p99 is flat after, a failed request counting as a time-out",
+        "p50 and p99: a failed request counts with the time-out, 1000 ms",
         "the walls held",
     ] {
         assert!(table.contains(says), "{says}: {table}");

@@ -1,14 +1,12 @@
-//! The breakers: of tenants and services that failed lately, and of whole services.
-
-use std::time::Duration;
+//! The breakers: of tenants and services that failed lately, of whole services, and of upstreams.
 
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error, IntoDeserializer, value},
 };
-use watertight_guard::breaker::{Mode, Opening, State};
-use watertight_layers::{BreakerView, Forced, Order, ServiceBreakerView};
+use watertight_gateway::{ServiceView, TcpView, UpstreamBreakerView};
+use watertight_layers::{BreakerView, Order, ServiceBreakerView};
 
 use super::milliseconds;
 
@@ -20,6 +18,9 @@ pub struct Breakers {
     /// Those that all tenants of a service share, of every service.
     #[serde(default)]
     pub services: Vec<ServiceBreaker>,
+    /// Those of all upstreams, of services and of pools of connections.
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamBreaker>,
 }
 
 /// A breaker of a tenant and a service.
@@ -42,7 +43,7 @@ pub struct Breaker {
     /// Slow ones among them.
     #[serde(default)]
     pub slow: u64,
-    /// The share of calls that it lets through when it is closed, in percent: below 100 for a while
+    /// The share of calls that it lets through, in percent: 0 while it refuses, below 100 for a while
     /// after an outage.
     #[serde(default = "whole")]
     pub admits_percent: f64,
@@ -82,7 +83,8 @@ pub struct ServiceBreaker {
     pub tenants: u32,
     /// Those of whose calls too many failed.
     pub failing_tenants: u32,
-    /// The share of calls that it lets through when it is closed, in percent.
+    /// The share of calls that it lets through, in percent: 0 while it refuses, below 100 for a while
+    /// after an outage.
     pub admits_percent: f64,
     /// How long it will refuse, if it does and that is known: not when it is forced open.
     pub open_for_ms: Option<u64>,
@@ -92,6 +94,42 @@ pub struct ServiceBreaker {
     /// What it does, since when and why, in words.
     #[serde(default)]
     pub says: String,
+}
+
+/// The breaker of an upstream.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct UpstreamBreaker {
+    /// The service whose upstream it is; none: it is one of a pool of connections.
+    pub service: Option<String>,
+    /// The pool of connections whose upstream it is; none: it is one of a service.
+    pub pool: Option<String>,
+    /// Where it is.
+    pub address: String,
+    /// Its breaker.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
+}
+
+/// Whether an upstream is held back by its breaker, and why.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct HeldBack {
+    /// What its breaker does to calls: `closed`, `open` or `half-open`. Forced open is `open`.
+    pub breaker: String,
+    /// Whether that decides: `auto`, `disabled`, `forced-open` or `metrics-only`.
+    #[serde(default)]
+    pub breaker_mode: String,
+    /// The same in words, and since when and why, when it is not closed.
+    #[serde(default)]
+    pub breaker_says: String,
+    /// How long that will refuse, if it does and that is known: not when it is forced open.
+    pub open_for_ms: Option<u64>,
+}
+
+impl HeldBack {
+    /// Whether all is as usual.
+    pub fn is_closed(&self) -> bool {
+        self.breaker == "closed"
+    }
 }
 
 /// What is to become of the breakers of a service.
@@ -162,29 +200,48 @@ impl Breakers {
         Self {
             breakers: tenants.iter().map(Breaker::from).collect(),
             services: services.iter().map(ServiceBreaker::from).collect(),
+            upstreams: Vec::new(),
+        }
+    }
+
+    /// The same, with the upstreams of `services` and of the `pools` of connections.
+    #[must_use]
+    pub fn with_upstreams(self, services: &[ServiceView], pools: &[TcpView]) -> Self {
+        let of_services = services.iter().flat_map(|view| {
+            let service = view.service.id.to_string();
+            let upstreams = view.upstreams.iter();
+            upstreams.map(move |upstream| UpstreamBreaker {
+                service: Some(service.clone()),
+                pool: None,
+                address: upstream.address.clone(),
+                held_back: HeldBack::from(&upstream.breaker),
+            })
+        });
+        let of_pools = pools.iter().flat_map(|view| {
+            let pool = view.pool.to_string();
+            let upstreams = view.upstreams.iter();
+            upstreams.map(move |upstream| UpstreamBreaker {
+                service: None,
+                pool: Some(pool.clone()),
+                address: upstream.address.clone(),
+                held_back: HeldBack::from(&upstream.breaker),
+            })
+        });
+        Self {
+            upstreams: of_services.chain(of_pools).collect(),
+            ..self
         }
     }
 }
 
-/// How long the breaker of an upstream will refuse, if it does and that is known: not while somebody
-/// forces it open.
-pub(super) fn open_for_ms(mode: Mode, open_for: Option<Duration>) -> Option<u64> {
-    let known = open_for.filter(|_| mode != Mode::ForcedOpen);
-    known.map(milliseconds)
-}
-
-/// What the breaker of an upstream does, since when and why, in words.
-pub(super) fn says(
-    (mode, forced): (Mode, Option<Forced>),
-    state: State,
-    opening: Option<Opening>,
-    open_for: Option<Duration>,
-) -> String {
-    match (mode, forced, opening) {
-        (_, Some(forced), _) => forced.says().to_owned(),
-        (Mode::Disabled, _, _) => "switched off".to_owned(),
-        (_, None, Some(opening)) => opening.says(state, open_for),
-        (_, None, None) => state.label().to_owned(),
+impl From<&UpstreamBreakerView> for HeldBack {
+    fn from(view: &UpstreamBreakerView) -> Self {
+        Self {
+            breaker: view.state.label().to_owned(),
+            breaker_mode: view.mode.label().to_owned(),
+            breaker_says: view.says(),
+            open_for_ms: view.known_open_for().map(milliseconds),
+        }
     }
 }
 
@@ -198,7 +255,7 @@ impl From<&BreakerView> for Breaker {
             calls: view.calls,
             failures: view.failures,
             slow: view.slow,
-            admits_percent: percent(view.share),
+            admits_percent: percent(view.admits()),
             open_for_ms: view.open_for.map(milliseconds),
             opened_ago_ms: view.opening.map(|opening| milliseconds(opening.ago)),
             says: view.says(),
@@ -220,7 +277,7 @@ impl From<&ServiceBreakerView> for ServiceBreaker {
             slow: tally.counts.slow,
             tenants: tally.tenants,
             failing_tenants: tally.failing,
-            admits_percent: percent(shared.share),
+            admits_percent: percent(view.admits()),
             open_for_ms: shared.open_for.map(milliseconds),
             opened_ago_ms: shared.opening.map(|opening| milliseconds(opening.ago)),
             says: view.says(),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_gateway::{DoorView, TcpUpstreamView, TcpView};
 
-use super::breakers::{open_for_ms, says};
+use super::HeldBack;
 
 /// What a pool of connections has besides seats.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -51,16 +51,9 @@ pub struct Backend {
     pub connects: u64,
     /// Those of them that were not made.
     pub failures: u64,
-    /// What its breaker does to calls: `closed`, `open` or `half-open`. Forced open is `open`.
-    pub breaker: String,
-    /// Whether that decides: `auto`, `disabled`, `forced-open` or `metrics-only`.
-    #[serde(default)]
-    pub breaker_mode: String,
-    /// The same in words, and since when and why, when it is not closed.
-    #[serde(default)]
-    pub breaker_says: String,
-    /// How long that will refuse, if it does.
-    pub open_for_ms: Option<u64>,
+    /// Its breaker.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
 }
 
 impl From<&TcpView> for Connections {
@@ -98,15 +91,7 @@ impl From<&TcpUpstreamView> for Backend {
             address: view.address.clone(),
             connects: view.connects,
             failures: view.failures,
-            breaker: view.breaker.label().to_owned(),
-            breaker_mode: view.mode.label().to_owned(),
-            breaker_says: says(
-                (view.mode, view.forced),
-                view.breaker,
-                view.opening,
-                view.open_for,
-            ),
-            open_for_ms: open_for_ms(view.mode, view.open_for),
+            held_back: HeldBack::from(&view.breaker),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What would become of a request: every limit that applies, in order, and the one that decides.
 
-mod head_room;
+mod full;
 
 use std::time::Duration;
 
@@ -117,6 +117,9 @@ pub struct Place {
     pub utilisation_percent: f64,
     /// The most seats that the service may hold of it.
     pub cap: u32,
+    /// Whether that is a cap of its own, below the seats of the compartment.
+    #[serde(default)]
+    pub capped: bool,
     /// Seats of it that the service holds.
     pub in_use_of_service: u32,
 }
@@ -134,7 +137,7 @@ impl Explanation {
         let class = plan.plans().get(&said.plan).map(|plan| plan.class);
         let places = places(service, class.unwrap_or_default(), plan, pools);
         let mut checks = checks(said, question, service, &places);
-        head_room::tell(&mut checks, said, &service.id, &places, plan, pools);
+        full::tell(&mut checks, said, &service.id, &places, plan, pools);
         let refusing = |check: &&mut Check| !check.allowed && !check.shadow;
         let mut refusing = checks.iter_mut().filter(refusing);
         let retry_after_ms = match refusing.find(|check| check.decides) {
@@ -471,6 +474,7 @@ fn places(service: &Service, class: Class, plan: &Plan, pools: &[PoolView]) -> V
             waiting: part.waiting,
             utilisation_percent: percent(part.in_use, part.seats),
             cap: slot.cap,
+            capped: slot.cap < part.seats,
             in_use_of_service: slot.in_use,
         })
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use watertight_base::{CompartmentId, PoolId};
 use watertight_gateway::TcpView;
 use watertight_guard::pool::{CompartmentView, PoolView, SlotView};
 use watertight_plan::Plan;
@@ -58,6 +59,9 @@ pub struct Compartment {
     pub compartment: String,
     /// Its seats; 0 when it went with a reload and is still sat on.
     pub seats: u32,
+    /// Seats of it that are kept: never lent, and never given to a tenant that sits here and is slow.
+    #[serde(default)]
+    pub head_room: u32,
     /// Seats that are held.
     pub in_use: u32,
     /// Seats of other compartments that are among those held.
@@ -85,7 +89,7 @@ pub struct Compartment {
 pub struct Slot {
     /// The service.
     pub service: String,
-    /// The most seats that it may hold.
+    /// The most seats that it may hold; 0 when it went with a reload and still sits here.
     pub cap: u32,
     /// Seats that it holds.
     pub in_use: u32,
@@ -123,7 +127,14 @@ impl Pools {
                 .alerts()
                 .get(&view.id)
                 .map_or(Plan::ALERT_DEFAULT, |alert| alert.get()),
-            compartments: view.compartments.iter().map(Compartment::from).collect(),
+            compartments: view
+                .compartments
+                .iter()
+                .map(|part| Compartment {
+                    head_room: head_room(plan, &view.id, &part.id),
+                    ..Compartment::from(part)
+                })
+                .collect(),
             connections: tcp
                 .iter()
                 .find(|pool| pool.pool == view.id)
@@ -135,11 +146,40 @@ impl Pools {
     }
 }
 
+/// The head-room of a compartment; 0 of one that keeps none, or that the plan does not have.
+fn head_room(plan: &Plan, pool: &PoolId, part: &CompartmentId) -> u32 {
+    let mut pools = plan.layout().pools().iter();
+    let pool = pools.find(|spec| spec.id == *pool);
+    let mut parts = pool.into_iter().flat_map(|spec| &spec.compartments);
+    let part = parts.find(|spec| spec.id == *part);
+    part.map_or(0, |spec| spec.head_room)
+}
+
+impl Compartment {
+    /// Whether it went with a reload, and is still sat on.
+    pub fn is_gone(&self) -> bool {
+        self.seats == 0
+    }
+
+    /// Whether a service has a cap of its own here.
+    pub fn caps(&self, slot: &Slot) -> bool {
+        !slot.is_gone() && slot.cap < self.seats
+    }
+}
+
+impl Slot {
+    /// Whether its service went with a reload, here or altogether, and still sits.
+    pub fn is_gone(&self) -> bool {
+        self.cap == 0
+    }
+}
+
 impl From<&CompartmentView> for Compartment {
     fn from(view: &CompartmentView) -> Self {
         Self {
             compartment: view.id.to_string(),
             seats: view.seats,
+            head_room: 0,
             in_use: view.in_use,
             borrowed: view.borrowed,
             lent: view.lent,

@@ -4,10 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watertight_gateway::{ServiceView, UpstreamView};
 
-use super::{
-    breakers::{open_for_ms, says},
-    milliseconds,
-};
+use super::{HeldBack, milliseconds};
 
 /// The services.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -50,16 +47,9 @@ pub struct Upstream {
     pub connects: u64,
     /// Failures that its breaker counted so far.
     pub failures: u64,
-    /// What its breaker does to calls: `closed`, `open` or `half-open`. Forced open is `open`.
-    pub breaker: String,
-    /// Whether that decides: `auto`, `disabled`, `forced-open` or `metrics-only`.
-    #[serde(default)]
-    pub breaker_mode: String,
-    /// The same in words, and since when and why, when it is not closed.
-    #[serde(default)]
-    pub breaker_says: String,
-    /// How long that will refuse, if it does.
-    pub open_for_ms: Option<u64>,
+    /// Its breaker.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
 }
 
 impl From<&[ServiceView]> for Services {
@@ -94,15 +84,7 @@ impl From<&UpstreamView> for Upstream {
             pending: view.pending,
             connects: view.connects,
             failures: view.failures,
-            breaker: view.breaker.label().to_owned(),
-            breaker_mode: view.mode.label().to_owned(),
-            breaker_says: says(
-                (view.mode, view.forced),
-                view.breaker,
-                view.opening,
-                view.open_for,
-            ),
-            open_for_ms: open_for_ms(view.mode, view.open_for),
+            held_back: HeldBack::from(&view.breaker),
         }
     }
 }

@@ -24,6 +24,7 @@ fn alert(name: &str, state: State, since: u64) -> Alert {
         peak: 11.0,
         fires: 11.0,
         clears: 9.0,
+        is_gone: false,
         says: String::new(),
     }
 }

@@ -109,6 +109,12 @@ fn hull(pool: &Pool, width: usize) -> Vec<Line> {
             pool.in_use, pool.capacity_seats, pool.utilisation_percent, pool.alert_percent
         ),
     );
+    let upstreams = pool.connections.iter().flat_map(|it| &it.upstreams);
+    let upstreams = upstreams.map(|upstream| upstream.held_back.is_closed());
+    let title = match &pool.connections {
+        Some(_) => well_of(title.add(Tone::Plain, ", upstreams "), upstreams),
+        None => title,
+    };
     let mut lines = vec![title];
     for part in &pool.compartments {
         let seats = Seats {
@@ -119,7 +125,7 @@ fn hull(pool: &Pool, width: usize) -> Vec<Line> {
             is_cap: false,
         };
         lines.push(seat_line(&part.compartment, 1, seats, scale));
-        let capped = part.slots.iter().filter(|slot| slot.cap < part.seats);
+        let capped = part.slots.iter().filter(|slot| part.caps(slot));
         for slot in capped {
             let seats = Seats {
                 limit: slot.cap,
@@ -138,10 +144,11 @@ fn seat_line(name: &str, indent: usize, seats: Seats, scale: Scale) -> Line {
     let name = cell(&format!("{:indent$}{name}", ""), NAME_WIDTH);
     let line = seats.draw(Line::of(Tone::Plain, name), scale);
     let cap = if seats.is_cap { " cap" } else { "" };
-    let line = line.add(
-        seats.tone(),
-        format!(" {}/{}{cap}", seats.in_use, seats.limit),
-    );
+    let held = match seats.limit {
+        0 => format!(" {}, gone with a reload", seats.in_use),
+        limit => format!(" {}/{limit}{cap}", seats.in_use),
+    };
+    let line = line.add(seats.tone(), held);
     match seats.waiting {
         0 => line,
         waiting => line.add(Tone::Warning, format!("  {waiting} wait")),
@@ -199,11 +206,17 @@ fn service_line(service: &Service, before: &Snapshot, now: &Snapshot) -> Line {
     let line = Line::of(Tone::Plain, figures)
         .add(tone, format!(" {:>9}", number(refused)))
         .add(Tone::Plain, format!(" {held:>6} {waiting:>6}  "));
-    let unwell = service.upstreams.iter();
-    let unwell = unwell
-        .filter(|upstream| upstream.breaker != "closed")
-        .count();
-    match (service.upstreams.len(), unwell) {
+    let upstreams = service.upstreams.iter();
+    well_of(
+        line,
+        upstreams.map(|upstream| upstream.held_back.is_closed()),
+    )
+}
+
+/// How many of some upstreams are well.
+fn well_of(line: Line, are_well: impl Iterator<Item = bool> + Clone) -> Line {
+    let unwell = are_well.clone().filter(|is_well| !is_well).count();
+    match (are_well.count(), unwell) {
         (0, _) => line.add(Tone::Faint, "none"),
         (all, 0) => line.add(Tone::Good, format!("{all} well")),
         (all, unwell) => line.add(Tone::Bad, format!("{unwell} of {all} held back")),
@@ -268,6 +281,17 @@ fn breakers(now: &Snapshot) -> Vec<Line> {
             Line::of(Tone::Bad, text)
         })
         .collect();
+    let upstreams = now.breakers.upstreams.iter();
+    let unwell = upstreams.filter(|upstream| !upstream.held_back.is_closed());
+    lines.extend(unwell.map(|upstream| {
+        let of = match (&upstream.service, &upstream.pool) {
+            (Some(service), _) => service.clone(),
+            (None, pool) => format!("pool {}", pool.as_deref().unwrap_or_default()),
+        };
+        let (address, says) = (&upstream.address, &upstream.held_back.breaker_says);
+        let text = format!("{} {address}: {says}", cell(&of, NAME_WIDTH));
+        Line::of(Tone::Bad, text)
+    }));
     if !lines.is_empty() {
         lines.insert(0, Line::of(Tone::Title, "breakers"));
     }

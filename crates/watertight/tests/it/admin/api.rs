@@ -1,5 +1,7 @@
 //! What the routes answer.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -218,6 +220,7 @@ async fn breakers_that_refuse_are_listed_with_their_tenant() {
     let breaker = &breakers["breakers"][0];
     assert_eq!(breaker["tenant"], "acme");
     assert_eq!(breaker["state"], "open");
+    assert_eq!(breaker["admits_percent"], 0.0);
     assert!(breaker["open_for_ms"].as_u64().unwrap() > 0);
     assert_eq!(
         (&breaker["calls"], &breaker["failures"]),
@@ -248,6 +251,7 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     assert_eq!(forced["configured"], "auto");
     assert_eq!(forced["ordered"], true);
     assert_eq!(forced["state"], "open", "what it does to calls");
+    assert_eq!(forced["admits_percent"], 0.0);
     let upstreams = running.get("/v1/services").await.json();
     let upstream = &upstreams["services"][0]["upstreams"][0];
     assert_eq!(upstream["breaker"], "open");
@@ -285,6 +289,7 @@ async fn the_breakers_of_a_service_are_told_what_to_do_until_they_are_told_other
     for state in ["disabled", "metrics-only"] {
         let answer = order("checkout", &format!(r#"{{"state": "{state}"}}"#)).await;
         assert_eq!(answer.json()["mode"], state);
+        assert_eq!(answer.json()["admits_percent"], 100.0);
     }
     let auto = order("checkout", r#"{"state": "auto"}"#).await.json();
     assert_eq!(auto["ordered"], false);
@@ -326,8 +331,51 @@ async fn an_order_that_makes_no_sense_is_told_what_there_is() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_of_a_pool_that_nobody_runs_is_told_of_everywhere() {
+    let settings = "minimum_number_of_calls = 1, wait_duration_in_open_state = \"1h\"";
+    let failing = CACHE.replace("state = \"forced-open\"", settings);
+    let running = Running::of(&format!("{LISTEN}{SHOP}{failing}"), None);
+    let pool = || running.node.gateway().tcp().remove(0);
+    let address = pool().doors[0].address;
+    let refused = async {
+        while !pool().upstreams[0].breaker.is_refusing() {
+            // Whether it is reset while it connects or later is all the same.
+            drop(TcpStream::connect(address).await);
+            tokio::task::yield_now().await;
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(60), refused).await;
+    refused.expect("its breaker opens");
+
+    let breakers = running.get("/v1/breakers").await.json();
+    let upstreams = breakers["upstreams"].as_array().unwrap();
+    let of_pool = |one: &&serde_json::Value| one["pool"] == "cache";
+    let breaker = upstreams.iter().find(of_pool).unwrap();
+    assert_eq!(breaker["breaker"], "open");
+    running.node.alarm().look(running.node.gateway());
+    let alerts = running.get("/v1/alerts").await.json();
+    let mut all = alerts["alerts"].as_array().unwrap().iter();
+    let alert = all.find(|one| one["alert"] == "breaker-open").unwrap();
+    let labels = serde_json::json!({ "pool": "cache", "upstream": "127.0.0.1:9" });
+    assert_eq!(alert["labels"], labels);
+    let says = alert["says"].as_str().unwrap();
+    let words =
+        "127.0.0.1:9 of pool cache takes no connections, and is not called: 100 % of 1 call failed";
+    assert!(says.starts_with(words), "{says}");
+    let metrics = running.get("/metrics").await.body;
+    let mut fires = metrics
+        .lines()
+        .filter(|line| line.starts_with("watertight_alerts_firing{"));
+    let words = ["alert=\"breaker-open\"", "pool=\"cache\""];
+    assert!(
+        fires.any(|line| words.iter().all(|word| line.contains(word))),
+        "{metrics}"
+    );
+}
+
 /// A service that only connects to a pool whose breaker is forced open.
-const CACHE: &str = r#"
+pub(super) const CACHE: &str = r#"
 [services.worker]
 tier = 3
 uses = ["cache"]
@@ -365,6 +413,14 @@ async fn a_service_that_only_connects_takes_no_orders_and_its_pool_shows_what_it
     assert_eq!(upstream["breaker_mode"], "forced-open");
     let says = "forced open by the configuration";
     assert_eq!(upstream["breaker_says"], says);
+    assert_eq!(upstream["open_for_ms"], serde_json::Value::Null);
+    let shown = breakers["upstreams"].as_array().unwrap();
+    let shown = shown.iter().find(|one| one["pool"] == "cache").unwrap();
+    assert_eq!(shown["address"], "127.0.0.1:9");
+    assert_eq!(shown["service"], serde_json::Value::Null);
+    for key in ["breaker", "breaker_mode", "breaker_says", "open_for_ms"] {
+        assert_eq!(shown[key], upstream[key], "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -393,7 +449,7 @@ async fn an_explanation_goes_by_how_long_the_seats_have_been_held() {
             assert!(said["wait_ms"].as_u64().unwrap() <= 1_000, "{said}");
         }
     };
-    let said = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
+    let said = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     let said = said.expect("it stays where it was");
     let words = said["says"].as_str().unwrap();
     assert!(words.contains("as long as it may"), "{words}");

@@ -1,6 +1,10 @@
 //! Reloading by the API, and what becomes of a file that is wrong.
 
-use super::{LISTEN, Running, SHOP, scratch};
+use std::{path::Path, time::Duration};
+
+use watertight::{alerts::Watch, config};
+
+use super::{LISTEN, Running, SHOP, api::CACHE, scratch};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_file_is_taken_over_and_a_wrong_one_leaves_the_old_in_force() {
@@ -39,6 +43,32 @@ async fn a_good_file_is_taken_over_and_a_wrong_one_leaves_the_old_in_force() {
     assert_eq!(running.post("/v1/reload").await.json()["generation"], 3);
     let status = running.get("/v1/status").await.json();
     assert!(status["config"]["rejected"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_of_a_pool_that_a_reload_takes_away_are_over_at_once() {
+    // Whoever looks for ever would look again in a minute.
+    let text = format!("alerts = {{ every = \"1m\", hold = \"1h\" }}\n{LISTEN}{SHOP}");
+    let running = Running::of(&format!("{text}{CACHE}"), None);
+    let _watch = Watch::start(&running.node, None);
+    let becomes = async |state: &str| {
+        let is = async {
+            while running.get("/v1/alerts").await.json()["alerts"][0]["state"] != state {
+                tokio::task::yield_now().await;
+            }
+        };
+        let is = tokio::time::timeout(Duration::from_secs(50), is).await;
+        is.unwrap_or_else(|_| panic!("it is never {state}"));
+    };
+    becomes("firing").await;
+    let without = config::parse("test.toml", &text, Path::new(""), &|_| None).unwrap();
+    running.node.replace(without.plan).unwrap();
+    becomes("resolved").await;
+    let alerts = running.get("/v1/alerts").await.json();
+    assert_eq!(
+        alerts["alerts"][0]["says"],
+        "a reload took away what this was about: pool cache, upstream 127.0.0.1:9"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

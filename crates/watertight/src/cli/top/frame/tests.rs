@@ -129,6 +129,33 @@ noisy                open for reporting (15 of 20 failed), again in 5 s";
 }
 
 #[test]
+fn an_upstream_of_a_pool_of_connections_is_shown_like_one_of_a_service() {
+    let upstream = |address: &str, breaker: &str, says: &str| {
+        json!({
+            "address": address, "connects": 0, "failures": 0, "breaker": breaker,
+            "breaker_says": says, "open_for_ms": null,
+        })
+    };
+    let (dead, says) = ("127.0.0.1:9", "open for 3s: 100 % of 20 calls failed");
+    let mut now = snapshot(12, LATER);
+    let connections = json!({
+        "doors": [],
+        "upstreams": [upstream(dead, "open", says), upstream("127.0.0.1:10", "closed", "closed")],
+    });
+    now.pools.pools[0].connections = serde_json::from_value(connections).unwrap();
+    let mut shown = upstream(dead, "open", says);
+    shown["pool"] = "database".into();
+    now.breakers.upstreams = vec![serde_json::from_value(shown).unwrap()];
+    let lines: Vec<_> = frame(&now, &now, 120, 40).iter().map(Line::plain).collect();
+    let has = |words: &str| lines.iter().any(|line| line.ends_with(words));
+    assert!(has(", upstreams 1 of 2 held back"), "{lines:#?}");
+    assert!(
+        has(&format!("pool database        {dead}: {says}")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
 fn a_frame_fits_wherever_it_is_drawn() {
     for width in [1, 20, 40, 80, 200] {
         for height in [0, 1, 2, 5, 10, 16, 24, 60] {
