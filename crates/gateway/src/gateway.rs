@@ -361,3 +361,6 @@ impl Gateway {
 fn is_traffic(listener: &Listener) -> bool {
     matches!(listener.kind, ListenerKind::Traffic { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,38 +1,38 @@
 //! The way of a request: who, what, may it, forward, answer, record once.
 //!
-//! [`Door::serve`] runs on the front runtime up to the point where the request's service, and so its
-//! tier, is known; [`Stages::run`] does the rest on the tier's runtime and hands the answer back. If the
-//! client goes away before its answer, the rest is aborted, and dropping it gives everything back.
+//! Whatever is short is done where the request came in, on the front runtime: who, what, and may it. So
+//! a refusal, and what is served instead of one, costs no change of threads, and whoever waits for a
+//! seat holds no tier's time. Only a request that has its permit moves to its tier's runtime
+//! (`serve/admitted.rs`), as one pointer and its permit; the answer comes back. A tier that burns its
+//! threads is thus in the way of its own requests alone: nothing in front waits for it.
+//!
+//! Dropping gives everything back, wherever a request is. A client that goes away drops what waits
+//! here and aborts what runs there; a task that panics there drops what it holds, and is answered for
+//! here.
 
+mod admitted;
 pub(crate) mod less;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, Version, header, uri::PathAndQuery};
-use hyper::{
-    body::{Body, Incoming},
-    upgrade::OnUpgrade,
-};
-use tokio::{sync::oneshot, task::AbortHandle};
-use watertight_base::{Reason, Tick, Tier};
-use watertight_layers::{Refusal, What, Who};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
+use watertight_base::{Reason, Tier};
+use watertight_layers::{Permit, Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
+    body::{Pickiness, RequestBody, ResponseBody},
     fault::Fault,
     forward::{
-        Called, Upstreams,
-        connection::tunnel,
+        Upstreams,
         headers::{self, REQUEST_ID},
-        upstream::Lease,
     },
-    in_flight::{Gathered, InFlight, keep},
-    listen::{Live, Peer, Stop, UnderWay},
-    pace::Pace,
+    listen::{Peer, UnderWay},
     path,
     record::Record,
-    serve::less::{After, instead},
+    serve::less::instead,
     shared::{Current, Shared},
 };
 
@@ -56,7 +56,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// What is known of a request when its tier's runtime takes it over.
+/// A request whose tenant and service are known, on its way through the stages.
 struct Stages {
     shared: Arc<Shared>,
     request: Request<RequestBody>,
@@ -79,7 +79,8 @@ impl Door {
         match self.prepare(request, &peer, &mut record) {
             Ok(prepared) => {
                 let under_way = Arc::clone(&prepared.under_way);
-                let mut answer = self.hand_over(prepared, record).await;
+                let stages = Box::new(prepared.begin(self, record));
+                let mut answer = stages.run().await;
                 answer.extensions_mut().insert(under_way);
                 answer
             }
@@ -103,36 +104,6 @@ impl Door {
                 answer
             }
         }
-    }
-
-    async fn hand_over(&self, prepared: Prepared, record: Record) -> Answer {
-        let Prepared {
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-        } = prepared;
-        let tier = upstreams.service.tier;
-        let stages = Stages {
-            shared: Arc::clone(&self.shared),
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-            silence_max: self.limits.idle_timeout,
-            record,
-        };
-        let (reply, answer) = oneshot::channel();
-        let task = self.shared.runtimes.of(tier).spawn(stages.run(reply));
-        let mut abort = AbortOnDrop(Some(task.abort_handle()));
-        let answer = answer.await;
-        abort.0 = None;
-        // The task ends without an answer only if it panicked.
-        answer.unwrap_or_else(|_| Fault::UpstreamReset.into_response())
     }
 
     /// Who and what.
@@ -251,207 +222,74 @@ struct Prepared {
     under_way: Arc<UnderWay>,
 }
 
-impl Stages {
-    /// May it, forward, answer.
-    async fn run(self, reply: oneshot::Sender<Answer>) {
+impl Prepared {
+    fn begin(self, door: &Door, record: Record) -> Stages {
         let Self {
-            shared,
-            mut request,
+            request,
             upgrade,
             path,
             who,
             upstreams,
             under_way,
-            silence_max,
-            mut record,
         } = self;
-        let now = record.begun();
-        let service = &upstreams.service;
-        let deadline = now + service.timeout;
+        Stages {
+            shared: Arc::clone(&door.shared),
+            request,
+            upgrade,
+            path,
+            who,
+            upstreams,
+            under_way,
+            silence_max: door.limits.idle_timeout,
+            record,
+        }
+    }
+}
+
+impl Stages {
+    /// May it? Whoever may not is answered here, whoever may by its tier.
+    async fn run(mut self: Box<Self>) -> Answer {
+        let service = Arc::clone(&self.upstreams.service);
+        let now = self.record.begun();
         let what = What {
             service: &service.id,
-            path: path.path(),
-            deadline,
-            held_back: upstreams.held_back(now),
+            path: self.path.path(),
+            deadline: now + service.timeout,
+            held_back: self.upstreams.held_back(now),
         };
-        let permit = match shared.admission.admit(&who, what, now).await {
-            Ok(permit) => permit,
+        match self.shared.admission.admit(&self.who, what, now).await {
+            Ok(permit) => self.hand_over(permit).await,
             Err(refusal) => {
-                let answer = instead(&shared, &request, &path, &who, refusal, &mut record);
-                // If nobody waits for the answer any more, it drops here.
-                let _ = reply.send(answer);
-                return;
-            }
-        };
-        record.admitted(&permit);
-        less::ask_for_less(&permit, request.headers_mut());
-        let pace = Pace::of(&permit, shared.clock);
-        if let Some(pace) = &pace {
-            request.body_mut().set_pace(pace.clone());
-        }
-        let after = After::of(&shared, &request, &path, &who, &permit, service, now);
-        let mut in_flight = InFlight {
-            upstream: None,
-            permit,
-            deadline: shared.clock.instant(deadline),
-            clock: shared.clock,
-            pace,
-            capture: None,
-            buffer: who.buffer(),
-            _under_way: under_way,
-            span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
-            record,
-        };
-        let now = shared.clock.now();
-        match in_flight.forward(&upstreams, request, path, now).await {
-            Err(fault) => {
-                drop(in_flight);
-                let _ = reply.send(fault.into_response());
-            }
-            Ok((response, lease)) => {
-                in_flight.upstream = Some(lease);
-                let on_its_way = OnItsWay {
-                    upgrade,
-                    reply,
-                    silence_max,
-                    upstreams: &upstreams,
-                    after,
-                    stop: &shared.stop,
-                };
-                answer(in_flight, response, on_its_way).await;
+                let (request, path, who) = (&self.request, &self.path, &self.who);
+                instead(&self.shared, request, path, who, refusal, &mut self.record)
             }
         }
     }
-}
 
-impl InFlight {
-    async fn forward(
-        &mut self,
-        upstreams: &Upstreams,
-        request: Request<RequestBody>,
-        path: PathAndQuery,
-        now: Tick,
-    ) -> Result<(Response<Incoming>, Lease), Fault> {
-        use tracing::Instrument as _;
-
-        let watch = &self.record.watch;
-        let called = Called::default();
-        let sent = upstreams.forward(request, path, now, self.deadline, watch, &called);
-        let sent = sent.instrument(self.span.clone());
-        let result = tokio::select! {
-            biased;
-            result = sent => result,
-            _ = self.permit.recalled() => Err(Fault::SeatRecalled),
-        };
-        let result = result.map_err(|fault| match watch.error() {
-            Some(BodyError::TooLarge) => Fault::TooLarge,
-            Some(BodyError::Stalled) => Fault::RequestTimeout,
-            Some(BodyError::Malformed) => Fault::BadRequest,
-            Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
-            None => fault,
-        });
-        self.permit.was_paced(watch.paced());
-        self.record.upstream = called.address();
-        let answer = result.as_ref().map(|(response, _)| response);
-        self.answered(answer.map_err(|fault| *fault));
-        result
+    /// Lets the request's tier do the rest.
+    async fn hand_over(self: Box<Self>, permit: Permit) -> Answer {
+        let shared = Arc::clone(&self.shared);
+        let runtime = shared.runtimes.of(self.upstreams.service.tier);
+        let answer = elsewhere(runtime, |reply| self.forward(permit, reply)).await;
+        answer.unwrap_or_else(|| Fault::UpstreamReset.into_response())
     }
 }
 
-/// What an answer needs besides the request.
-struct OnItsWay<'a> {
-    upgrade: Option<OnUpgrade>,
-    reply: oneshot::Sender<Answer>,
-    silence_max: std::time::Duration,
-    upstreams: &'a Upstreams,
-    after: After,
-    stop: &'a Stop,
-}
-
-/// Hands the answer's head back and sees its body off.
-async fn answer(
-    mut in_flight: InFlight,
-    mut response: Response<Incoming>,
-    on_its_way: OnItsWay<'_>,
-) {
-    let OnItsWay {
-        upgrade,
-        reply,
-        silence_max,
-        upstreams,
-        after,
-        stop,
-    } = on_its_way;
-    let is_delimited = less::is_delimited(&response);
-    // What the upstream speaks is between it and us.
-    *response.version_mut() = Version::HTTP_11;
-    let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-    let protocol = wanted_upgrade(response.headers());
-    headers::strip_hop_by_hop(response.headers_mut());
-    less::settle_cost(&mut in_flight, upstreams, response.headers_mut());
-    in_flight.capture = after.answered(&response, is_delimited);
-    less::mark(&mut in_flight, &mut response);
-    if switching && let (Some(client), Some(protocol)) = (upgrade, protocol) {
-        let upstream = hyper::upgrade::on(&mut response);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONNECTION,
-            header::HeaderValue::from_static("upgrade"),
-        );
-        headers.insert(header::UPGRADE, protocol);
-        // From before HTTP lets go of the connection.
-        let live = stop.live();
-        let silence = (silence_max, upstreams.service.upgrade_idle);
-        let _ = reply.send(response.map(|_| ResponseBody::empty()));
-        carry_upgraded(in_flight, (client, upstream), silence, (stop, live)).await;
-        return;
-    }
-    if switching {
-        // Nobody asked for it.
-        in_flight.answered(Err(Fault::UpstreamReset));
-        let _ = reply.send(Fault::UpstreamReset.into_response());
-        return;
-    }
-    let (head, mut body) = response.into_parts();
-    let size = body.size_hint();
-    let buffer = in_flight.buffer.clone();
-    let begun = match in_flight.gather(&mut body).await {
-        Gathered::Whole(frames) => {
-            let upstream = in_flight.give_back();
-            let body = ResponseBody::held(frames, &buffer);
-            let _ = reply.send(Response::from_parts(head, body));
-            return keep(upstream).await;
-        }
-        Gathered::Broken => {
-            in_flight.answered(Err(Fault::UpstreamReset));
-            let _ = reply.send(Fault::UpstreamReset.into_response());
-            return;
-        }
-        Gathered::Begun(frames) => frames,
-    };
-    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
-    if reply.send(Response::from_parts(head, relayed)).is_ok() {
-        in_flight.stream(begun, body, sender, silence_max).await;
-    }
-}
-
-/// Carries an upgraded connection to its end. A drain waits for it, and cuts it when time is up.
-async fn carry_upgraded(
-    mut in_flight: InFlight,
-    (client, upstream): (OnUpgrade, OnUpgrade),
-    silence: (std::time::Duration, std::time::Duration),
-    (stop, live): (&Stop, Live),
-) {
-    if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
-        let pace = in_flight.pace.as_ref();
-        tokio::select! {
-            biased;
-            () = stop.cut() => live.was_cut(),
-            // Either end may break off; the tunnel is then over, which is no error of ours.
-            _ = tunnel(client, upstream, silence, pace) => {}
-            _ = in_flight.permit.recalled() => in_flight.record.cut_short(Fault::SeatRecalled),
-        }
-    }
+/// Lets `work` run on another runtime, until it is done or nobody waits for its answer any more. None:
+/// it panicked.
+async fn elsewhere<F>(
+    runtime: &Handle,
+    work: impl FnOnce(oneshot::Sender<Answer>) -> F,
+) -> Option<Answer>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let task = runtime.spawn(work(reply));
+    let mut abort = AbortOnDrop(Some(task.abort_handle()));
+    let answer = answer.await;
+    abort.0 = None;
+    answer.ok()
 }
 
 fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
@@ -493,3 +331,6 @@ fn wanted_upgrade(headers: &HeaderMap) -> Option<header::HeaderValue> {
     });
     (!is_http).then(|| protocol.clone())
 }
+
+#[cfg(test)]
+mod tests;
