@@ -15,15 +15,16 @@ pub(crate) mod less;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Version, header, uri::PathAndQuery};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use http::{HeaderMap, Request, Response, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use hyper::body::Incoming;
 use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
+use tracing::Instrument as _;
 use watertight_base::{Reason, Tier};
 use watertight_layers::{Permit, Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{Pickiness, RequestBody, ResponseBody},
+    body::ResponseBody,
     fault::Fault,
     forward::{
         Upstreams,
@@ -45,6 +46,22 @@ pub(crate) struct Door {
     pub(crate) limits: ListenLimits,
 }
 
+/// A request whose tenant and service are known, on its way through the stages.
+///
+/// Its head is as the client sent it until [`Stages::dress`].
+struct Stages {
+    door: Arc<Door>,
+    current: Arc<Current>,
+    peer: Peer,
+    head: Parts,
+    body: Incoming,
+    path: PathAndQuery,
+    who: Who,
+    upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
+    record: Record,
+}
+
 /// Stops what runs for a client that went away.
 struct AbortOnDrop(Option<AbortHandle>);
 
@@ -56,71 +73,62 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A request whose tenant and service are known, on its way through the stages.
-struct Stages {
-    shared: Arc<Shared>,
-    request: Request<RequestBody>,
-    upgrade: Option<OnUpgrade>,
-    path: PathAndQuery,
-    who: Who,
-    upstreams: Arc<Upstreams>,
-    under_way: Arc<UnderWay>,
-    silence_max: std::time::Duration,
-    record: Record,
-}
-
 type Answer = Response<ResponseBody>;
 
 impl Door {
     /// Answers a request.
-    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Answer {
-        let version = request.version();
-        let mut record = Record::begin(&self.shared.recorder, peer.address, request.method());
-        match self.prepare(request, &peer, &mut record) {
-            Ok(prepared) => {
-                let under_way = Arc::clone(&prepared.under_way);
-                let stages = Box::new(prepared.begin(self, record));
-                let mut answer = stages.run().await;
-                answer.extensions_mut().insert(under_way);
-                answer
-            }
-            Err(NotServed::Fault(fault)) => {
-                record.failed(fault);
-                fault.into_response()
-            }
-            Err(NotServed::Refused(reason)) => {
-                record.refused_early(reason);
-                let tenant = record.tenant.clone();
-                let refusal = Refusal {
-                    tenant,
-                    ..Refusal::early(reason)
-                };
-                let mut answer: Answer = refusal.into_response(&record.method);
-                // HTTP/2 has other words for it.
-                if peer.tenancy.is_closing() && version < Version::HTTP_2 {
-                    let close = header::HeaderValue::from_static("close");
-                    answer.headers_mut().insert(header::CONNECTION, close);
-                }
-                answer
-            }
+    pub(crate) async fn serve(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answer {
+        match self.begin(request, peer) {
+            // On the heap: this future is moved about before it runs.
+            Ok(stages) => Box::pin(stages.run()).await,
+            Err(answer) => *answer,
         }
     }
 
-    /// Who and what.
-    fn prepare(
-        &self,
+    fn begin(
+        self: &Arc<Self>,
         request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Box<Stages>, Box<Answer>> {
+        let (head, body) = request.into_parts();
+        let mut record = Record::begin(&self.shared.recorder, peer.address, &head.method);
+        let (version, tenancy) = (head.version, Arc::clone(&peer.tenancy));
+        let reason = match self.identify(head, &peer, &mut record) {
+            Ok(known) => return Ok(known.on_its_way(self, body, peer, record)),
+            Err(NotServed::Fault(fault)) => {
+                record.failed(fault);
+                return Err(Box::new(fault.into_response()));
+            }
+            Err(NotServed::Refused(reason)) => reason,
+        };
+        record.refused_early(reason);
+        let tenant = record.tenant.clone();
+        let refusal = Refusal {
+            tenant,
+            ..Refusal::early(reason)
+        };
+        let mut answer: Answer = refusal.into_response(&record.method);
+        // HTTP/2 has other words for it.
+        if tenancy.is_closing() && version < Version::HTTP_2 {
+            let close = header::HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        Err(Box::new(answer))
+    }
+
+    /// Who and what.
+    fn identify(
+        &self,
+        mut head: Parts,
         peer: &Peer,
         record: &mut Record,
-    ) -> Result<Prepared, NotServed> {
+    ) -> Result<Known, NotServed> {
         let current = self.shared.current.load_full();
-        let (mut head, body) = request.into_parts();
-        let request_id = headers::request_id(&head, current.identifier.is_trusted(peer.address));
-        record.request_id = Some(request_id.clone());
+        let is_trusted = current.identifier.is_trusted(peer.address);
+        record.request_id = Some(headers::request_id(&head, is_trusted));
         headers::settle_host(&mut head)?;
         headers::check_transfer_encoding(&head.headers)?;
-        let given = head.uri.path().to_owned();
-        let normal = path::normalise(&given).map_err(|_| Fault::BadRequest)?;
+        let normal = path::normalise(head.uri.path()).map_err(|_| Fault::BadRequest)?;
         record.path = normal.clone().into_owned();
         let identified = current.identifier.identify(&head, &normal, peer.address)?;
         record.tenant = Some(identified.tenant.clone());
@@ -134,56 +142,19 @@ impl Door {
             .route(&current, &identified.path)
             .ok_or(Fault::NotFound)?;
         record.service = Some(Arc::clone(&upstreams.service));
-        let is_trusted = current.identifier.is_trusted(peer.address);
         let under_way = Arc::new(peer.tenancy.begin(&who, is_trusted)?);
-        let path = with_query(&identified.path, head.uri.query()).ok_or(Fault::BadRequest)?;
+        let path = with_query(&identified.path, &head.uri).ok_or(Fault::BadRequest)?;
         if content_length(&head.headers).is_some_and(|length| length > self.limits.max_body_bytes) {
             return Err(Fault::TooLarge.into());
         }
-        let upgrade = wanted_upgrade(&head.headers)
-            .and_then(|protocol| Some((protocol, head.extensions.remove::<OnUpgrade>()?)));
-        let service = &upstreams.service.id;
-        let less = self.shared.admission.less_fields(service);
-        headers::towards_upstream(&mut head, peer, &who.tenant, &current.identifier, &less);
-        head.headers.insert(REQUEST_ID, request_id);
-        let upgrade = upgrade.map(|(protocol, on_upgrade)| {
-            head.headers.insert(
-                header::CONNECTION,
-                header::HeaderValue::from_static("upgrade"),
-            );
-            head.headers.insert(header::UPGRADE, protocol);
-            on_upgrade
-        });
-        let limits = &self.limits;
-        let watch = Arc::clone(&record.watch);
-        let body = RequestBody::new(
-            body,
-            limits.max_body_bytes,
-            self.pickiness(&head.headers),
-            watch,
-            [current.identifier.tenant_headers(), &less].concat(),
-        );
-        let request = Request::from_parts(head, body);
-        Ok(Prepared {
-            request,
-            upgrade,
+        Ok(Known {
+            current,
+            head,
             path,
             who,
             upstreams,
             under_way,
         })
-    }
-
-    /// How patient it is with the body of a request with these headers.
-    fn pickiness(&self, headers: &HeaderMap) -> Pickiness {
-        Pickiness {
-            silence_max: self.limits.idle_timeout,
-            min_rate: if is_grpc(headers) {
-                0
-            } else {
-                self.limits.min_rate
-            },
-        }
     }
 
     fn route(&self, current: &Current, path: &str) -> Option<Arc<Upstreams>> {
@@ -212,44 +183,53 @@ impl From<Reason> for NotServed {
     }
 }
 
-/// A request whose tenant and service are known.
-struct Prepared {
-    request: Request<RequestBody>,
-    upgrade: Option<OnUpgrade>,
+/// What is known of a request before it is under way.
+struct Known {
+    current: Arc<Current>,
+    head: Parts,
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
     under_way: Arc<UnderWay>,
 }
 
-impl Prepared {
-    fn begin(self, door: &Door, record: Record) -> Stages {
-        let Self {
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-        } = self;
-        Stages {
-            shared: Arc::clone(&door.shared),
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-            silence_max: door.limits.idle_timeout,
+impl Known {
+    fn on_its_way(
+        self,
+        door: &Arc<Door>,
+        body: Incoming,
+        peer: Peer,
+        record: Record,
+    ) -> Box<Stages> {
+        Box::new(Stages {
+            door: Arc::clone(door),
+            current: self.current,
+            peer,
+            head: self.head,
+            body,
+            path: self.path,
+            who: self.who,
+            upstreams: self.upstreams,
+            under_way: self.under_way,
             record,
-        }
+        })
     }
 }
 
 impl Stages {
     /// May it? Whoever may not is answered here, whoever may by its tier.
     async fn run(mut self: Box<Self>) -> Answer {
-        let service = Arc::clone(&self.upstreams.service);
+        let under_way = Arc::clone(&self.under_way);
+        let mut answer = match self.admit().await {
+            Ok(permit) => self.hand_over(permit).await,
+            Err(refusal) => instead(&mut self, refusal),
+        };
+        answer.extensions_mut().insert(under_way);
+        answer
+    }
+
+    async fn admit(&self) -> Result<Permit, Refusal> {
+        let service = &self.upstreams.service;
         let now = self.record.begun();
         let what = What {
             service: &service.id,
@@ -257,25 +237,44 @@ impl Stages {
             deadline: now + service.timeout,
             held_back: self.upstreams.held_back(now),
         };
-        match self.shared.admission.admit(&self.who, what, now).await {
-            Ok(permit) => self.hand_over(permit).await,
-            Err(refusal) => {
-                let (request, path, who) = (&self.request, &self.path, &self.who);
-                instead(&self.shared, request, path, who, refusal, &mut self.record)
-            }
-        }
+        let admission = &self.door.shared.admission;
+        admission.admit(&self.who, what, now).await
     }
 
     /// Lets the request's tier do the rest.
     async fn hand_over(self: Box<Self>, permit: Permit) -> Answer {
-        let shared = Arc::clone(&self.shared);
-        let runtime = shared.runtimes.of(self.upstreams.service.tier);
-        let answer = elsewhere(runtime, |reply| self.forward(permit, reply)).await;
+        let door = Arc::clone(&self.door);
+        let runtime = door.shared.runtimes.of(self.upstreams.service.tier);
+        let service = &self.upstreams.service.id;
+        let span = tracing::debug_span!("request", %service, tenant = %self.who.tenant);
+        // On the heap: a task is moved when it begins and when it ends.
+        let work = |reply| Box::pin(self.forward(permit, reply)).instrument(span);
+        let answer = elsewhere(runtime, work).await;
         answer.unwrap_or_else(|| Fault::UpstreamReset.into_response())
+    }
+
+    /// Makes the head what the service is to see. Done once, and only where that matters: most
+    /// refusals need none of it.
+    fn dress(&mut self) {
+        let Self {
+            door,
+            current,
+            head,
+            ..
+        } = self;
+        let less = door
+            .shared
+            .admission
+            .less_fields(&self.upstreams.service.id);
+        let tenant = &self.who.tenant;
+        headers::towards_upstream(head, &self.peer, tenant, &current.identifier, &less);
+        if let Some(id) = &self.record.request_id {
+            head.headers.insert(REQUEST_ID, id.clone());
+        }
     }
 }
 
-/// Lets `work` run on another runtime, until it is done or nobody waits for its answer any more. None:
+/// Lets `work` run on another runtime, until it has an answer or nobody waits for that any more. None:
 /// it panicked.
 async fn elsewhere<F>(
     runtime: &Handle,
@@ -292,17 +291,14 @@ where
     answer.ok()
 }
 
-fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
-    match query {
-        None => path.parse().ok(),
-        Some(query) => format!("{path}?{query}").parse().ok(),
+/// The normal form of a path, with the query that came with it.
+fn with_query(path: &str, given: &Uri) -> Option<PathAndQuery> {
+    let same = given.path_and_query().filter(|given| given.path() == path);
+    match (same, given.query()) {
+        (Some(same), _) => Some(same.clone()),
+        (None, None) => path.parse().ok(),
+        (None, Some(query)) => format!("{path}?{query}").parse().ok(),
     }
-}
-
-/// Whether a call may be a conversation, in which silence is no sign of anything.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -312,24 +308,6 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// The protocol that `Connection: upgrade` asks for. Never HTTP/2: requests inside of it would pass
-/// without being admitted, and who upgrades to it has to do with HTTP/1.1 (RFC 9113, section 3.1).
-fn wanted_upgrade(headers: &HeaderMap) -> Option<header::HeaderValue> {
-    let connection = headers.get(header::CONNECTION)?.to_str().ok()?;
-    let upgrades = connection
-        .split(',')
-        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
-    let protocol = headers.get(header::UPGRADE).filter(|_| upgrades)?;
-    let named = protocol.to_str().ok()?.split(',');
-    let is_http = named.map(str::trim).any(|name| {
-        let name = name.split_once('/').map_or(name, |(name, _)| name);
-        ["h2c", "h2", "http"]
-            .iter()
-            .any(|http| name.eq_ignore_ascii_case(http))
-    });
-    (!is_http).then(|| protocol.clone())
 }
 
 #[cfg(test)]
