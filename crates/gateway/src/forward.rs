@@ -54,9 +54,8 @@ pub(crate) struct Upstreams {
 pub(crate) struct Called(Mutex<Option<Arc<Upstream>>>);
 
 impl Called {
-    pub(crate) fn address(&self) -> Option<String> {
-        let called = self.called();
-        Some(called.as_ref()?.address.to_string())
+    pub(crate) fn upstream(&self) -> Option<Arc<Upstream>> {
+        self.called().clone()
     }
 
     fn called(&self) -> MutexGuard<'_, Option<Arc<Upstream>>> {
@@ -98,7 +97,7 @@ impl Upstreams {
     /// answer's body comes on. `called` learns who is called, before it is.
     pub(crate) async fn forward(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         path: PathAndQuery,
         now: Tick,
         deadline: std::time::Instant,
@@ -120,7 +119,7 @@ impl Upstreams {
 
     async fn attempt(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         path: PathAndQuery,
         now: Tick,
         called: &Called,
@@ -160,7 +159,7 @@ impl Upstreams {
                     tracing::debug!(upstream = %upstream.address, error = %unanswered.error, "no answer");
                     // A kept connection was closed under us: the next one is new.
                     fresh = true;
-                    request = unanswered.request.ok_or(Fault::UpstreamReset)?;
+                    request = Box::new(unanswered.request.ok_or(Fault::UpstreamReset)?);
                 }
             }
         }

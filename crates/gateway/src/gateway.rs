@@ -313,10 +313,7 @@ impl Gateway {
             tier,
             limits: listener.limits,
         });
-        let serve = move |request, peer: Peer| {
-            let door = Arc::clone(&door);
-            async move { door.serve(request, peer).await }
-        };
+        let serve = move |request, peer: Peer| Arc::clone(&door).serve(request, peer);
         let front = self.shared.runtimes.front();
         Listening::open(
             listener,
@@ -361,3 +358,6 @@ impl Gateway {
 fn is_traffic(listener: &Listener) -> bool {
     matches!(listener.kind, ListenerKind::Traffic { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,8 +56,6 @@ pub(crate) struct InFlight {
     pub(crate) buffer: Buffer,
     /// For whom its connection counts.
     pub(crate) _under_way: Arc<UnderWay>,
-    /// What it does, for those who trace.
-    pub(crate) span: tracing::Span,
     /// What will be written of it.
     pub(crate) record: Record,
 }
@@ -123,7 +121,7 @@ impl InFlight {
 
     /// Streams the answer's body down until its last byte, then gives everything back.
     pub(crate) async fn stream(
-        mut self,
+        mut self: Box<Self>,
         gathered: Vec<Frame<Bytes>>,
         mut body: Incoming,
         relay: RelaySender,
@@ -167,7 +165,7 @@ impl InFlight {
     /// Passes the last frame on. Whoever has the last byte finds the seat free: the client may send its
     /// next request at once.
     async fn pass_last(
-        mut self,
+        mut self: Box<Self>,
         frame: Frame<Bytes>,
         relay: RelaySender,
         silence_max: std::time::Duration,
@@ -179,7 +177,7 @@ impl InFlight {
             pace,
             mut record,
             ..
-        } = self;
+        } = *self;
         // Unless its tenant has buffered all it may: then the reader holds the seat as well.
         let (permit, until_read) = if relay.is_full() {
             (Some(permit), true)
@@ -228,8 +226,8 @@ impl InFlight {
     }
 
     /// Gives everything back after the last byte, except for the connection.
-    pub(crate) fn give_back(self) -> Option<Lease> {
-        self.upstream
+    pub(crate) fn give_back(mut self: Box<Self>) -> Option<Lease> {
+        self.upstream.take()
     }
 }
 

@@ -11,7 +11,7 @@ mod tls;
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -50,8 +50,23 @@ pub struct Peer {
     pub address: std::net::IpAddr,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
+    /// The address as a field's value.
+    pub(crate) shown: HeaderValue,
     /// Whose the connection is.
     pub(crate) tenancy: Arc<Tenancy>,
+}
+
+impl Peer {
+    pub(crate) fn new(address: std::net::IpAddr, is_tls: bool) -> Self {
+        let shown = HeaderValue::try_from(address.to_canonical().to_string());
+        Self {
+            address,
+            is_tls,
+            // Addresses are printable.
+            shown: shown.unwrap_or(HeaderValue::from_static("unknown")),
+            tenancy: Arc::default(),
+        }
+    }
 }
 
 /// An open listener. Dropping it stops accepting, and closes its connections when they are done
@@ -270,11 +285,7 @@ async fn connection<F, A, B>(
     A: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
-    let peer = Peer {
-        address: peer.ip(),
-        is_tls: shared.tls.is_some(),
-        tenancy: Arc::default(),
-    };
+    let peer = Peer::new(peer.ip(), shared.tls.is_some());
     let Some(tls) = &shared.tls else {
         return speak(stream, peer, shared, phase).await;
     };

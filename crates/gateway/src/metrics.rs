@@ -15,11 +15,11 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use watertight_base::TenantId;
+use watertight_base::{ServiceId, TenantId};
 use watertight_plan::{Plan, Service};
 
 use crate::record::Degraded;
@@ -30,16 +30,27 @@ const DURATION_BUCKETS: [f64; 14] = [
 ];
 pub(crate) const OTHER: &str = "__other__";
 
+/// The name of a service as a label. None: the request was for none. Cloning copies a pointer.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Name(Option<ServiceId>);
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        let name = self.0.as_ref().map_or("", ServiceId::as_str);
+        EncodeLabelValue::encode(&name, encoder)
+    }
+}
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Answered {
-    service: String,
+    service: Name,
     tier: &'static str,
     code: u16,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Served {
-    service: String,
+    service: Name,
     tier: &'static str,
 }
 
@@ -51,7 +62,7 @@ struct ForTenant {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Less {
-    service: String,
+    service: Name,
     how: &'static str,
 }
 
@@ -123,18 +134,17 @@ impl Metrics {
         degraded: Option<Degraded>,
         duration: Duration,
     ) {
-        let (name, tier) = service.map_or(("", ""), |service| {
-            (service.id.as_str(), service.tier.label())
-        });
+        let name = Name(service.map(|service| service.id.clone()));
+        let tier = service.map_or("", |service| service.tier.label());
         let answered = Answered {
-            service: name.to_owned(),
+            service: name.clone(),
             tier,
             code: status,
         };
         self.requests.get_or_create(&answered).inc();
         if service.is_some() {
             let served = Served {
-                service: name.to_owned(),
+                service: name.clone(),
                 tier,
             };
             self.durations
@@ -143,7 +153,7 @@ impl Metrics {
         }
         if let Some(how) = degraded {
             let less = Less {
-                service: name.to_owned(),
+                service: name.clone(),
                 how: how.label(),
             };
             self.degraded.get_or_create(&less).inc();

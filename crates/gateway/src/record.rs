@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 use serde::Serialize;
-use watertight_base::{LimitId, Reason, TenantId, Tick};
+use watertight_base::{CompartmentId, LimitId, Reason, TenantId, Tick};
 use watertight_layers::{Clock, Permit, Refusal};
 use watertight_plan::{Cost, Service};
 
-use crate::{access_log::AccessLog, body::BodyWatch, fault::Fault, metrics::Metrics};
+use crate::{
+    access_log::AccessLog, body::BodyWatch, fault::Fault, forward::upstream::Upstream,
+    metrics::Metrics,
+};
 
 /// Where records go.
 #[derive(Debug)]
@@ -35,12 +38,12 @@ pub(crate) struct Record {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) is_listed: bool,
     pub(crate) service: Option<Arc<Service>>,
-    compartment: Option<String>,
+    compartment: Option<CompartmentId>,
     status: u16,
     reason: &'static str,
     limit: Option<LimitId>,
     degraded: Option<Degraded>,
-    pub(crate) upstream: Option<String>,
+    pub(crate) upstream: Option<Arc<Upstream>>,
     waited_ms: f64,
     pub(crate) watch: Arc<BodyWatch>,
     pub(crate) bytes_down: u64,
@@ -128,7 +131,7 @@ impl Record {
     }
 
     pub(crate) fn admitted(&mut self, permit: &Permit) {
-        self.compartment = permit.compartment().map(ToString::to_string);
+        self.compartment = permit.compartment().cloned();
         self.waited_ms = millis(permit.waited());
     }
 
@@ -150,7 +153,7 @@ impl Record {
     }
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        self.compartment = refusal.compartment.as_ref().map(ToString::to_string);
+        self.compartment = refusal.compartment.clone();
         self.limit.clone_from(&refusal.limit);
         match refusal.degraded_status() {
             Some(status) => {
@@ -200,6 +203,10 @@ impl Drop for Record {
         if !recorder.log.is_open() {
             return;
         }
+        let upstream = self
+            .upstream
+            .as_ref()
+            .map(|upstream| upstream.address.to_string());
         let line = Line {
             time: now_rfc3339(),
             node: &recorder.node,
@@ -213,13 +220,13 @@ impl Drop for Record {
             tenant: self.tenant.as_ref().map(TenantId::as_str),
             service: self.service.as_ref().map(|service| service.id.as_str()),
             tier: self.service.as_ref().map(|service| service.tier.number()),
-            compartment: self.compartment.as_deref(),
+            compartment: self.compartment.as_ref().map(CompartmentId::as_str),
             method: self.method.as_str(),
             path: &self.path,
             status: self.status,
             reason: self.reason,
             limit: self.limit.as_ref().map(LimitId::as_str),
-            upstream: self.upstream.as_deref(),
+            upstream: upstream.as_deref(),
             wait_ms: self.waited_ms,
             duration_ms: millis(duration),
             bytes_up: self.watch.bytes(),

@@ -1,8 +1,9 @@
 //! Threads: a runtime for each tier, and one in front.
 //!
-//! A connection is accepted and its head read on the front runtime; the request runs on its tier's.
-//! A tier-3 request that burns its threads leaves the threads of tier 1 alone. A listener that is
-//! given a tier has a front runtime of its own.
+//! A connection is accepted, its head read and its request admitted or refused on the front runtime;
+//! whatever was admitted runs on its tier's. A tier-3 request that burns its threads leaves the
+//! threads of tier 1 alone, and what runs in front is short. A listener that is given a tier has a
+//! front runtime of its own.
 //!
 //! Each runtime has half as many threads as there are cores: front and tier work hand in hand, so
 //! one busy tier can use the whole machine, and threads that only look for work are few.

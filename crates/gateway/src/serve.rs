@@ -1,38 +1,39 @@
 //! The way of a request: who, what, may it, forward, answer, record once.
 //!
-//! [`Door::serve`] runs on the front runtime up to the point where the request's service, and so its
-//! tier, is known; [`Stages::run`] does the rest on the tier's runtime and hands the answer back. If the
-//! client goes away before its answer, the rest is aborted, and dropping it gives everything back.
+//! Whatever is short is done where the request came in, on the front runtime: who, what, and may it. So
+//! a refusal, and what is served instead of one, costs no change of threads, and whoever waits for a
+//! seat holds no tier's time. Only a request that has its permit moves to its tier's runtime
+//! (`serve/admitted.rs`), as one pointer and its permit; the answer comes back. A tier that burns its
+//! threads is thus in the way of its own requests alone: nothing in front waits for it.
+//!
+//! Dropping gives everything back, wherever a request is. A client that goes away drops what waits
+//! here and aborts what runs there; a task that panics there drops what it holds, and is answered for
+//! here.
 
+mod admitted;
 pub(crate) mod less;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, Version, header, uri::PathAndQuery};
-use hyper::{
-    body::{Body, Incoming},
-    upgrade::OnUpgrade,
-};
-use tokio::{sync::oneshot, task::AbortHandle};
-use watertight_base::{Reason, Tick, Tier};
-use watertight_layers::{Refusal, What, Who};
+use http::{HeaderMap, Request, Response, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use hyper::body::Incoming;
+use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
+use tracing::Instrument as _;
+use watertight_base::{Reason, Tier};
+use watertight_layers::{Permit, Refusal, What, Who};
 use watertight_plan::ListenLimits;
 
 use crate::{
-    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
+    body::ResponseBody,
     fault::Fault,
     forward::{
-        Called, Upstreams,
-        connection::tunnel,
+        Upstreams,
         headers::{self, REQUEST_ID},
-        upstream::Lease,
     },
-    in_flight::{Gathered, InFlight, keep},
-    listen::{Live, Peer, Stop, UnderWay},
-    pace::Pace,
+    listen::{Peer, UnderWay},
     path,
     record::Record,
-    serve::less::{After, instead},
+    serve::less::instead,
     shared::{Current, Shared},
 };
 
@@ -43,6 +44,22 @@ pub(crate) struct Door {
     /// Only services of this tier.
     pub(crate) tier: Option<Tier>,
     pub(crate) limits: ListenLimits,
+}
+
+/// A request whose tenant and service are known, on its way through the stages.
+///
+/// Its head is as the client sent it until [`Stages::dress`].
+struct Stages {
+    door: Arc<Door>,
+    current: Arc<Current>,
+    peer: Peer,
+    head: Parts,
+    body: Incoming,
+    path: PathAndQuery,
+    who: Who,
+    upstreams: Arc<Upstreams>,
+    under_way: Arc<UnderWay>,
+    record: Record,
 }
 
 /// Stops what runs for a client that went away.
@@ -56,100 +73,62 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// What is known of a request when its tier's runtime takes it over.
-struct Stages {
-    shared: Arc<Shared>,
-    request: Request<RequestBody>,
-    upgrade: Option<OnUpgrade>,
-    path: PathAndQuery,
-    who: Who,
-    upstreams: Arc<Upstreams>,
-    under_way: Arc<UnderWay>,
-    silence_max: std::time::Duration,
-    record: Record,
-}
-
 type Answer = Response<ResponseBody>;
 
 impl Door {
     /// Answers a request.
-    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Answer {
-        let version = request.version();
-        let mut record = Record::begin(&self.shared.recorder, peer.address, request.method());
-        match self.prepare(request, &peer, &mut record) {
-            Ok(prepared) => {
-                let under_way = Arc::clone(&prepared.under_way);
-                let mut answer = self.hand_over(prepared, record).await;
-                answer.extensions_mut().insert(under_way);
-                answer
-            }
-            Err(NotServed::Fault(fault)) => {
-                record.failed(fault);
-                fault.into_response()
-            }
-            Err(NotServed::Refused(reason)) => {
-                record.refused_early(reason);
-                let tenant = record.tenant.clone();
-                let refusal = Refusal {
-                    tenant,
-                    ..Refusal::early(reason)
-                };
-                let mut answer: Answer = refusal.into_response(&record.method);
-                // HTTP/2 has other words for it.
-                if peer.tenancy.is_closing() && version < Version::HTTP_2 {
-                    let close = header::HeaderValue::from_static("close");
-                    answer.headers_mut().insert(header::CONNECTION, close);
-                }
-                answer
-            }
+    pub(crate) async fn serve(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answer {
+        match self.begin(request, peer) {
+            // On the heap: this future is moved about before it runs.
+            Ok(stages) => Box::pin(stages.run()).await,
+            Err(answer) => *answer,
         }
     }
 
-    async fn hand_over(&self, prepared: Prepared, record: Record) -> Answer {
-        let Prepared {
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-        } = prepared;
-        let tier = upstreams.service.tier;
-        let stages = Stages {
-            shared: Arc::clone(&self.shared),
-            request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-            silence_max: self.limits.idle_timeout,
-            record,
+    fn begin(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Result<Box<Stages>, Box<Answer>> {
+        let (head, body) = request.into_parts();
+        let mut record = Record::begin(&self.shared.recorder, peer.address, &head.method);
+        let (version, tenancy) = (head.version, Arc::clone(&peer.tenancy));
+        let reason = match self.identify(head, &peer, &mut record) {
+            Ok(known) => return Ok(known.on_its_way(self, body, peer, record)),
+            Err(NotServed::Fault(fault)) => {
+                record.failed(fault);
+                return Err(Box::new(fault.into_response()));
+            }
+            Err(NotServed::Refused(reason)) => reason,
         };
-        let (reply, answer) = oneshot::channel();
-        let task = self.shared.runtimes.of(tier).spawn(stages.run(reply));
-        let mut abort = AbortOnDrop(Some(task.abort_handle()));
-        let answer = answer.await;
-        abort.0 = None;
-        // The task ends without an answer only if it panicked.
-        answer.unwrap_or_else(|_| Fault::UpstreamReset.into_response())
+        record.refused_early(reason);
+        let tenant = record.tenant.clone();
+        let refusal = Refusal {
+            tenant,
+            ..Refusal::early(reason)
+        };
+        let mut answer: Answer = refusal.into_response(&record.method);
+        // HTTP/2 has other words for it.
+        if tenancy.is_closing() && version < Version::HTTP_2 {
+            let close = header::HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        Err(Box::new(answer))
     }
 
     /// Who and what.
-    fn prepare(
+    fn identify(
         &self,
-        request: Request<Incoming>,
+        mut head: Parts,
         peer: &Peer,
         record: &mut Record,
-    ) -> Result<Prepared, NotServed> {
+    ) -> Result<Known, NotServed> {
         let current = self.shared.current.load_full();
-        let (mut head, body) = request.into_parts();
-        let request_id = headers::request_id(&head, current.identifier.is_trusted(peer.address));
-        record.request_id = Some(request_id.clone());
+        let is_trusted = current.identifier.is_trusted(peer.address);
+        record.request_id = Some(headers::request_id(&head, is_trusted));
         headers::settle_host(&mut head)?;
         headers::check_transfer_encoding(&head.headers)?;
-        let given = head.uri.path().to_owned();
-        let normal = path::normalise(&given).map_err(|_| Fault::BadRequest)?;
+        let normal = path::normalise(head.uri.path()).map_err(|_| Fault::BadRequest)?;
         record.path = normal.clone().into_owned();
         let identified = current.identifier.identify(&head, &normal, peer.address)?;
         record.tenant = Some(identified.tenant.clone());
@@ -163,56 +142,19 @@ impl Door {
             .route(&current, &identified.path)
             .ok_or(Fault::NotFound)?;
         record.service = Some(Arc::clone(&upstreams.service));
-        let is_trusted = current.identifier.is_trusted(peer.address);
         let under_way = Arc::new(peer.tenancy.begin(&who, is_trusted)?);
-        let path = with_query(&identified.path, head.uri.query()).ok_or(Fault::BadRequest)?;
+        let path = with_query(&identified.path, &head.uri).ok_or(Fault::BadRequest)?;
         if content_length(&head.headers).is_some_and(|length| length > self.limits.max_body_bytes) {
             return Err(Fault::TooLarge.into());
         }
-        let upgrade = wanted_upgrade(&head.headers)
-            .and_then(|protocol| Some((protocol, head.extensions.remove::<OnUpgrade>()?)));
-        let service = &upstreams.service.id;
-        let less = self.shared.admission.less_fields(service);
-        headers::towards_upstream(&mut head, peer, &who.tenant, &current.identifier, &less);
-        head.headers.insert(REQUEST_ID, request_id);
-        let upgrade = upgrade.map(|(protocol, on_upgrade)| {
-            head.headers.insert(
-                header::CONNECTION,
-                header::HeaderValue::from_static("upgrade"),
-            );
-            head.headers.insert(header::UPGRADE, protocol);
-            on_upgrade
-        });
-        let limits = &self.limits;
-        let watch = Arc::clone(&record.watch);
-        let body = RequestBody::new(
-            body,
-            limits.max_body_bytes,
-            self.pickiness(&head.headers),
-            watch,
-            [current.identifier.tenant_headers(), &less].concat(),
-        );
-        let request = Request::from_parts(head, body);
-        Ok(Prepared {
-            request,
-            upgrade,
+        Ok(Known {
+            current,
+            head,
             path,
             who,
             upstreams,
             under_way,
         })
-    }
-
-    /// How patient it is with the body of a request with these headers.
-    fn pickiness(&self, headers: &HeaderMap) -> Pickiness {
-        Pickiness {
-            silence_max: self.limits.idle_timeout,
-            min_rate: if is_grpc(headers) {
-                0
-            } else {
-                self.limits.min_rate
-            },
-        }
     }
 
     fn route(&self, current: &Current, path: &str) -> Option<Arc<Upstreams>> {
@@ -241,230 +183,122 @@ impl From<Reason> for NotServed {
     }
 }
 
-/// A request whose tenant and service are known.
-struct Prepared {
-    request: Request<RequestBody>,
-    upgrade: Option<OnUpgrade>,
+/// What is known of a request before it is under way.
+struct Known {
+    current: Arc<Current>,
+    head: Parts,
     path: PathAndQuery,
     who: Who,
     upstreams: Arc<Upstreams>,
     under_way: Arc<UnderWay>,
 }
 
+impl Known {
+    fn on_its_way(
+        self,
+        door: &Arc<Door>,
+        body: Incoming,
+        peer: Peer,
+        record: Record,
+    ) -> Box<Stages> {
+        Box::new(Stages {
+            door: Arc::clone(door),
+            current: self.current,
+            peer,
+            head: self.head,
+            body,
+            path: self.path,
+            who: self.who,
+            upstreams: self.upstreams,
+            under_way: self.under_way,
+            record,
+        })
+    }
+}
+
 impl Stages {
-    /// May it, forward, answer.
-    async fn run(self, reply: oneshot::Sender<Answer>) {
-        let Self {
-            shared,
-            mut request,
-            upgrade,
-            path,
-            who,
-            upstreams,
-            under_way,
-            silence_max,
-            mut record,
-        } = self;
-        let now = record.begun();
-        let service = &upstreams.service;
-        let deadline = now + service.timeout;
+    /// May it? Whoever may not is answered here, whoever may by its tier.
+    async fn run(mut self: Box<Self>) -> Answer {
+        let under_way = Arc::clone(&self.under_way);
+        let mut answer = match self.admit().await {
+            Ok(permit) => self.hand_over(permit).await,
+            Err(refusal) => instead(&mut self, refusal),
+        };
+        answer.extensions_mut().insert(under_way);
+        answer
+    }
+
+    async fn admit(&self) -> Result<Permit, Refusal> {
+        let service = &self.upstreams.service;
+        let now = self.record.begun();
         let what = What {
             service: &service.id,
-            path: path.path(),
-            deadline,
-            held_back: upstreams.held_back(now),
+            path: self.path.path(),
+            deadline: now + service.timeout,
+            held_back: self.upstreams.held_back(now),
         };
-        let permit = match shared.admission.admit(&who, what, now).await {
-            Ok(permit) => permit,
-            Err(refusal) => {
-                let answer = instead(&shared, &request, &path, &who, refusal, &mut record);
-                // If nobody waits for the answer any more, it drops here.
-                let _ = reply.send(answer);
-                return;
-            }
-        };
-        record.admitted(&permit);
-        less::ask_for_less(&permit, request.headers_mut());
-        let pace = Pace::of(&permit, shared.clock);
-        if let Some(pace) = &pace {
-            request.body_mut().set_pace(pace.clone());
-        }
-        let after = After::of(&shared, &request, &path, &who, &permit, service, now);
-        let mut in_flight = InFlight {
-            upstream: None,
-            permit,
-            deadline: shared.clock.instant(deadline),
-            clock: shared.clock,
-            pace,
-            capture: None,
-            buffer: who.buffer(),
-            _under_way: under_way,
-            span: tracing::debug_span!("request", service = %service.id, tenant = %who.tenant),
-            record,
-        };
-        let now = shared.clock.now();
-        match in_flight.forward(&upstreams, request, path, now).await {
-            Err(fault) => {
-                drop(in_flight);
-                let _ = reply.send(fault.into_response());
-            }
-            Ok((response, lease)) => {
-                in_flight.upstream = Some(lease);
-                let on_its_way = OnItsWay {
-                    upgrade,
-                    reply,
-                    silence_max,
-                    upstreams: &upstreams,
-                    after,
-                    stop: &shared.stop,
-                };
-                answer(in_flight, response, on_its_way).await;
-            }
+        let admission = &self.door.shared.admission;
+        admission.admit(&self.who, what, now).await
+    }
+
+    /// Lets the request's tier do the rest.
+    async fn hand_over(self: Box<Self>, permit: Permit) -> Answer {
+        let door = Arc::clone(&self.door);
+        let runtime = door.shared.runtimes.of(self.upstreams.service.tier);
+        let service = &self.upstreams.service.id;
+        let span = tracing::debug_span!("request", %service, tenant = %self.who.tenant);
+        // On the heap: a task is moved when it begins and when it ends.
+        let work = |reply| Box::pin(self.forward(permit, reply)).instrument(span);
+        let answer = elsewhere(runtime, work).await;
+        answer.unwrap_or_else(|| Fault::UpstreamReset.into_response())
+    }
+
+    /// Makes the head what the service is to see. Done once, and only where that matters: most
+    /// refusals need none of it.
+    fn dress(&mut self) {
+        let Self {
+            door,
+            current,
+            head,
+            ..
+        } = self;
+        let less = door
+            .shared
+            .admission
+            .less_fields(&self.upstreams.service.id);
+        let tenant = &self.who.tenant;
+        headers::towards_upstream(head, &self.peer, tenant, &current.identifier, &less);
+        if let Some(id) = &self.record.request_id {
+            head.headers.insert(REQUEST_ID, id.clone());
         }
     }
 }
 
-impl InFlight {
-    async fn forward(
-        &mut self,
-        upstreams: &Upstreams,
-        request: Request<RequestBody>,
-        path: PathAndQuery,
-        now: Tick,
-    ) -> Result<(Response<Incoming>, Lease), Fault> {
-        use tracing::Instrument as _;
-
-        let watch = &self.record.watch;
-        let called = Called::default();
-        let sent = upstreams.forward(request, path, now, self.deadline, watch, &called);
-        let sent = sent.instrument(self.span.clone());
-        let result = tokio::select! {
-            biased;
-            result = sent => result,
-            _ = self.permit.recalled() => Err(Fault::SeatRecalled),
-        };
-        let result = result.map_err(|fault| match watch.error() {
-            Some(BodyError::TooLarge) => Fault::TooLarge,
-            Some(BodyError::Stalled) => Fault::RequestTimeout,
-            Some(BodyError::Malformed) => Fault::BadRequest,
-            Some(BodyError::BrokeOff | BodyError::Upstream) => Fault::ClientGone,
-            None => fault,
-        });
-        self.permit.was_paced(watch.paced());
-        self.record.upstream = called.address();
-        let answer = result.as_ref().map(|(response, _)| response);
-        self.answered(answer.map_err(|fault| *fault));
-        result
-    }
+/// Lets `work` run on another runtime, until it has an answer or nobody waits for that any more. None:
+/// it panicked.
+async fn elsewhere<F>(
+    runtime: &Handle,
+    work: impl FnOnce(oneshot::Sender<Answer>) -> F,
+) -> Option<Answer>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let task = runtime.spawn(work(reply));
+    let mut abort = AbortOnDrop(Some(task.abort_handle()));
+    let answer = answer.await;
+    abort.0 = None;
+    answer.ok()
 }
 
-/// What an answer needs besides the request.
-struct OnItsWay<'a> {
-    upgrade: Option<OnUpgrade>,
-    reply: oneshot::Sender<Answer>,
-    silence_max: std::time::Duration,
-    upstreams: &'a Upstreams,
-    after: After,
-    stop: &'a Stop,
-}
-
-/// Hands the answer's head back and sees its body off.
-async fn answer(
-    mut in_flight: InFlight,
-    mut response: Response<Incoming>,
-    on_its_way: OnItsWay<'_>,
-) {
-    let OnItsWay {
-        upgrade,
-        reply,
-        silence_max,
-        upstreams,
-        after,
-        stop,
-    } = on_its_way;
-    let is_delimited = less::is_delimited(&response);
-    // What the upstream speaks is between it and us.
-    *response.version_mut() = Version::HTTP_11;
-    let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-    let protocol = wanted_upgrade(response.headers());
-    headers::strip_hop_by_hop(response.headers_mut());
-    less::settle_cost(&mut in_flight, upstreams, response.headers_mut());
-    in_flight.capture = after.answered(&response, is_delimited);
-    less::mark(&mut in_flight, &mut response);
-    if switching && let (Some(client), Some(protocol)) = (upgrade, protocol) {
-        let upstream = hyper::upgrade::on(&mut response);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONNECTION,
-            header::HeaderValue::from_static("upgrade"),
-        );
-        headers.insert(header::UPGRADE, protocol);
-        // From before HTTP lets go of the connection.
-        let live = stop.live();
-        let silence = (silence_max, upstreams.service.upgrade_idle);
-        let _ = reply.send(response.map(|_| ResponseBody::empty()));
-        carry_upgraded(in_flight, (client, upstream), silence, (stop, live)).await;
-        return;
+/// The normal form of a path, with the query that came with it.
+fn with_query(path: &str, given: &Uri) -> Option<PathAndQuery> {
+    let same = given.path_and_query().filter(|given| given.path() == path);
+    match (same, given.query()) {
+        (Some(same), _) => Some(same.clone()),
+        (None, None) => path.parse().ok(),
+        (None, Some(query)) => format!("{path}?{query}").parse().ok(),
     }
-    if switching {
-        // Nobody asked for it.
-        in_flight.answered(Err(Fault::UpstreamReset));
-        let _ = reply.send(Fault::UpstreamReset.into_response());
-        return;
-    }
-    let (head, mut body) = response.into_parts();
-    let size = body.size_hint();
-    let buffer = in_flight.buffer.clone();
-    let begun = match in_flight.gather(&mut body).await {
-        Gathered::Whole(frames) => {
-            let upstream = in_flight.give_back();
-            let body = ResponseBody::held(frames, &buffer);
-            let _ = reply.send(Response::from_parts(head, body));
-            return keep(upstream).await;
-        }
-        Gathered::Broken => {
-            in_flight.answered(Err(Fault::UpstreamReset));
-            let _ = reply.send(Fault::UpstreamReset.into_response());
-            return;
-        }
-        Gathered::Begun(frames) => frames,
-    };
-    let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
-    if reply.send(Response::from_parts(head, relayed)).is_ok() {
-        in_flight.stream(begun, body, sender, silence_max).await;
-    }
-}
-
-/// Carries an upgraded connection to its end. A drain waits for it, and cuts it when time is up.
-async fn carry_upgraded(
-    mut in_flight: InFlight,
-    (client, upstream): (OnUpgrade, OnUpgrade),
-    silence: (std::time::Duration, std::time::Duration),
-    (stop, live): (&Stop, Live),
-) {
-    if let (Ok(client), Ok(upstream)) = (client.await, upstream.await) {
-        let pace = in_flight.pace.as_ref();
-        tokio::select! {
-            biased;
-            () = stop.cut() => live.was_cut(),
-            // Either end may break off; the tunnel is then over, which is no error of ours.
-            _ = tunnel(client, upstream, silence, pace) => {}
-            _ = in_flight.permit.recalled() => in_flight.record.cut_short(Fault::SeatRecalled),
-        }
-    }
-}
-
-fn with_query(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
-    match query {
-        None => path.parse().ok(),
-        Some(query) => format!("{path}?{query}").parse().ok(),
-    }
-}
-
-/// Whether a call may be a conversation, in which silence is no sign of anything.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -476,20 +310,5 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// The protocol that `Connection: upgrade` asks for. Never HTTP/2: requests inside of it would pass
-/// without being admitted, and who upgrades to it has to do with HTTP/1.1 (RFC 9113, section 3.1).
-fn wanted_upgrade(headers: &HeaderMap) -> Option<header::HeaderValue> {
-    let connection = headers.get(header::CONNECTION)?.to_str().ok()?;
-    let upgrades = connection
-        .split(',')
-        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
-    let protocol = headers.get(header::UPGRADE).filter(|_| upgrades)?;
-    let named = protocol.to_str().ok()?.split(',');
-    let is_http = named.map(str::trim).any(|name| {
-        let name = name.split_once('/').map_or(name, |(name, _)| name);
-        ["h2c", "h2", "http"]
-            .iter()
-            .any(|http| name.eq_ignore_ascii_case(http))
-    });
-    (!is_http).then(|| protocol.clone())
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! revision 11, in the structured field syntax of RFC 9651. A limit's name is a token when it
 //! begins with a letter, and a string otherwise.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use watertight_base::LimitId;
 use watertight_guard::throttle::{Algorithm, Decision, Quota};
@@ -97,8 +97,8 @@ impl Quotas {
     pub fn policy_header(&self) -> String {
         self.list(|text, state| {
             let (units, window) = state.told();
-            // Infallible: writing to a String.
-            let _ = write!(text, ";q={units};w={}", whole_seconds(window).max(1));
+            parameter(text, ";q=", units);
+            parameter(text, ";w=", whole_seconds(window).max(1));
         })
     }
 
@@ -110,12 +110,13 @@ impl Quotas {
                 reset_in,
                 ..
             } = state.decision;
-            let _ = write!(text, ";r={remaining};t={}", whole_seconds(reset_in));
+            parameter(text, ";r=", remaining);
+            parameter(text, ";t=", whole_seconds(reset_in));
         })
     }
 
     fn list(&self, parameters: impl Fn(&mut String, &QuotaState)) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(ITEM_BYTES * self.states.len());
         for state in &self.states {
             if !text.is_empty() {
                 text.push_str(", ");
@@ -124,12 +125,30 @@ impl Quotas {
             if name.starts_with(|first: char| first.is_ascii_alphabetic()) {
                 text.push_str(name);
             } else {
-                let _ = write!(text, "\"{name}\"");
+                text.extend(["\"", name, "\""]);
             }
             parameters(&mut text, state);
         }
         text
     }
+}
+
+/// Room for what most limits have to say.
+const ITEM_BYTES: usize = 48;
+
+/// Writes a parameter in decimal. Formatting took half of the time of a refusal's fields.
+fn parameter(text: &mut String, name: &str, mut number: u64) {
+    let (mut digits, mut begin) = ([b'0'; 20], 20);
+    loop {
+        begin -= 1;
+        digits[begin] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.push_str(name);
+    text.extend(digits[begin..].iter().copied().map(char::from));
 }
 
 /// Seconds, rounded up.

@@ -61,6 +61,9 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
+/// Room for most problem documents.
+const PROBLEM_BYTES: usize = 512;
+
 /// `RateLimit`, of draft-ietf-httpapi-ratelimit-headers.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// `RateLimit-Policy`, of draft-ietf-httpapi-ratelimit-headers.
@@ -129,8 +132,10 @@ impl Refusal {
             compartment: self.compartment.as_ref().map(CompartmentId::as_str),
             violated_policies: self.violated(),
         };
+        let mut json = Vec::with_capacity(PROBLEM_BYTES);
         // Plain text and numbers always serialise.
-        serde_json::to_vec(&problem).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut json, &problem);
+        json
     }
 
     /// The limits that refused: those that said so, and the one that decided, which may count what

@@ -105,11 +105,11 @@ impl Connection {
 
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Response<Incoming>, Unanswered> {
         let result = match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
-            Self::Http2(sender) => sender.try_send_request(request).await,
+            Self::Http1(sender) => sender.try_send_request(*request).await,
+            Self::Http2(sender) => sender.try_send_request(*request).await,
         };
         result.map_err(|mut failed| Unanswered {
             request: failed.take_message(),

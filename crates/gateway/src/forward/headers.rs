@@ -15,7 +15,7 @@ use crate::{
     listen::Peer,
 };
 
-const HOP_BY_HOP: [HeaderName; 6] = [
+static HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -29,6 +29,7 @@ pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwar
 /// The name of a request in logs on both sides of the door.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_LENGTH_MAX: usize = 128;
+const HEX: [u8; 16] = *b"0123456789abcdef";
 
 /// The request's name: a trusted peer's, if it gave one, or a new one.
 pub(crate) fn request_id(head: &Parts, is_trusted: bool) -> HeaderValue {
@@ -37,9 +38,10 @@ pub(crate) fn request_id(head: &Parts, is_trusted: bool) -> HeaderValue {
         .get(REQUEST_ID)
         .filter(|value| is_trusted && !value.is_empty() && value.len() <= REQUEST_ID_LENGTH_MAX);
     given.cloned().unwrap_or_else(|| {
-        let id = format!("{:032x}", fastrand::u128(..));
+        let id = fastrand::u128(..).to_be_bytes();
+        let digits = id.map(|byte| [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]));
         // Hexadecimal digits are a header value.
-        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("0"))
+        HeaderValue::from_bytes(digits.as_flattened()).unwrap_or(HeaderValue::from_static("0"))
     })
 }
 
@@ -173,15 +175,20 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn add_forwarding(headers: &mut HeaderMap, peer: &Peer) {
-    let address = peer.address.to_canonical();
-    let earlier = headers
-        .get_all(&FORWARDED_FOR)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut chain: String = earlier.flat_map(|value| [value, ", "]).collect();
-    chain.push_str(&address.to_string());
-    if let Ok(chain) = HeaderValue::try_from(chain) {
-        headers.insert(FORWARDED_FOR, chain);
+    let earlier = headers.get_all(&FORWARDED_FOR).iter();
+    let mut chain: Vec<u8> = earlier
+        .filter(|value| value.to_str().is_ok())
+        .flat_map(|value| [value.as_bytes(), b", "])
+        .flatten()
+        .copied()
+        .collect();
+    if chain.is_empty() {
+        headers.insert(FORWARDED_FOR, peer.shown.clone());
+    } else {
+        chain.extend(peer.shown.as_bytes());
+        if let Ok(chain) = HeaderValue::try_from(chain) {
+            headers.insert(FORWARDED_FOR, chain);
+        }
     }
     if !headers.contains_key(FORWARDED_PROTO) {
         let proto = if peer.is_tls { "https" } else { "http" };
@@ -207,19 +214,20 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    for name in named.into_iter().chain(HOP_BY_HOP) {
+    for name in named {
         // A client cannot have these taken away from the service by naming them.
         let is_ours = [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, header::HOST];
         if !is_ours.contains(&name) {
             headers.remove(name);
         }
     }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::Request;
     use watertight_plan::Identity;
 
@@ -228,11 +236,7 @@ mod tests {
     fn forwarded(builder: http::request::Builder, address: [u8; 4]) -> HeaderMap {
         let mut head = builder.body(()).unwrap().into_parts().0;
         let identifier = Identifier::new(&Identity::default()).unwrap();
-        let peer = Peer {
-            address: address.into(),
-            is_tls: false,
-            tenancy: Arc::default(),
-        };
+        let peer = Peer::new(address.into(), false);
         let less = [HeaderName::from_static("x-serve-less")];
         let acme = "acme".parse().unwrap();
         towards_upstream(&mut head, &peer, &acme, &identifier, &less);

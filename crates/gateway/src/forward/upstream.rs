@@ -147,7 +147,8 @@ impl Upstream {
         let is_reused = reused.is_some();
         let connection = match reused {
             Some(connection) => connection,
-            None => match self.connect(connect_timeout).await {
+            // On the heap: most requests find a connection, and would make room for this.
+            None => match Box::pin(self.connect(connect_timeout)).await {
                 Ok(connection) => connection,
                 Err(error) => {
                     turn.record(Outcome::Failure);
@@ -241,7 +242,7 @@ impl Lease {
     /// crashes what it calls closes no door to others.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Response<Incoming>, Unanswered> {
         let result = self.connection.send(request).await;
         match &result {

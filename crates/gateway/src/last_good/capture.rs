@@ -3,14 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Frame;
 use watertight_base::{ServiceId, TenantId, Tick};
 use watertight_guard::pool::TenantKey;
-use watertight_layers::Who;
 
 use super::{Answer, LastGood, terms};
-use crate::forward::headers::FORWARDED_PROTO;
 
 /// What an answer is an answer to, the request fields aside.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -53,33 +51,6 @@ impl Target {
 }
 
 impl Question {
-    /// What `request` asks, with the fields that its service sees.
-    pub(crate) fn of<B>(
-        request: &Request<B>,
-        path: &PathAndQuery,
-        service: &ServiceId,
-        who: &Who,
-        begun: Tick,
-    ) -> Self {
-        let field = |name| {
-            let value = request.headers().get(name);
-            value.map_or_else(Vec::new, |value| value.as_bytes().to_vec())
-        };
-        Self {
-            lane: who.lane(),
-            method: request.method().clone(),
-            target: Target {
-                service: service.clone(),
-                tenant: who.tenant.clone(),
-                scheme: field(FORWARDED_PROTO),
-                host: field(header::HOST),
-                path_and_query: path.as_str().to_owned(),
-            },
-            fields: request.headers().clone(),
-            begun,
-        }
-    }
-
     /// Whether a last good answer can be one to it.
     pub(crate) fn is_answerable(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)

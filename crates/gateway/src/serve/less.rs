@@ -7,54 +7,45 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version, header};
 use hyper::body::Incoming;
-use watertight_layers::{Permit, Refusal, Who, mark_degraded};
-use watertight_plan::{Cost, Excess, Fallback, Plan, Service};
+use watertight_layers::{Permit, Refusal, mark_degraded};
+use watertight_plan::{Cost, Excess, Fallback, Plan};
 
-use super::Answer;
+use super::{Answer, Stages};
 use crate::{
     Error,
-    body::RequestBody,
-    forward::Upstreams,
+    forward::{Upstreams, headers::FORWARDED_PROTO},
     identify::MEANS_SOMETHING,
     in_flight::InFlight,
-    last_good::{Capture, LastGood, Question},
-    record::{Degraded, Record},
-    shared::Shared,
+    last_good::{Capture, LastGood, Question, Target},
+    record::Degraded,
 };
 
 /// The answer to a request that a limit refuses: the last good one, if the limit says so and there is
 /// one, or that of the refusal.
-pub(super) fn instead(
-    shared: &Shared,
-    request: &Request<RequestBody>,
-    path: &http::uri::PathAndQuery,
-    who: &Who,
-    refusal: Refusal,
-    record: &mut Record,
-) -> Answer {
-    record.refused(&refusal);
-    let method = request.method();
+pub(super) fn instead(stages: &mut Stages, refusal: Refusal) -> Answer {
+    stages.record.refused(&refusal);
     let Some(Fallback::Stale { max_age }) = refusal.fallback else {
-        return refusal.into_response(method);
+        return refusal.into_response(&stages.head.method);
     };
-    let found = record.service.clone().and_then(|service| {
-        let question = Question::of(request, path, &service.id, who, record.begun());
-        let now = shared.clock.now();
-        let is_asked = question.is_answerable();
-        let found = is_asked.then(|| shared.last_good.find(now, &question, max_age));
-        Some((found.flatten()?, now))
-    });
-    let Some((found, now)) = found else {
-        return refusal.into_response(method);
+    // Answers are kept by what their services saw.
+    stages.dress();
+    let shared = &stages.door.shared;
+    let question = Question::of(stages);
+    let now = shared.clock.now();
+    let is_asked = question.is_answerable();
+    let found = is_asked.then(|| shared.last_good.find(now, &question, max_age));
+    let Some(found) = found.flatten() else {
+        return refusal.into_response(&stages.head.method);
     };
-    let mut answer = found.serve(now, method, request.headers());
+    let mut answer = found.serve(now, &stages.head.method, &stages.head.headers);
     if let Some(limit) = &refusal.limit {
         mark_degraded(answer.headers_mut(), limit);
     }
     refusal.quotas.write_headers(answer.headers_mut());
     let status = answer.status().as_u16();
+    let record = &mut stages.record;
     record.degraded(Degraded::Stale, refusal.limit.as_ref(), status);
     record.bytes_down = http_body::Body::size_hint(answer.body()).lower();
     answer
@@ -77,46 +68,37 @@ pub(super) enum After {
     /// The answer may be one.
     Keep {
         store: Arc<LastGood>,
-        question: Question,
+        question: Box<Question>,
         max_age: std::time::Duration,
     },
     /// What was kept may be no longer true.
     Forget {
         store: Arc<LastGood>,
-        question: Question,
+        question: Box<Question>,
     },
 }
 
 impl After {
-    pub(super) fn of(
-        shared: &Shared,
-        request: &Request<RequestBody>,
-        path: &http::uri::PathAndQuery,
-        who: &Who,
-        permit: &Permit,
-        service: &Service,
-        begun: watertight_base::Tick,
-    ) -> Self {
-        let store = || Arc::clone(&shared.last_good);
-        let question = || Question::of(request, path, &service.id, who, begun);
-        if !request.method().is_safe() {
-            if !shared.last_good.is_used() {
+    pub(super) fn of(stages: &Stages, permit: &Permit) -> Self {
+        let last_good = &stages.door.shared.last_good;
+        let question = || Box::new(Question::of(stages));
+        let method = &stages.head.method;
+        if !method.is_safe() {
+            if !last_good.is_used() {
                 return Self::Nothing;
             }
             return Self::Forget {
-                store: store(),
+                store: Arc::clone(last_good),
                 question: question(),
             };
         }
         match permit.stale_max_age() {
             // A lesser answer is not a good one.
-            Some(max_age) if *request.method() == Method::GET && permit.less().is_none() => {
-                Self::Keep {
-                    store: store(),
-                    question: question(),
-                    max_age,
-                }
-            }
+            Some(max_age) if *method == Method::GET && permit.less().is_none() => Self::Keep {
+                store: Arc::clone(last_good),
+                question: question(),
+                max_age,
+            },
             _ => Self::Nothing,
         }
     }
@@ -132,7 +114,7 @@ impl After {
                 store,
                 question,
                 max_age,
-            } => Capture::begin(&store, question, response, is_delimited, max_age),
+            } => Capture::begin(&store, *question, response, is_delimited, max_age),
             Self::Forget { store, question } => {
                 if response.status().as_u16() < 400 {
                     store.forget(question.lane, &question.target);
@@ -140,6 +122,30 @@ impl After {
                 None
             }
             Self::Nothing => None,
+        }
+    }
+}
+
+impl Question {
+    /// What a request asks, with the fields that its service sees.
+    fn of(stages: &Stages) -> Self {
+        let fields = &stages.head.headers;
+        let field = |name| {
+            let value = fields.get(name);
+            value.map_or_else(Vec::new, |value| value.as_bytes().to_vec())
+        };
+        Self {
+            lane: stages.who.lane(),
+            method: stages.head.method.clone(),
+            target: Target {
+                service: stages.upstreams.service.id.clone(),
+                tenant: stages.who.tenant.clone(),
+                scheme: field(FORWARDED_PROTO),
+                host: field(header::HOST),
+                path_and_query: stages.path.as_str().to_owned(),
+            },
+            fields: fields.clone(),
+            begun: stages.record.begun(),
         }
     }
 }

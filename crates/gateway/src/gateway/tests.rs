@@ -1,0 +1,119 @@
+//! What each runtime has to do with a request.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::mpsc;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use watertight_base::Tier;
+use watertight_plan::{ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
+
+use super::*;
+
+/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, whose tenant may have one
+/// request under way.
+fn start(upstream: SocketAddr) -> Gateway {
+    let terms = TenantPlan {
+        max_in_flight: Some(1),
+        ..TenantPlan::default()
+    };
+    let tenant = Tenant {
+        plan: "standard".parse().unwrap(),
+        segment: None,
+        throttle: Vec::new(),
+    };
+    let listener = Listener {
+        name: "traffic".to_owned(),
+        bind: ([127, 0, 0, 1], 0).into(),
+        kind: ListenerKind::Traffic {
+            tier: None,
+            behind_balancer: false,
+        },
+        tls: None,
+        limits: ListenLimits::default(),
+    };
+    let service = |name: &str, tier: Tier| {
+        let mut service = Service::new(name.parse().unwrap(), tier);
+        service.routes = vec![format!("/{name}")];
+        service.upstreams = vec![Upstream {
+            protocol: Protocol::Http1,
+            host: upstream.ip().to_string(),
+            port: upstream.port(),
+        }];
+        service
+    };
+    let plan = Plan::builder()
+        .plan("standard", terms)
+        .unwrap()
+        .tenant("acme".parse().unwrap(), tenant)
+        .listener(listener)
+        .service(service("first", Tier::One))
+        .service(service("third", Tier::Three));
+    Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
+}
+
+/// The status of the answer to a request for `path`.
+async fn status(gateway: &Gateway, path: &str) -> String {
+    let address = gateway.address("traffic").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "host: shop.example\r\nx-tenant-id: acme\r\nconnection: close\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\n{head}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// A service that answers everything with nothing.
+async fn upstream() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            assert!(head[..read].ends_with(b"\r\n\r\n"), "the head came whole");
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    address
+}
+
+/// Takes every thread of a tier, until the sender is dropped.
+fn block(gateway: &Gateway, tier: Tier) -> mpsc::Sender<()> {
+    let runtime = gateway.shared.runtimes.of(tier);
+    let (release, released) = mpsc::channel();
+    let released = Arc::new(Mutex::new(released));
+    let (blocks, blocked) = mpsc::channel();
+    for _ in 0..runtime.metrics().num_workers() {
+        let (released, blocks) = (Arc::clone(&released), blocks.clone());
+        runtime.spawn(async move {
+            blocks.send(()).unwrap();
+            // An error: the sender is gone, which is what is waited for.
+            let _ = released.lock().unwrap().recv();
+        });
+    }
+    for _ in 0..runtime.metrics().num_workers() {
+        blocked.recv().unwrap();
+    }
+    release
+}
+
+#[tokio::test]
+async fn a_refusal_and_other_tiers_need_no_thread_of_a_tier_that_burns_its_own() {
+    let gateway = start(upstream().await);
+    let release = block(&gateway, Tier::Three);
+    assert_eq!(status(&gateway, "/first").await, "200");
+    let admission = gateway.admission();
+    let who = admission.who(&"acme".parse().unwrap()).unwrap();
+    let now = gateway.shared.clock.now();
+    let third = "third".parse().unwrap();
+    let what = What::new(&third, now + Duration::from_secs(60));
+    let permit = admission.admit(&who, what, now).await.unwrap();
+    assert_eq!(status(&gateway, "/third").await, "429");
+    drop((permit, release));
+    assert_eq!(status(&gateway, "/third").await, "200");
+}
