@@ -1,10 +1,11 @@
 //! The way of a request: who, what, may it, forward, answer, record once.
 //!
 //! Whatever is short is done where the request came in, on the front runtime: who, what, and may it. So
-//! a refusal, and what is served instead of one, costs no change of threads, and whoever waits for a
-//! seat holds no tier's time. Only a request that has its permit moves to its tier's runtime
-//! (`serve/admitted.rs`), as one pointer and its permit; the answer comes back. A tier that burns its
-//! threads is thus in the way of its own requests alone: nothing in front waits for it.
+//! a refusal at once, and what is served instead of one, costs no change of threads. A request that may
+//! pass moves to its tier's runtime (`serve/admitted.rs`), as one pointer and its permit; one that has
+//! to wait for that moves there as well, and is awake where it is needed when its turn comes. The answer
+//! comes back. A tier that burns its threads is thus in the way of its own requests alone: nothing in
+//! front waits for it.
 //!
 //! Dropping gives everything back, wherever a request is. A client that goes away drops what waits
 //! here and aborts what runs there; a task that panics there drops what it holds, and is answered for
@@ -13,7 +14,7 @@
 mod admitted;
 pub(crate) mod less;
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use http::{HeaderMap, Request, Response, Uri, Version, header, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
@@ -217,15 +218,36 @@ impl Known {
 }
 
 impl Stages {
-    /// May it? Whoever may not is answered here, whoever may by its tier.
-    async fn run(mut self: Box<Self>) -> Answer {
-        let under_way = Arc::clone(&self.under_way);
-        let mut answer = match self.admit().await {
-            Ok(permit) => self.hand_over(permit).await,
-            Err(refusal) => instead(&mut self, refusal),
+    /// May it? Whoever may not is answered here, if that is known at once, everybody else by its tier.
+    async fn run(self: Box<Self>) -> Answer {
+        let (door, under_way) = (Arc::clone(&self.door), Arc::clone(&self.under_way));
+        let service = &self.upstreams.service;
+        let runtime = door.shared.runtimes.of(service.tier);
+        let span =
+            tracing::debug_span!("request", service = %service.id, tenant = %self.who.tenant);
+        // All work is on the heap: a task is moved when it begins and when it ends.
+        let mut verdict = Box::pin(self.judge());
+        let at_once = poll_fn(|context| Poll::Ready(verdict.as_mut().poll(context))).await;
+        let answer = match at_once {
+            Poll::Ready((mut stages, Err(refusal))) => Some(instead(&mut stages, refusal)),
+            Poll::Ready((stages, Ok(permit))) => {
+                drop(verdict);
+                let work = |reply| Box::pin(stages.forward(permit, reply)).instrument(span);
+                elsewhere(runtime, work).await
+            }
+            Poll::Pending => {
+                let work = |reply| Box::pin(wait(verdict, reply)).instrument(span);
+                elsewhere(runtime, work).await
+            }
         };
+        let mut answer = answer.unwrap_or_else(|| Fault::UpstreamReset.into_response());
         answer.extensions_mut().insert(under_way);
         answer
+    }
+
+    async fn judge(self: Box<Self>) -> (Box<Self>, Result<Permit, Refusal>) {
+        let verdict = self.admit().await;
+        (self, verdict)
     }
 
     async fn admit(&self) -> Result<Permit, Refusal> {
@@ -239,18 +261,6 @@ impl Stages {
         };
         let admission = &self.door.shared.admission;
         admission.admit(&self.who, what, now).await
-    }
-
-    /// Lets the request's tier do the rest.
-    async fn hand_over(self: Box<Self>, permit: Permit) -> Answer {
-        let door = Arc::clone(&self.door);
-        let runtime = door.shared.runtimes.of(self.upstreams.service.tier);
-        let service = &self.upstreams.service.id;
-        let span = tracing::debug_span!("request", %service, tenant = %self.who.tenant);
-        // On the heap: a task is moved when it begins and when it ends.
-        let work = |reply| Box::pin(self.forward(permit, reply)).instrument(span);
-        let answer = elsewhere(runtime, work).await;
-        answer.unwrap_or_else(|| Fault::UpstreamReset.into_response())
     }
 
     /// Makes the head what the service is to see. Done once, and only where that matters: most
@@ -270,6 +280,20 @@ impl Stages {
         headers::towards_upstream(head, &self.peer, tenant, &current.identifier, &less);
         if let Some(id) = &self.record.request_id {
             head.headers.insert(REQUEST_ID, id.clone());
+        }
+    }
+}
+
+/// The rest of the way of a request that has to wait for its verdict.
+async fn wait(
+    verdict: impl Future<Output = (Box<Stages>, Result<Permit, Refusal>)>,
+    reply: oneshot::Sender<Answer>,
+) {
+    match verdict.await {
+        (stages, Ok(permit)) => stages.forward(permit, reply).await,
+        (mut stages, Err(refusal)) => {
+            // If nobody waits for the answer any more, it drops here.
+            let _ = reply.send(instead(&mut stages, refusal));
         }
     }
 }

@@ -8,18 +8,19 @@ use tokio::{
     net::TcpStream,
 };
 use watertight_base::Tier;
+use watertight_layers::Permit;
 use watertight_plan::{ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
 
 use super::*;
 
-/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, whose tenant may have one
-/// request under way.
+/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, with a seat each, whose
+/// tenants may have one request under way.
 fn start(upstream: SocketAddr) -> Gateway {
     let terms = TenantPlan {
         max_in_flight: Some(1),
         ..TenantPlan::default()
     };
-    let tenant = Tenant {
+    let tenant = || Tenant {
         plan: "standard".parse().unwrap(),
         segment: None,
         throttle: Vec::new(),
@@ -37,6 +38,7 @@ fn start(upstream: SocketAddr) -> Gateway {
     let service = |name: &str, tier: Tier| {
         let mut service = Service::new(name.parse().unwrap(), tier);
         service.routes = vec![format!("/{name}")];
+        service.upstream_connections = 1;
         service.upstreams = vec![Upstream {
             protocol: Protocol::Http1,
             host: upstream.ip().to_string(),
@@ -47,7 +49,8 @@ fn start(upstream: SocketAddr) -> Gateway {
     let plan = Plan::builder()
         .plan("standard", terms)
         .unwrap()
-        .tenant("acme".parse().unwrap(), tenant)
+        .tenant("acme".parse().unwrap(), tenant())
+        .tenant("other".parse().unwrap(), tenant())
         .listener(listener)
         .service(service("first", Tier::One))
         .service(service("third", Tier::Three));
@@ -56,10 +59,14 @@ fn start(upstream: SocketAddr) -> Gateway {
 
 /// The status of the answer to a request for `path`.
 async fn status(gateway: &Gateway, path: &str) -> String {
+    status_for("acme", gateway, path).await
+}
+
+async fn status_for(tenant: &str, gateway: &Gateway, path: &str) -> String {
     let address = gateway.address("traffic").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = "host: shop.example\r\nx-tenant-id: acme\r\nconnection: close\r\n";
-    let request = format!("GET {path} HTTP/1.1\r\n{head}\r\n");
+    let head = "host: shop.example\r\nconnection: close\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\n{head}x-tenant-id: {tenant}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -102,18 +109,46 @@ fn block(gateway: &Gateway, tier: Tier) -> mpsc::Sender<()> {
     release
 }
 
+/// What a request of acme's for `/third` holds.
+async fn third(gateway: &Gateway) -> Permit {
+    let admission = gateway.admission();
+    let who = admission.who(&"acme".parse().unwrap()).unwrap();
+    let now = gateway.shared.clock.now();
+    let service = "third".parse().unwrap();
+    let what = What::new(&service, now + Duration::from_secs(60));
+    admission.admit(&who, what, now).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_refusal_and_other_tiers_need_no_thread_of_a_tier_that_burns_its_own() {
     let gateway = start(upstream().await);
     let release = block(&gateway, Tier::Three);
     assert_eq!(status(&gateway, "/first").await, "200");
-    let admission = gateway.admission();
-    let who = admission.who(&"acme".parse().unwrap()).unwrap();
-    let now = gateway.shared.clock.now();
-    let third = "third".parse().unwrap();
-    let what = What::new(&third, now + Duration::from_secs(60));
-    let permit = admission.admit(&who, what, now).await.unwrap();
+    let permit = third(&gateway).await;
     assert_eq!(status(&gateway, "/third").await, "429");
     drop((permit, release));
     assert_eq!(status(&gateway, "/third").await, "200");
+}
+
+#[tokio::test]
+async fn who_has_to_wait_does_so_where_it_will_be_served() {
+    let gateway = start(upstream().await);
+    let permit = third(&gateway).await;
+    let tasks = || {
+        gateway
+            .shared
+            .runtimes
+            .of(Tier::Three)
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let moves = async {
+        while tasks() == before {
+            tokio::task::yield_now().await;
+        }
+        drop(permit);
+    };
+    let (answer, ()) = tokio::join!(status_for("other", &gateway, "/third"), moves);
+    assert_eq!(answer, "200");
 }
