@@ -8,7 +8,8 @@
 //! # The method
 //!
 //! Samples are collected into windows; the level of a window is the geometric mean of its service
-//! times, which outliers hardly move. At each window's end, as in Gradient2 of Netflix's
+//! times, which outliers hardly move, and of each caller's requests beside what is usual for that
+//! caller (`adaptive/levels.rs`). At each window's end, as in Gradient2 of Netflix's
 //! `concurrency-limits`:
 //!
 //! ```text
@@ -54,6 +55,7 @@
 //! 6. The same samples, ticks and seed give the same limits.
 
 mod jitter;
+mod levels;
 mod probe;
 mod settings;
 mod window;
@@ -62,21 +64,29 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use self::{jitter::Jitter, probe::Probe, window::Window};
+use self::{
+    jitter::Jitter,
+    levels::{Baselines, Levels},
+    probe::Probe,
+    window::Window,
+};
 use crate::Error;
 
 pub use self::settings::Settings;
 
-/// A limit on concurrency that follows service times. About 300 bytes, whatever is sampled.
+/// A limit on concurrency that follows service times. About 13 KB, whatever is sampled.
 #[derive(Clone, Debug)]
 pub struct Gradient {
     settings: Settings,
     jitter: Jitter,
     limit: f64,
     window: Window,
-    /// The natural logarithm of nanoseconds, as all levels are.
+    /// Natural logarithms of nanoseconds, as all levels are.
+    baselines: Baselines,
+    /// The mean of those of who was seen last.
     baseline: Option<f64>,
-    level: Option<f64>,
+    /// How far levels have risen above the baselines, of late; none before the first window.
+    rise: Option<f64>,
     /// The variance of single samples, as levels.
     variance: f64,
     /// The standard error of the level.
@@ -126,8 +136,9 @@ impl Gradient {
             jitter,
             limit: f64::from(settings.initial),
             window: Window::default(),
+            baselines: Baselines::default(),
             baseline: None,
-            level: None,
+            rise: None,
             variance: 0.0,
             doubt: 0.0,
             gradient: 1.0,
@@ -142,14 +153,16 @@ impl Gradient {
         })
     }
 
-    /// A request is done: how long it was served, its wait for a seat not included, and how many
-    /// were in flight with it, itself included. Any number of samples.
-    pub fn on_sample(&mut self, now: Tick, service_time: Duration, in_flight: u32) {
+    /// A request is done: who asked, how long it was served, its wait for a seat not included, and how
+    /// many were in flight with it, itself included. Any number of samples.
+    ///
+    /// `caller` is any number for those whose requests are alike; 0 for all, if they cannot be told apart.
+    pub fn on_sample(&mut self, now: Tick, caller: u64, service_time: Duration, in_flight: u32) {
         let level = window::level(service_time);
         if let Some(probe) = &mut self.probe {
-            probe.add(now, level);
+            probe.add(now, caller, level);
         }
-        self.window.add(now, level, in_flight);
+        self.window.add(now, (caller, level), in_flight);
         self.turn(now);
     }
 
@@ -209,7 +222,7 @@ impl Gradient {
         View {
             limit: self.limit(),
             baseline: self.baseline.map(window::span),
-            level: self.level.map(window::span),
+            level: self.level().map(window::span),
             gradient: self.gradient,
             probing: self.probe.is_some(),
         }
@@ -235,10 +248,7 @@ impl Gradient {
             }
         } else if let Some(window) = self.window.close(now, &self.settings) {
             self.in_flight = window.in_flight;
-            self.variance = window.variance;
-            // A mean of windows, half of it the last, is surer than one window by this factor.
-            self.doubt = (window.variance / window.count / 3.0).sqrt();
-            self.learn(window.level);
+            self.learn(&window.levels);
             self.adjust();
         }
         if self.probe.is_none() && now >= self.next_probe {
@@ -246,23 +256,33 @@ impl Gradient {
         }
     }
 
-    /// Takes a window's level into account.
-    fn learn(&mut self, level: f64) {
-        let smooth = self.level.map_or(level, |old| f64::midpoint(old, level));
-        self.level = Some(smooth);
-        let baseline = self.baseline.get_or_insert(smooth);
-        if smooth + self.doubt < *baseline {
-            *baseline += Settings::SINK * (smooth - *baseline);
+    /// Takes a window's levels into account.
+    fn learn(&mut self, levels: &Levels) {
+        self.variance = levels.variance();
+        // A mean of windows, half of it the last, is surer than one window by this factor.
+        self.doubt = levels.doubt() / 3.0_f64.sqrt();
+        let seen = self.baselines.rise(levels);
+        self.baselines.take_in(levels, seen);
+        let mut rise = self.rise.map_or(seen, |old| f64::midpoint(old, seen));
+        if rise + self.doubt < 0.0 {
+            let sink = Settings::SINK * rise;
+            self.baselines.shift(sink);
+            rise -= sink;
         }
+        self.rise = Some(rise);
+        self.baseline = self.baselines.mean(levels);
+    }
+
+    /// The level of late.
+    fn level(&self) -> Option<f64> {
+        Some(self.baseline? + self.rise?)
     }
 
     fn adjust(&mut self) {
-        let (Some(level), Some(baseline)) = (self.level, self.baseline) else {
+        let Some(rise) = self.rise else {
             return;
         };
-        self.gradient = (baseline - level + self.doubt)
-            .exp()
-            .clamp(Settings::STEEPEST, 1.0);
+        self.gradient = (self.doubt - rise).exp().clamp(Settings::STEEPEST, 1.0);
         if !self.is_used(0.5) {
             return;
         }
@@ -275,14 +295,14 @@ impl Gradient {
     fn begin_probe(&mut self, now: Tick) {
         let share = self.settings.probe_share.ratio();
         // A limit that does not bind, and one that cannot be lower, have nothing to show.
-        let (Some(level), true) = (self.level, self.is_used(share)) else {
+        let (Some(level), Some(rise), true) = (self.level(), self.rise, self.is_used(share)) else {
             self.next_probe = now + self.jitter.around(self.settings.gap());
             return;
         };
         let shortest = self.jitter.around(self.settings.window);
         self.probe = Some(Probe::begin(
             now,
-            level,
+            (level, rise),
             self.variance,
             shortest,
             &self.settings,
@@ -297,17 +317,14 @@ impl Gradient {
         };
         self.window = Window::default();
         self.is_falling = false;
-        if let Some(seen) = probe.seen(&self.settings) {
+        if let Some(levels) = probe.seen(&self.settings) {
             let share = self.settings.probe_share.ratio();
+            let seen = self.baselines.rise(levels);
             self.is_falling = seen - probe.before() < f64::midpoint(1.0, share).ln();
-            let old = self.baseline.unwrap_or(seen);
-            let is_far = (seen - old).abs() > Settings::FAR;
-            self.baseline = Some(if is_far {
-                seen
-            } else {
-                f64::midpoint(old, seen)
-            });
-            self.level = Some(seen);
+            let learned = if seen.abs() > Settings::FAR { 1.0 } else { 0.5 };
+            self.baselines.learn(levels, seen, learned);
+            self.baseline = self.baselines.mean(levels);
+            self.rise = Some(seen * (1.0 - learned));
             if self.is_falling {
                 self.set_limit(self.limit * share);
             }

@@ -455,11 +455,14 @@ impl Pools {
         self.layout.routes[route].demands[0].compartment
     }
 
-    /// The seats that a route can hold at most: the smallest of its caps.
+    /// The seats that a route can hold at most: the smallest of its caps, or of its compartments.
     fn narrowest(&self, route: usize) -> u32 {
         let demands = self.layout.routes[route].demands.iter();
-        let caps = demands.map(|demand| self.layout.slots[demand.slot].cap);
-        caps.min().unwrap_or(0)
+        let seats = demands.map(|demand| {
+            let seats = self.compartments[demand.compartment].seats;
+            seats.min(self.layout.slots[demand.slot].cap)
+        });
+        seats.min().unwrap_or(0)
     }
 
     fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use super::{Settings, window};
+use super::{Settings, levels::Levels, window};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Probe {
-    /// The level before.
+    /// How far levels had risen before.
     before: f64,
     began: Tick,
     settled: Tick,
@@ -19,25 +19,24 @@ pub(super) struct Probe {
     enough: Tick,
     ends: Tick,
     needed: f64,
-    count: u32,
-    levels: f64,
+    levels: Levels,
 }
 
 /// The standard error, as a share, with which a probe is content.
 const DOUBT: f64 = 0.05;
 
 impl Probe {
-    /// `before` and `variance` are of the samples before it.
+    /// Of the samples before it: the level, how far above the baselines it was, and the variance.
     pub(super) fn begin(
         now: Tick,
-        before: f64,
+        (level, before): (f64, f64),
         variance: f64,
         shortest: Duration,
         settings: &Settings,
     ) -> Self {
         let sure = variance / (DOUBT * DOUBT);
         let least = f64::from(settings.samples_min);
-        let settle = (window::span(before) * 2).min(Settings::PROBE_MAX / 2);
+        let settle = (window::span(level) * 2).min(Settings::PROBE_MAX / 2);
         let settled = now + settle;
         Self {
             before,
@@ -46,25 +45,24 @@ impl Probe {
             enough: settled + shortest,
             ends: now + Settings::PROBE_MAX,
             needed: sure.clamp(least, 20.0 * least),
-            count: 0,
-            levels: 0.0,
+            levels: Levels::default(),
         }
     }
 
-    pub(super) fn add(&mut self, now: Tick, level: f64) {
+    pub(super) fn add(&mut self, now: Tick, caller: u64, level: f64) {
         if now >= self.settled {
-            self.count = self.count.saturating_add(1);
-            self.levels += level;
+            self.levels.add(caller, level);
         }
     }
 
     pub(super) fn is_over(&self, now: Tick) -> bool {
-        now >= self.ends || (now >= self.enough && f64::from(self.count) >= self.needed)
+        now >= self.ends || (now >= self.enough && f64::from(self.levels.count()) >= self.needed)
     }
 
-    /// The level that it saw; none if it saw too little.
-    pub(super) fn seen(&self, settings: &Settings) -> Option<f64> {
-        (self.count >= settings.samples_min).then(|| self.levels / f64::from(self.count))
+    /// The levels that it saw; none if it saw too little.
+    pub(super) fn seen(&self, settings: &Settings) -> Option<&Levels> {
+        let is_enough = self.levels.count() >= settings.samples_min;
+        is_enough.then_some(&self.levels)
     }
 
     pub(super) fn before(&self) -> f64 {

@@ -4,25 +4,21 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use super::Settings;
+use super::{Settings, levels::Levels};
 
-/// The samples since the last look: a count and sums.
-#[derive(Clone, Copy, Debug, Default)]
+/// The samples since the last look.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     began: Option<Tick>,
-    count: u32,
-    levels: f64,
-    squares: f64,
+    levels: Levels,
     in_flight: f64,
 }
 
 /// What a full window says.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Means {
-    pub(super) count: f64,
-    pub(super) level: f64,
-    /// Of the samples, not of their mean.
-    pub(super) variance: f64,
+#[derive(Clone, Debug)]
+pub(super) struct Full {
+    pub(super) levels: Levels,
+    /// On average of the samples.
     pub(super) in_flight: f64,
 }
 
@@ -40,32 +36,25 @@ pub(super) fn span(level: f64) -> Duration {
 }
 
 impl Window {
-    pub(super) fn add(&mut self, now: Tick, level: f64, in_flight: u32) {
+    pub(super) fn add(&mut self, now: Tick, (caller, level): (u64, f64), in_flight: u32) {
         if self.began.is_some_and(|began| now - began > STALE) {
             *self = Self::default();
         }
         self.began.get_or_insert(now);
-        self.count = self.count.saturating_add(1);
-        self.levels += level;
-        self.squares += level * level;
+        self.levels.add(caller, level);
         self.in_flight += f64::from(in_flight);
     }
 
     /// Begins anew, if it is full.
-    pub(super) fn close(&mut self, now: Tick, settings: &Settings) -> Option<Means> {
-        let began = self.began?;
-        let is_full = self.count >= settings.samples_min && now - began >= settings.window;
+    pub(super) fn close(&mut self, now: Tick, settings: &Settings) -> Option<Full> {
+        let (began, count) = (self.began?, self.levels.count());
+        let is_full = count >= settings.samples_min && now - began >= settings.window;
         is_full.then(|| {
-            let count = f64::from(self.count);
-            let level = self.levels / count;
-            let means = Means {
-                count,
-                level,
-                variance: (self.squares / count - level * level).max(0.0),
-                in_flight: self.in_flight / count,
-            };
-            *self = Self::default();
-            means
+            let full = std::mem::take(self);
+            Full {
+                levels: full.levels,
+                in_flight: full.in_flight / f64::from(count),
+            }
         })
     }
 }

@@ -7,11 +7,9 @@
 //! proportion to its size, down to one; tier 1 gives up last, and the reserve nothing. Static walls
 //! come first: without a reason to adapt, do not.
 
-use std::time::Duration;
-
 use watertight_base::{Tick, Tier};
 
-use super::{Effect, Pools};
+use super::{Effect, Pools, layout::Demand, seated::Seat};
 use crate::adaptive::{Gradient, View};
 
 /// How much of a pool there is now.
@@ -53,20 +51,23 @@ impl Capacity {
 }
 
 impl Pools {
-    /// A seat was held for so long, among so many. Whether that changed the pool's size.
-    pub(super) fn sample(&mut self, now: Tick, pool: usize, held: Duration) -> bool {
-        self.capacities[pool].gradient.is_some() && self.adapt(now, pool, held)
+    /// A seat that is held comes back. Whether that changed the pool's size.
+    pub(super) fn sample(&mut self, now: Tick, hold: &Demand, seat: &Seat) -> bool {
+        self.capacities[hold.pool].gradient.is_some() && self.adapt(now, hold, seat)
     }
 
     // Apart: inlined, what it computes is computed for pools that do not adapt as well.
     #[inline(never)]
-    fn adapt(&mut self, now: Tick, pool: usize, held: Duration) -> bool {
+    fn adapt(&mut self, now: Tick, hold: &Demand, seat: &Seat) -> bool {
+        let pool = hold.pool;
+        // Requests of one tenant for one service are alike.
+        let caller = seat.tenant.0.rotate_left(32) ^ hold.slot as u64;
         let in_use = self.pools[pool].in_use;
         let capacity = &mut self.capacities[pool];
         let Some(gradient) = &mut capacity.gradient else {
             return false;
         };
-        gradient.on_sample(now, held, in_use);
+        gradient.on_sample(now, caller, now - seat.since, in_use);
         let Some(limit) = gradient.on_tick(now) else {
             return false;
         };

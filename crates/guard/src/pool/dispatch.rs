@@ -156,7 +156,7 @@ impl Pools {
             let Some(hold) = self.held(seat, at) else {
                 break;
             };
-            if self.sample(now, hold.pool, now - seat.since) {
+            if self.sample(now, &hold, seat) {
                 grown.push(hold.pool);
             }
             let state = &mut self.compartments[hold.compartment].occupancy;

@@ -20,8 +20,15 @@ impl Pools {
     }
 
     pub(super) fn left_by_slow_in(&self, now: Tick, compartment: usize) -> u32 {
-        let head_room = self.layout.compartments[compartment].head_room;
+        let walls = &self.layout.compartments[compartment];
         let state = &self.compartments[compartment];
+        let mut head_room = walls.head_room;
+        if state.seats != walls.seats {
+            // Where capacity adapts there may be fewer seats, and then less is kept.
+            let share =
+                u64::from(head_room) * u64::from(state.seats) / u64::from(walls.seats.max(1));
+            head_room = u32::try_from(share).unwrap_or(head_room);
+        }
         left(head_room, &state.occupancy, now, state.seats)
     }
 }

@@ -65,6 +65,32 @@ fn a_server_that_becomes_slower_for_good_keeps_its_slots() {
     }
 }
 
+/// The mean limit of a server of 16 slots while another caller begins, whose requests take longer.
+fn limit_when_another_comes(knows_callers: bool) -> f64 {
+    let means = (0..8).map(|seed| {
+        let mut plant = Plant::new(16, settings(20), seed);
+        plant.knows_callers = knows_callers;
+        plant.run(60);
+        plant.heavy = 0.5;
+        plant.run(10)
+    });
+    let means: Vec<_> = means.collect();
+    means.iter().sum::<f64>() / 8.0
+}
+
+#[test]
+fn a_caller_whose_requests_take_longer_is_no_queue() {
+    let mean = limit_when_another_comes(true);
+    assert!(around(16).contains(&mean), "{mean:.1}");
+}
+
+/// The bug: everybody's requests are taken together.
+#[test]
+fn callers_who_are_not_told_apart_look_like_a_queue() {
+    let mean = limit_when_another_comes(false);
+    assert!(!around(16).contains(&mean), "{mean:.1}");
+}
+
 #[test]
 fn a_standing_queue_does_not_become_the_baseline() {
     let mut plant = Plant::new(10, settings(10), 3);

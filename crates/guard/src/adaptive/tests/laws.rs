@@ -46,7 +46,7 @@ fn play(events: &[(u64, Event)], seed: u64) -> Vec<(u32, u32, u32)> {
         now = now + Duration::from_micros(*later);
         match *event {
             Event::Sample { micros, in_flight } => {
-                gradient.on_sample(now, Duration::from_micros(micros), in_flight);
+                gradient.on_sample(now, micros % 7, Duration::from_micros(micros), in_flight);
             }
             Event::Drop => gradient.on_drop(now),
             Event::Tick => {}
@@ -94,7 +94,7 @@ proptest! {
         for micros in times {
             now = now + Duration::from_millis(3);
             let before = gradient.limit();
-            gradient.on_sample(now, Duration::from_micros(micros), (before - 1) / 2);
+            gradient.on_sample(now, 0, Duration::from_micros(micros), (before - 1) / 2);
             gradient.on_tick(now);
             prop_assert!(gradient.limit() <= before);
         }

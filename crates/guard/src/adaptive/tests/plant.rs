@@ -20,6 +20,10 @@ pub(super) struct Plant {
     pub(super) sigma: f64,
     /// Requests per second; none: greedy.
     pub(super) rate: Option<f64>,
+    /// The share of requests that are another caller's and take ten times as long.
+    pub(super) heavy: f64,
+    /// Whether callers are told apart.
+    pub(super) knows_callers: bool,
     pub(super) done: u64,
     /// Time spent probing, and all of it.
     pub(super) probing: Duration,
@@ -28,8 +32,8 @@ pub(super) struct Plant {
     pub(super) least: u32,
     random: Random,
     in_flight: u32,
-    /// Those served: when they end, and when they began to be in flight.
-    served: BinaryHeap<Reverse<(u64, u64)>>,
+    /// Those served: when they end, when they began to be in flight, and whose they are.
+    served: BinaryHeap<Reverse<(u64, u64, u64)>>,
     queue: VecDeque<u64>,
     /// Poisson: when the next one comes, and how many wait outside.
     next: u64,
@@ -68,6 +72,8 @@ impl Plant {
             service: 0.02,
             sigma: 0.3,
             rate: None,
+            heavy: 0.0,
+            knows_callers: true,
             done: 0,
             probing: Duration::ZERO,
             probes: Vec::new(),
@@ -92,7 +98,7 @@ impl Plant {
         let mut area = 0.0;
         self.enter();
         while self.now < end {
-            let ended = self.served.peek().map(|Reverse((at, _))| *at);
+            let ended = self.served.peek().map(|Reverse((at, ..))| *at);
             let arrival = self.rate.map(|_| self.next);
             let wakeup = self.gradient.next_wakeup().as_nanos();
             let events = [ended, arrival, Some(wakeup)];
@@ -118,13 +124,14 @@ impl Plant {
     }
 
     fn finish(&mut self) {
-        while let Some(Reverse((at, began))) = self.served.peek().copied() {
+        while let Some(Reverse((at, began, caller))) = self.served.peek().copied() {
             if at > self.now.as_nanos() {
                 break;
             }
             self.served.pop();
             let span = self.now - Tick::from_nanos(began);
-            self.gradient.on_sample(self.now, span, self.in_flight);
+            self.gradient
+                .on_sample(self.now, caller, span, self.in_flight);
             self.in_flight -= 1;
             self.done += 1;
         }
@@ -159,9 +166,12 @@ impl Plant {
             } else {
                 self.random.exponential()
             };
-            let span = nanos(self.service * factor);
-            self.served
-                .push(Reverse((self.now.as_nanos() + span, began)));
+            let is_heavy = self.heavy > 0.0 && self.random.unit() < self.heavy;
+            let times = if is_heavy { 10.0 } else { 1.0 };
+            let caller = u64::from(is_heavy && self.knows_callers);
+            let span = nanos(self.service * factor * times);
+            let end = self.now.as_nanos() + span;
+            self.served.push(Reverse((end, began, caller)));
         }
     }
 }

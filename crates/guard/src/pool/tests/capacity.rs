@@ -62,6 +62,30 @@ fn seats_in_force_and_the_reserve_add_up_to_the_limit() {
     }
 }
 
+#[test]
+fn head_room_shrinks_with_its_compartment() {
+    let part = CompartmentSpec {
+        head_room: 20,
+        queue: 50,
+        ..compartment("all", 80, &["checkout"], &[])
+    };
+    let spec = PoolSpec {
+        adaptive: Some(adaptive::Settings {
+            initial: 8,
+            max: 80,
+            ..adaptive::Settings::default()
+        }),
+        ..pool("database", 80, 0, vec![part])
+    };
+    let mut world = World::new(Layout::new(vec![spec], &[service("checkout")]).unwrap());
+    for _ in 0..40 {
+        world.arrive("checkout", Class::Ordinary, 1);
+    }
+    assert_eq!(world.in_use(), 6, "of eight, two are kept");
+    world.arrive("checkout", Class::Ordinary, 2);
+    assert_eq!(world.in_use(), 7);
+}
+
 /// A server that has `slots`, so what is asked of it at once beyond that takes longer.
 fn load(world: &mut World, slots: usize, seconds: u64) {
     let end = world.now + Duration::from_secs(seconds);
