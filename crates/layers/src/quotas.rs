@@ -136,19 +136,10 @@ impl Quotas {
 /// Room for what most limits have to say.
 const ITEM_BYTES: usize = 48;
 
-/// Writes a parameter in decimal. Formatting took half of the time of a refusal's fields.
-fn parameter(text: &mut String, name: &str, mut number: u64) {
-    let (mut digits, mut begin) = ([b'0'; 20], 20);
-    loop {
-        begin -= 1;
-        digits[begin] = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
+/// Writes a parameter. Formatting took half of the time of a refusal's fields.
+fn parameter(text: &mut String, name: &str, number: u64) {
     text.push_str(name);
-    text.extend(digits[begin..].iter().copied().map(char::from));
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Seconds, rounded up.
