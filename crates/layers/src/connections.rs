@@ -12,14 +12,14 @@
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Weak},
 };
 
 use tokio::sync::Notify;
 use watertight_base::{PoolId, Reason, ServiceId, Tick, Weight};
 use watertight_guard::pool::{Arrival, Class, Crossing, Owner, PoolView, Refusal, TenantKey};
-use watertight_plan::{Caller, Plan};
+use watertight_plan::{Caller, Plan, TcpPool};
 
 use crate::{
     Admission, Clock,
@@ -47,6 +47,8 @@ pub struct ConnectionSeat {
 #[derive(Debug, Default)]
 pub(crate) struct TcpSeats {
     pools: BTreeMap<PoolId, Arc<Seats>>,
+    /// Where each door leads.
+    doors: BTreeMap<SocketAddr, PoolId>,
     /// Pools that went with a reload while connections sat in them. One that comes back finds them.
     gone: Vec<(PoolId, Weak<Seats>)>,
     hash: RandomState,
@@ -90,18 +92,24 @@ impl Admission {
 }
 
 impl TcpSeats {
-    /// The pools of another plan. Who sits in a pool that is still there keeps the seat.
+    /// The pools of another plan. Who sits in a pool that is still there keeps the seat, also where it has
+    /// another name: it is the one behind the same door.
     pub(crate) fn reloaded(&self, plan: &Plan, clock: Clock, news: &Arc<Notify>) -> Self {
-        let found = |id: &PoolId| {
-            let mut gone = self.gone.iter().filter(|(name, _)| name == id);
-            let kept = self.pools.get(id).cloned();
-            kept.or_else(|| gone.find_map(|(_, seats)| seats.upgrade()))
+        let found = |id: &PoolId, pool: &TcpPool| {
+            let mut before = pool
+                .doors
+                .iter()
+                .filter_map(|door| self.doors.get(&door.bind));
+            let renamed = before.find(|other| !plan.tcp_pools().contains_key(*other));
+            let names = [Some(id), renamed].into_iter().flatten();
+            let mut found = names.filter_map(|id| self.find(id));
+            found.next()
         };
         let pools: BTreeMap<PoolId, Arc<Seats>> = plan
             .tcp_pools()
             .iter()
-            .map(|(id, (_, layout))| {
-                let seats = match found(id) {
+            .map(|(id, (pool, layout))| {
+                let seats = match found(id, pool) {
                     Some(seats) => {
                         seats.reload(clock.now(), layout.clone());
                         seats
@@ -114,12 +122,29 @@ impl TcpSeats {
         let leaving = self.pools.iter();
         let leaving = leaving.map(|(id, seats)| (id.clone(), Arc::downgrade(seats)));
         let mut gone: Vec<_> = self.gone.iter().cloned().chain(leaving).collect();
-        gone.retain(|(id, seats)| !pools.contains_key(id) && seats.strong_count() > 0);
+        let is_kept = |seats: &Weak<Seats>| {
+            pools
+                .values()
+                .any(|kept| Arc::as_ptr(kept) == seats.as_ptr())
+        };
+        gone.retain(|(_, seats)| !is_kept(seats) && seats.strong_count() > 0);
+        let doors = plan.tcp_pools().iter().flat_map(|(id, (pool, _))| {
+            let doors = pool.doors.iter();
+            doors.map(|door| (door.bind, id.clone()))
+        });
         Self {
+            doors: doors.collect(),
             pools,
             gone,
             hash: self.hash.clone(),
         }
+    }
+
+    /// A pool of that name, or one that went and is still sat in.
+    fn find(&self, id: &PoolId) -> Option<Arc<Seats>> {
+        let mut gone = self.gone.iter().filter(|(name, _)| name == id);
+        let kept = self.pools.get(id).cloned();
+        kept.or_else(|| gone.find_map(|(_, seats)| seats.upgrade()))
     }
 
     pub(crate) fn view(&self, now: Tick) -> impl Iterator<Item = PoolView> {
@@ -159,8 +184,72 @@ fn without_stand_ins(mut pool: PoolView) -> PoolView {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use watertight_base::Tier;
+    use watertight_guard::pool::{CompartmentSpec, PoolSpec};
+    use watertight_plan::{Address, Service, TcpDoor};
+
     use super::*;
+
+    /// A pool of two connections behind a door.
+    fn plan(name: &str, port: u16) -> Plan {
+        let seats = 2_u64.try_into().unwrap();
+        let worker: ServiceId = "worker".parse().unwrap();
+        let spec = PoolSpec {
+            id: name.parse().unwrap(),
+            capacity: seats,
+            adaptive: None,
+            reserve: 0,
+            compartments: vec![CompartmentSpec::new(
+                "all".parse().unwrap(),
+                seats,
+                vec![worker.clone()],
+            )],
+        };
+        let upstream = Address {
+            host: "127.0.0.1".to_owned(),
+            port: 9,
+        };
+        let mut pool = TcpPool::new(spec, vec![upstream]);
+        pool.doors = vec![TcpDoor {
+            bind: (Ipv4Addr::LOCALHOST, port).into(),
+            caller: Caller::Service(worker.clone()),
+        }];
+        let mut service = Service::new(worker, Tier::Three);
+        service.uses = vec![name.parse().unwrap()];
+        let plan = Plan::builder().service(service).tcp_pool(pool);
+        plan.build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_sits_behind_a_door_is_counted_in_the_pool_that_has_it_now() {
+        let admission = Admission::new(plan("cache", 6_379).into(), Clock::start());
+        let caller = Caller::Service("worker".parse().unwrap());
+        let pool = "cache".parse().unwrap();
+        let connecting = Connecting {
+            pool: &pool,
+            caller: &caller,
+            address: Ipv4Addr::LOCALHOST.into(),
+        };
+        let now = admission.clock().now();
+        let held = admission.connect(now, connecting).await.unwrap();
+        let in_use = || admission.pools()[0].in_use;
+        for (name, port, counted) in [
+            ("cache", 6_379, 1),
+            ("redis", 6_379, 1),
+            ("redis", 6_380, 1),
+            ("other", 6_381, 0),
+            ("redis", 6_382, 1),
+        ] {
+            admission.reload(plan(name, port).into());
+            assert_eq!(in_use(), counted, "{name} behind {port}");
+        }
+        drop(held);
+        assert_eq!(in_use(), 0);
+    }
 
     #[test]
     fn a_caller_numbers_its_own_network_in_vain() {

@@ -4,7 +4,8 @@
 //! others. If those took it at once, somebody would have to wait beside free seats of its own, for the
 //! pool would be full: most likely whoever asks last, which is whoever asks for least. So until the
 //! walls of such a pool hold again each compartment is *assured* of the seats that it had before and
-//! still has, and seats that are new to it are given out only where nobody is short of any.
+//! still has, and seats that are new to it are given out only where nobody is short of any; nothing is
+//! lent. Above all stands the capacity: in a pool that is smaller than what is held, nobody is seated.
 
 use super::{Compartment, Pools, layout::Walls, reload::pairs};
 

@@ -60,8 +60,12 @@ impl Pools {
         borrowed.any(|loan| loan.seat == seat)
     }
 
-    /// The compartment of `pool` that can best spare a seat for `borrower`.
+    /// The compartment of `pool` that can best spare a seat for `borrower`. While the pool is too full,
+    /// after a reload, nobody can.
     pub(super) fn lender(&self, pool: usize, borrower: usize, route: usize) -> Option<usize> {
+        if self.compartments[borrower].assured.is_some() {
+            return None;
+        }
         let tier = self.layout.compartments[borrower].tier;
         let spare = |&lender: &usize| {
             let walls = &self.layout.compartments[lender];

@@ -164,8 +164,9 @@ impl Places {
         });
         let pools: Vec<_> = pools.collect();
         let compartments = old.compartments.iter();
+        // One that was gone already is not the one that has its name now.
         let compartments: Vec<_> = compartments
-            .map(|walls| new.compartment(pools[walls.pool]?, walls))
+            .map(|walls| new.compartment(pools[walls.pool].filter(|_| walls.seats > 0)?, walls))
             .collect();
         let slots = old.slots.iter();
         let slots = slots.map(|slot| new.slot(compartments[slot.compartment]?, slot));

@@ -94,6 +94,61 @@ fn what_is_sat_on_but_gone_counts_until_its_last_seat_is_back() {
 }
 
 #[test]
+fn who_sat_where_a_name_went_is_not_in_the_wall_that_has_the_name_now() {
+    let pool = |parts| {
+        let services = ["batch", "checkout", "inventory"].map(service);
+        let spec = pool("database", 6, 0, parts);
+        let alone =
+            ["batch", "checkout", "inventory"].map(|name| compartment(name, 9, &[name], &[]));
+        let alone = super::world::pool("alone", 27, 0, alone.to_vec());
+        Layout::new(vec![spec, alone], &services).unwrap()
+    };
+    let part = |name, service| compartment(name, 2, &[service], &[]);
+    let mut world = World::new(pool(vec![
+        part("first", "checkout"),
+        part("second", "batch"),
+    ]));
+    flood(&mut world, "batch", 2);
+    reload(&mut world, pool(vec![part("first", "checkout")]));
+    assert_eq!(world.held("second"), (2, 0, 0));
+    let swapped = vec![part("second", "inventory"), part("third", "batch")];
+    reload(&mut world, pool(swapped));
+    assert_eq!(
+        world.held("third"),
+        (2, 0, 0),
+        "where the pool has its service"
+    );
+    assert_eq!(world.held("second"), (0, 0, 0));
+}
+
+#[test]
+fn a_compartment_that_holds_too_much_borrows_nothing_more() {
+    let parts = |seats| {
+        let lends = |name, seats, tier| CompartmentSpec {
+            tier,
+            lend: Lend::ByTier,
+            ..compartment(name, seats, &[name], &[])
+        };
+        let parts = vec![
+            lends("batch", seats, Tier::Three),
+            lends("inventory", 4, Tier::Three),
+            lends("checkout", 4, Tier::One),
+        ];
+        database(parts)
+    };
+    let mut world = World::new(parts(10));
+    flood(&mut world, "batch", 10);
+    reload(&mut world, parts(4));
+    flood(&mut world, "batch", 4);
+    assert_eq!(world.held("batch"), (10, 0, 0));
+    for _ in 4..10 {
+        assert_eq!(world.waiting.len(), 4);
+        world.release(0);
+    }
+    assert_eq!(world.held("batch"), (8, 4, 0), "its walls hold again");
+}
+
+#[test]
 fn a_pool_that_goes_and_comes_back_forgets_nobody() {
     let with = |names: &[&str]| {
         let part = |_| vec![compartment("all", 3, &["checkout"], &[])];
