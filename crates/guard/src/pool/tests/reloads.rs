@@ -95,24 +95,24 @@ fn what_is_sat_on_but_gone_counts_until_its_last_seat_is_back() {
 
 #[test]
 fn who_sat_where_a_name_went_is_not_in_the_wall_that_has_the_name_now() {
-    let pool = |parts| {
+    let layout = |parts| {
         let services = ["batch", "checkout", "inventory"].map(service);
         let spec = pool("database", 6, 0, parts);
         let alone =
             ["batch", "checkout", "inventory"].map(|name| compartment(name, 9, &[name], &[]));
-        let alone = super::world::pool("alone", 27, 0, alone.to_vec());
+        let alone = pool("alone", 27, 0, alone.to_vec());
         Layout::new(vec![spec, alone], &services).unwrap()
     };
     let part = |name, service| compartment(name, 2, &[service], &[]);
-    let mut world = World::new(pool(vec![
+    let mut world = World::new(layout(vec![
         part("first", "checkout"),
         part("second", "batch"),
     ]));
     flood(&mut world, "batch", 2);
-    reload(&mut world, pool(vec![part("first", "checkout")]));
+    reload(&mut world, layout(vec![part("first", "checkout")]));
     assert_eq!(world.held("second"), (2, 0, 0));
     let swapped = vec![part("second", "inventory"), part("third", "batch")];
-    reload(&mut world, pool(swapped));
+    reload(&mut world, layout(swapped));
     assert_eq!(
         world.held("third"),
         (2, 0, 0),
