@@ -19,7 +19,8 @@ pub(super) struct Adaptive {
     /// The fewest seats: at least one for each compartment, and the reserve.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) min: Located<u32>,
-    /// Seats until something is known, `min` to `capacity`. Default: `capacity`.
+    /// Seats until something is known, `min` to `capacity`. Too few are found out in seconds, too many
+    /// take longer and stand in a queue meanwhile. Default: 20, or what lies nearest to that.
     #[schemars(range(min = 1, max = 1_000_000))]
     initial: Option<Located<u32>>,
     /// The mean time between two looks at how fast the resource is when it is asked for a little
@@ -37,11 +38,12 @@ impl Adaptive {
             findings,
         );
         let max = max?;
-        let initial = self.initial.as_ref().map_or(max, |initial| **initial);
+        let min = *self.min;
+        let initial = self.initial.as_ref().map(|initial| **initial);
         let settings = Settings {
-            min: *self.min,
+            min,
             max,
-            initial,
+            initial: initial.unwrap_or(Settings::default().initial.max(min).min(max)),
             probe_interval: interval?,
             ..Settings::default()
         };
@@ -64,7 +66,7 @@ impl Adaptive {
                 Some(initial),
             ) => (
                 initial.span(),
-                "seats to begin with, from `min` to `capacity`; left out, it is `capacity`",
+                "seats to begin with, from `min` to `capacity`; left out, it is 20, or what lies nearest",
             ),
             _ => (
                 self.min.span(),
