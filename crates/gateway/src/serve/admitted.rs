@@ -21,7 +21,7 @@ use super::{
     less::{self, After},
 };
 use crate::{
-    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
+    body::{BodyError, Patience, Pickiness, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{Called, Upstreams, connection::tunnel, headers, upstream::Lease},
     in_flight::{Gathered, InFlight, keep},
@@ -36,6 +36,8 @@ struct OnItsWay {
     upgrade: Option<OnUpgrade>,
     reply: oneshot::Sender<Answer>,
     after: After,
+    /// With whoever reads the answer. None: its connection is watched instead.
+    patience: Option<Patience>,
 }
 
 impl Stages {
@@ -65,6 +67,7 @@ impl Stages {
         reply: oneshot::Sender<Answer>,
     ) -> (Box<InFlight>, Box<Request<RequestBody>>, OnItsWay) {
         let pickiness = self.pickiness();
+        let patience = self.patience();
         let upgrade = self.dress_and_upgrade();
         less::ask_for_less(&permit, &mut self.head.headers);
         let after = After::of(&self, &permit);
@@ -107,6 +110,7 @@ impl Stages {
             upgrade,
             reply,
             after,
+            patience,
         };
         let request = Box::new(Request::from_parts(head, body));
         (in_flight, request, on_its_way)
@@ -120,6 +124,16 @@ impl Stages {
             silence_max: limits.idle_timeout,
             min_rate: if is_grpc { 0 } else { limits.min_rate },
         }
+    }
+
+    /// How patient we are with whoever reads the answer, where its connection may be others' as well.
+    fn patience(&self) -> Option<Patience> {
+        let limits = &self.door.limits;
+        let is_shared = self.head.version >= Version::HTTP_2;
+        is_shared.then_some(Patience {
+            span: limits.idle_timeout,
+            min_rate: limits.min_rate,
+        })
     }
 
     /// Makes the head what the service is to see; the upgrade that it asks for, if it does.
@@ -181,6 +195,7 @@ async fn answer(
         upgrade,
         reply,
         after,
+        patience,
     } = on_its_way;
     let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
@@ -228,6 +243,7 @@ async fn answer(
     let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         let silence_max = door.limits.idle_timeout;
+        let sender = sender.with_patience(patience);
         Box::pin(in_flight.stream(begun, body, sender, silence_max)).await;
     }
 }
