@@ -308,6 +308,11 @@ impl Current {
 }
 
 impl Inner {
+    /// Counts a refusal of what was admitted before.
+    pub(crate) fn refused_late(&self, service: &ServiceId, reason: Reason) {
+        self.metrics.refused(Some(service), reason);
+    }
+
     /// What limits decided so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts

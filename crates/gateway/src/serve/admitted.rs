@@ -14,7 +14,7 @@ use hyper::{
 };
 use tokio::sync::oneshot;
 use watertight_base::Tick;
-use watertight_layers::Permit;
+use watertight_layers::{Permit, Refusal};
 
 use super::{
     Answer, Door, Stages,
@@ -48,6 +48,17 @@ impl Stages {
         let now = in_flight.clock.now();
         let upstreams = &on_its_way.upstreams;
         match in_flight.forward(upstreams, request, path, now).await {
+            Err(Fault::HeldBack(wait)) => {
+                let InFlight {
+                    permit, mut record, ..
+                } = *in_flight;
+                let refusal = Refusal {
+                    is_forced: upstreams.forced().is_some(),
+                    ..permit.held_back(wait)
+                };
+                record.refused(&refusal);
+                let _ = on_its_way.reply.send(refusal.into_response(&record.method));
+            }
             Err(fault) => {
                 drop(in_flight);
                 // If nobody waits for the answer any more, it drops here.
