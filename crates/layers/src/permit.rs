@@ -172,6 +172,7 @@ impl Permit {
         self.inner.refused_late(service, Reason::BreakerOpen);
         Refusal {
             retry_after: wait,
+            waited: self.waited,
             tenant: Some(self.who.tenant.clone()),
             compartment: self.compartment().cloned(),
             quotas,
