@@ -6,13 +6,15 @@
 //!
 //! *Down* (`body/relay.rs`, `body/down.rs`): a relay of a bounded number of bytes lies between
 //! upstream and client. The upstream end fills it without waiting for the reader until it is full;
-//! when the upstream's last byte is in, seat and connection are free, however slow the reader is. An
+//! when the upstream's last byte is in, seat and connection are free, however slow the reader is.
+//! While it waits for the reader, what counts is what is written of the answer (`body/taken.rs`). An
 //! answer that is cut short must not look complete: unless its end was said, the reader sees an error
 //! and its connection is closed.
 
 mod down;
 mod rate;
 mod relay;
+mod taken;
 mod up;
 
 use std::{
@@ -22,7 +24,7 @@ use std::{
 
 pub(crate) use self::{
     down::ResponseBody,
-    relay::{RelaySender, relay},
+    relay::{Patience, RelaySender, relay},
     up::RequestBody,
 };
 

@@ -3,7 +3,10 @@
 //! Answers have the shape of refusals, a problem document (RFC 9457), so that a client needs one
 //! reader for everything that Watertight says on its own behalf.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Response, StatusCode, header};
+use watertight_base::Reason;
 
 use crate::body::ResponseBody;
 
@@ -14,6 +17,9 @@ pub enum Fault {
     BadRequest,
     /// The client went away before its answer.
     ClientGone,
+    /// The breakers of all upstreams refused the call, for so long at least: others took the last turns
+    /// since the request was admitted. It is answered like a refusal.
+    HeldBack(Duration),
     /// A fault that was injected on purpose answered with this status.
     Injected(u16),
     /// No service has this path, or not on this listener.
@@ -38,6 +44,7 @@ impl Fault {
         match self {
             Self::BadRequest => "bad-request",
             Self::ClientGone => "client-gone",
+            Self::HeldBack(_) => Reason::BreakerOpen.label(),
             Self::Injected(_) => "injected-fault",
             Self::NotFound => "not-found",
             Self::RequestTimeout => "request-timeout",
@@ -55,6 +62,7 @@ impl Fault {
         match self {
             Self::BadRequest => 400,
             Self::ClientGone => 499,
+            Self::HeldBack(_) => Reason::BreakerOpen.http_status(),
             Self::Injected(status) => status,
             Self::NotFound => 404,
             Self::RequestTimeout => 408,
@@ -71,6 +79,7 @@ impl Fault {
                 "The request's path has no normal form, it is not for one host, or its body is malformed."
             }
             Self::ClientGone => "The client went away.",
+            Self::HeldBack(_) => Reason::BreakerOpen.sentence(),
             Self::Injected(_) => "A fault was injected on purpose, which answers so.",
             Self::NotFound => "No service has this path.",
             Self::RequestTimeout => "The request's body stalled.",

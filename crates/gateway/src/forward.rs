@@ -127,7 +127,13 @@ impl Upstreams {
         let mut failed: Vec<Arc<Upstream>> = Vec::new();
         let mut fresh = false;
         for _ in 0..ATTEMPTS_MAX {
-            let (upstream, mut turn) = self.pick(now, &failed).ok_or(Fault::UpstreamConnect)?;
+            let (upstream, mut turn) = self.pick(now, &failed).ok_or_else(|| {
+                match failed.is_empty() {
+                    // Who came since the request was admitted took the last turns.
+                    true => Fault::HeldBack(self.held_back(now).unwrap_or_default()),
+                    false => Fault::UpstreamConnect,
+                }
+            })?;
             *called.called() = Some(Arc::clone(&upstream));
             let (service, patience) = (&self.service.id, self.service.connect_timeout);
             match self

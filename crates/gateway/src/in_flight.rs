@@ -119,7 +119,8 @@ impl InFlight {
         }
     }
 
-    /// Streams the answer's body down until its last byte, then gives everything back.
+    /// Streams the answer's body down until its last byte, then gives everything back. The service may
+    /// be silent for `silence_max`.
     pub(crate) async fn stream(
         mut self: Box<Self>,
         gathered: Vec<Frame<Bytes>>,
@@ -145,11 +146,11 @@ impl InFlight {
             };
             self.came(&frame);
             if body.is_end_stream() {
-                return self.pass_last(frame, relay, silence_max).await;
+                return self.pass_last(frame, relay).await;
             }
             let is_passed = tokio::select! {
                 biased;
-                is_passed = pass(self.pace.as_ref(), frame, &relay, silence_max) => is_passed,
+                is_passed = pass(self.pace.as_ref(), frame, &relay) => is_passed,
                 _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
             if !is_passed {
@@ -164,12 +165,7 @@ impl InFlight {
 
     /// Passes the last frame on. Whoever has the last byte finds the seat free: the client may send its
     /// next request at once.
-    async fn pass_last(
-        mut self: Box<Self>,
-        frame: Frame<Bytes>,
-        relay: RelaySender,
-        silence_max: std::time::Duration,
-    ) {
+    async fn pass_last(mut self: Box<Self>, frame: Frame<Bytes>, relay: RelaySender) {
         self.is_whole();
         let Self {
             upstream,
@@ -185,9 +181,9 @@ impl InFlight {
             drop(permit);
             (None, false)
         };
-        let mut is_passed = pass(pace.as_ref(), frame, &relay, silence_max).await;
+        let mut is_passed = pass(pace.as_ref(), frame, &relay).await;
         if is_passed && until_read {
-            is_passed = matches!(timeout(silence_max, relay.drained()).await, Ok(true));
+            is_passed = relay.drained().await;
         }
         drop(permit);
         if is_passed {
@@ -232,19 +228,13 @@ impl InFlight {
 }
 
 /// Passes a frame on at its pace. False: the reader is gone, or does not read.
-async fn pass(
-    pace: Option<&Pace>,
-    frame: Frame<Bytes>,
-    relay: &RelaySender,
-    silence_max: std::time::Duration,
-) -> bool {
-    let send = async |frame| matches!(timeout(silence_max, relay.send(frame)).await, Ok(true));
+async fn pass(pace: Option<&Pace>, frame: Frame<Bytes>, relay: &RelaySender) -> bool {
     let Some(pace) = pace else {
-        return send(frame).await;
+        return relay.send(frame).await;
     };
     let mut data = match frame.into_data() {
         Ok(data) => data,
-        Err(trailers) => return send(trailers).await,
+        Err(trailers) => return relay.send(trailers).await,
     };
     while !data.is_empty() {
         let slice = data.split_to(data.len().min(pace.slice_bytes()));
@@ -253,7 +243,7 @@ async fn pass(
             () = pace.pass(slice.len()) => {}
             () = relay.closed() => return false,
         }
-        if !send(Frame::data(slice)).await {
+        if !relay.send(Frame::data(slice)).await {
             return false;
         }
     }

@@ -271,7 +271,7 @@ async fn accept_one(
         .await
         .map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    socket::prepare(&stream)?;
+    socket::prepare_client(&stream)?;
     Ok((stream, peer, place))
 }
 

@@ -154,6 +154,7 @@ impl Record {
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.compartment = refusal.compartment.clone();
+        self.waited_ms = millis(refusal.waited);
         self.limit.clone_from(&refusal.limit);
         match refusal.degraded_status() {
             Some(status) => {

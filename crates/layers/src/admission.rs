@@ -234,6 +234,7 @@ impl Admission {
             // On the heap: whoever waits for a seat would otherwise carry room for it along.
             let charge = Box::pin(inner.charge(who, what, now)).await;
             let charge = charge.map_err(|over| Refusal {
+                waited: over.waited(begun, inner.clock),
                 quotas: over.quotas,
                 limit: Some(over.rule.id().clone()),
                 fallback: over.fallback,
@@ -249,6 +250,7 @@ impl Admission {
             Err(held) => {
                 return Err(Refusal {
                     is_forced: held.is_forced,
+                    waited: now - begun,
                     quotas: give_back(&mut charged, now),
                     ..refused(&known, who, Reason::BreakerOpen, held.wait)
                 });
@@ -272,6 +274,7 @@ impl Admission {
                 Ok(permit)
             }
             Err(refusal) => Err(Refusal {
+                waited: permit.seated - begun,
                 quotas: give_back(&mut permit.charged, inner.clock.now()),
                 ..refused(&permit.known, who, refusal.reason, refusal.retry_after)
             }),
@@ -308,6 +311,11 @@ impl Current {
 }
 
 impl Inner {
+    /// Counts a refusal of what was admitted before.
+    pub(crate) fn refused_late(&self, service: &ServiceId, reason: Reason) {
+        self.metrics.refused(Some(service), reason);
+    }
+
     /// What limits decided so far.
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts

@@ -273,6 +273,11 @@ impl Inner {
         })
     }
 
+    /// Counts a call that the breakers of all upstreams refused when it was about to be made.
+    pub(crate) fn held_back_late(&self, service: &ServiceId) {
+        self.breakers.metrics.not_permitted(service, "upstream");
+    }
+
     /// How long the breakers would hold a request back, if they would.
     pub(crate) fn held_back(
         &self,

@@ -161,6 +161,25 @@ impl Permit {
         }
     }
 
+    /// Gives everything back without a call, because all upstreams are held back for `wait` after all:
+    /// as when a breaker that lets few calls through lets others'. What was charged is given back. The
+    /// refusal is counted, and is the one that admission would have given.
+    pub fn held_back(mut self, wait: Duration) -> Refusal {
+        let (service, now) = (&self.known.service.id, self.inner.clock.now());
+        self.inner.held_back_late(service);
+        let charged = self.charged.as_mut();
+        let quotas = charged.map_or_else(Quotas::default, |charged| charged.give_back(now));
+        self.inner.refused_late(service, Reason::BreakerOpen);
+        Refusal {
+            retry_after: wait,
+            waited: self.waited,
+            tenant: Some(self.who.tenant.clone()),
+            compartment: self.compartment().cloned(),
+            quotas,
+            ..Refusal::early(Reason::BreakerOpen)
+        }
+    }
+
     /// The compartment that the request sits in (of the first pool that its service uses).
     pub fn compartment(&self) -> Option<&CompartmentId> {
         self.known.compartment(self.who.class)

@@ -25,6 +25,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// When it may be worth asking again.
     pub retry_after: Duration,
+    /// How long the request waited before this.
+    pub waited: Duration,
     /// Who asked, if that is known.
     pub tenant: Option<TenantId>,
     /// Where a seat was asked for, if it came to that.
@@ -86,6 +88,7 @@ impl Refusal {
         Self {
             reason,
             retry_after: Duration::ZERO,
+            waited: Duration::ZERO,
             tenant: None,
             compartment: None,
             quotas: Quotas::default(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use watertight_layers::{Buffer, HeldBytes};
 
-use super::{BodyError, relay::RelayReader};
+use super::{BodyError, relay::RelayReader, taken::Counted};
 
 /// An answer's body, on its way down.
 #[derive(Debug)]
@@ -67,20 +67,20 @@ impl From<RelayReader> for ResponseBody {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Counted;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Counted>, BodyError>>> {
         match &mut self.0 {
             Kind::Whole(frames, held) => {
                 let frame = frames.pop_front();
                 if frames.is_empty() {
                     *held = None;
                 }
-                Poll::Ready(frame.map(Ok))
+                Poll::Ready(frame.map(|frame| Ok(frame.map_data(Counted::from))))
             }
             Kind::Relay(reader) => reader.poll_frame(context),
         }

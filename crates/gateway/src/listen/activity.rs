@@ -174,7 +174,7 @@ impl Activity {
                 slow += look;
             }
             if slow >= limits.idle_timeout {
-                let enough = limits.min_rate.saturating_mul(slow.as_secs());
+                let enough = limits.min_rate.saturating_mul(slow.as_secs()).max(1);
                 if self.taken.swap(0, Ordering::Relaxed) < enough {
                     return;
                 }
@@ -502,6 +502,34 @@ mod tests {
         };
         assert!(left(240).await, "12 bytes a second");
         assert!(!left(240 * 40).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_takes_nothing_is_left_although_any_pace_will_do() {
+        let limits = ListenLimits {
+            min_rate: 0,
+            ..LIMITS
+        };
+        let activity = Arc::new(Activity::default());
+        let mut busy = activity.begin();
+        busy.answered();
+        let sends_on = async |taken: usize| {
+            loop {
+                let _ = activity.has_written(Poll::Ready(Ok(taken)));
+                assert!(activity.has_written(Poll::Pending).is_pending());
+                activity.has_read(b"x");
+                tokio::time::sleep(Duration::from_secs(10)).await; // sleep: by a paused clock
+            }
+        };
+        let left = async |taken| {
+            let overdue = tokio::time::timeout(Duration::from_secs(600), activity.overdue(&limits));
+            tokio::select! {
+                left = overdue => left.is_ok(),
+                () = sends_on(taken) => false,
+            }
+        };
+        assert!(!left(1).await);
+        assert!(left(0).await);
     }
 
     #[tokio::test(start_paused = true)]

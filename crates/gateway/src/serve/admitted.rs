@@ -14,14 +14,14 @@ use hyper::{
 };
 use tokio::sync::oneshot;
 use watertight_base::Tick;
-use watertight_layers::Permit;
+use watertight_layers::{Permit, Refusal};
 
 use super::{
     Answer, Door, Stages,
     less::{self, After},
 };
 use crate::{
-    body::{BodyError, Pickiness, RequestBody, ResponseBody, relay},
+    body::{BodyError, Patience, Pickiness, RequestBody, ResponseBody, relay},
     fault::Fault,
     forward::{Called, Upstreams, connection::tunnel, headers, upstream::Lease},
     in_flight::{Gathered, InFlight, keep},
@@ -36,6 +36,8 @@ struct OnItsWay {
     upgrade: Option<OnUpgrade>,
     reply: oneshot::Sender<Answer>,
     after: After,
+    /// With whoever reads the answer. None: its connection is watched instead.
+    patience: Option<Patience>,
 }
 
 impl Stages {
@@ -46,6 +48,17 @@ impl Stages {
         let now = in_flight.clock.now();
         let upstreams = &on_its_way.upstreams;
         match in_flight.forward(upstreams, request, path, now).await {
+            Err(Fault::HeldBack(wait)) => {
+                let InFlight {
+                    permit, mut record, ..
+                } = *in_flight;
+                let refusal = Refusal {
+                    is_forced: upstreams.forced().is_some(),
+                    ..permit.held_back(wait)
+                };
+                record.refused(&refusal);
+                let _ = on_its_way.reply.send(refusal.into_response(&record.method));
+            }
             Err(fault) => {
                 drop(in_flight);
                 // If nobody waits for the answer any more, it drops here.
@@ -65,6 +78,7 @@ impl Stages {
         reply: oneshot::Sender<Answer>,
     ) -> (Box<InFlight>, Box<Request<RequestBody>>, OnItsWay) {
         let pickiness = self.pickiness();
+        let patience = self.patience();
         let upgrade = self.dress_and_upgrade();
         less::ask_for_less(&permit, &mut self.head.headers);
         let after = After::of(&self, &permit);
@@ -107,6 +121,7 @@ impl Stages {
             upgrade,
             reply,
             after,
+            patience,
         };
         let request = Box::new(Request::from_parts(head, body));
         (in_flight, request, on_its_way)
@@ -120,6 +135,16 @@ impl Stages {
             silence_max: limits.idle_timeout,
             min_rate: if is_grpc { 0 } else { limits.min_rate },
         }
+    }
+
+    /// How patient we are with whoever reads the answer, where its connection may be others' as well.
+    fn patience(&self) -> Option<Patience> {
+        let limits = &self.door.limits;
+        let is_shared = self.head.version >= Version::HTTP_2;
+        is_shared.then_some(Patience {
+            span: limits.idle_timeout,
+            min_rate: limits.min_rate,
+        })
     }
 
     /// Makes the head what the service is to see; the upgrade that it asks for, if it does.
@@ -181,6 +206,7 @@ async fn answer(
         upgrade,
         reply,
         after,
+        patience,
     } = on_its_way;
     let is_delimited = less::is_delimited(&response);
     // What the upstream speaks is between it and us.
@@ -228,6 +254,7 @@ async fn answer(
     let (sender, relayed) = relay(upstreams.service.response_buffer_bytes, size, buffer);
     if reply.send(Response::from_parts(head, relayed)).is_ok() {
         let silence_max = door.limits.idle_timeout;
+        let sender = sender.with_patience(patience);
         Box::pin(in_flight.stream(begun, body, sender, silence_max)).await;
     }
 }

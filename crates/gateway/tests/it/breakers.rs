@@ -9,7 +9,10 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use watertight_gateway::Gateway;
-use watertight_guard::breaker::{Settings, State};
+use watertight_guard::{
+    breaker::{Settings, State},
+    pool::{CompartmentSpec, PoolSpec},
+};
 use watertight_layers::Order;
 use watertight_plan::{Protocol, Tenant};
 
@@ -213,6 +216,58 @@ async fn what_is_forced_open_refuses_all_and_is_closed_again_at_once() {
     assert_eq!(world.status("acme", "ok").await, 503, "after a reload");
     admission.order_breaker(&app, Order::Closed).unwrap();
     assert_eq!(world.status("acme", "ok").await, 200);
+}
+
+/// Who waited for a seat finds that nobody may be called any more, as when others took the turns of a
+/// breaker that is half open.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_the_upstreams_held_back_after_admission_is_refused_by_breakers() {
+    let seat = CompartmentSpec::new(
+        "all".parse().unwrap(),
+        1_u64.try_into().unwrap(),
+        vec!["app".parse().unwrap()],
+    );
+    let database = PoolSpec {
+        id: "database".parse().unwrap(),
+        capacity: 1_u64.try_into().unwrap(),
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![CompartmentSpec {
+            queue: 1,
+            max_wait: SOON,
+            ..seat
+        }],
+    };
+    let mut service = service("app", 1, app().await);
+    service.upstreams[0].protocol = Protocol::Http2;
+    service.uses = vec!["database".parse().unwrap()];
+    let listener = traffic("traffic", None, None);
+    let gateway = start(plan().pool(database).service(service).listener(listener));
+    let traffic = gateway.address("traffic").unwrap();
+    let ask = |what: &str| {
+        let request = Request::get(format!("/app/{what}")).header("x-tenant-id", "acme");
+        tokio::spawn(async move { send(traffic, request, Bytes::new()).await })
+    };
+    let seen = || {
+        let pools = gateway.admission().pools();
+        (pools[0].in_use, pools[0].compartments[0].waiting)
+    };
+    let hangs = ask("hang");
+    while seen() != (1, 0) {
+        tokio::task::yield_now().await;
+    }
+    let waits = ask("ok");
+    while seen() != (1, 1) {
+        tokio::task::yield_now().await;
+    }
+    let app = "app".parse().unwrap();
+    let admission = gateway.admission();
+    admission.order_breaker(&app, Order::ForcedOpen).unwrap();
+    hangs.abort();
+    let refused = waits.await.unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert!(refused.text.contains("breaker-open"), "{}", refused.text);
+    assert!(refused.text.contains("An operator"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -50,6 +50,16 @@ pub(crate) struct Refused {
     pub(crate) fallback: Option<Fallback>,
 }
 
+impl Refused {
+    /// How long a request that `begun` waited for the limit that refused it in the end.
+    pub(crate) fn waited(&self, begun: Tick, clock: Clock) -> Duration {
+        match self.rule.limit.excess {
+            Excess::Delay { .. } => clock.now() - begun,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// Where it is kept what was used, for longer than a borrow.
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {

@@ -42,6 +42,25 @@ async fn opened() -> Admission {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_upstreams_refuse_late_is_refused_like_one_that_they_refuse_early() {
+    let admission = admission();
+    let permit = ask(&admission, "acme").await.unwrap();
+    let refusal = permit.held_back(SECOND * 4);
+    assert_eq!(refusal.reason, Reason::BreakerOpen);
+    assert_eq!(refusal.retry_after_seconds(), Some(4));
+    assert_eq!(refusal.tenant.unwrap().as_str(), "acme");
+    assert!(refusal.compartment.is_some());
+    assert_eq!(crate::in_use(&admission), 0);
+    let mut registry = Registry::default();
+    admission.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for counted in [r#"reason="breaker-open"} 1"#, r#"by="upstream"} 1"#] {
+        assert!(text.contains(counted), "{counted}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_failures_of_one_tenant_refuse_that_tenant_alone() {
     let admission = opened().await;
     let refusal = ask(&admission, "acme").await.unwrap_err();

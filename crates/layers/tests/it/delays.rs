@@ -143,4 +143,11 @@ async fn a_concurrency_limit_refuses_or_lets_wait() {
     );
     drop(held);
     assert_eq!(reason(waits.await), None);
+
+    let _held = [
+        ask(&admission, &acme, "/cart").await,
+        ask(&admission, &acme, "/cart").await,
+    ];
+    let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+    assert!(refusal.waited >= SECOND, "{:?}", refusal.waited);
 }

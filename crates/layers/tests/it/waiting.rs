@@ -59,6 +59,7 @@ async fn a_waiter_whose_deadline_comes_is_refused_then_and_told_when_to_come_bac
     let waited = admission.clock().now() - start;
     assert!((SECOND / 10..SECOND / 9).contains(&waited), "{waited:?}");
     assert_eq!(refusal.reason, Reason::DeadlineExceeded);
+    assert!((SECOND / 10..=waited).contains(&refusal.waited));
     assert_eq!(waiting(&admission), 0);
     let response: Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
     assert_eq!(response.status(), 503);

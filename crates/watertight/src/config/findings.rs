@@ -70,6 +70,9 @@ impl Finding {
     }
 }
 
+/// What the parser says of a key or a table that was there before.
+pub(super) const TWICE: &str = "duplicate key";
+
 impl<'a> Findings<'a> {
     /// Problems kept; further ones are counted.
     const PROBLEMS_MAX: usize = 100;
@@ -152,7 +155,11 @@ impl<'a> Findings<'a> {
 
     /// A part that is not TOML. The first in the source is kept.
     pub(super) fn add_syntax(&mut self, span: &Span, message: &str) {
-        let problem = Problem::new(self.file, self.source, self.shifted(span), message);
+        let mut problem = Problem::new(self.file, self.source, self.shifted(span), message);
+        if message == TWICE {
+            let help = "a key or a table stands once: put what both say into one, or rename one";
+            problem.help = Some(help.to_owned());
+        }
         let earlier = |first: &Problem| first.span.start <= problem.span.start;
         if !self.syntax.as_ref().is_some_and(earlier) {
             self.syntax = Some(problem);

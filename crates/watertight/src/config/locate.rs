@@ -48,6 +48,10 @@ pub(super) fn finding(document: &Document, error: &Error) -> Option<Finding> {
         Error::AddressTwice { first, second, .. } => finding.help(format!(
             "give one of the two, {first} or {second}, another port"
         )),
+        Error::RouteTwice { first, second, .. } => finding.help(format!(
+            "leave the route in one of the two, {first} or {second}; one of them may have a longer route, \
+             as /a/b beside /a"
+        )),
         Error::ServiceWithoutDoor { service, .. } => finding.help(format!(
             "add {service} to `binds` of its compartment: binds = {{ {service} = \"127.0.0.1:PORT\" }}"
         )),

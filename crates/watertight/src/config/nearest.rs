@@ -10,14 +10,23 @@ pub(super) fn nearest<'c>(
         return None;
     }
     let word = fold(word);
-    let enough = (word.chars().count() / 3).max(1);
+    let enough = |word: &str| (word.chars().count() / 3).max(1);
+    let is_near =
+        |word: &str, other: &str| strsim::damerau_levenshtein(word, other) <= enough(word);
+    // `forced-closed` is no slip of `forced-open`: what is in each part decides.
+    let is_near_by_parts = |other: &str| {
+        let (parts, others) = (word.split('-'), other.split('-'));
+        parts.clone().count() != others.clone().count()
+            || parts.zip(others).all(|(part, other)| is_near(part, other))
+    };
     candidates
         .into_iter()
         .map(|candidate| {
             let distance = strsim::damerau_levenshtein(&word, &fold(candidate));
             (distance, candidate)
         })
-        .filter(|(distance, _)| *distance <= enough)
+        .filter(|(distance, _)| *distance <= enough(&word))
+        .filter(|(_, candidate)| is_near_by_parts(&fold(candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -43,5 +52,13 @@ mod tests {
         assert_eq!(nearest("xyz", words), None);
         assert_eq!(nearest("", words), None);
         assert_eq!(nearest("b", ["a"]), None);
+    }
+
+    #[test]
+    fn the_opposite_of_a_word_is_not_what_was_meant() {
+        let states = ["auto", "disabled", "forced-open", "metrics-only"];
+        assert_eq!(nearest("forced-closed", states), None);
+        assert_eq!(nearest("forced-opne", states), Some("forced-open"));
+        assert_eq!(nearest("forcedopen", states), Some("forced-open"));
     }
 }

@@ -156,6 +156,9 @@ impl<'w, 's> Shape<'w, 's> {
             _ if !words(schema).is_empty() => {
                 Some(format!("possible here: {}", words(schema).join(", ")))
             }
+            _ if names == [type_name("boolean")] => {
+                Some("write true or false, without quotes".to_owned())
+            }
             _ => None,
         };
         let message = format!(

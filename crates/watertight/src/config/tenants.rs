@@ -10,7 +10,7 @@ use watertight_base::{PlanId, SegmentId, TenantId};
 use watertight_plan::By;
 
 use super::{
-    findings::{Finding, Findings},
+    findings::{Finding, Findings, TWICE},
     located::{Located, Name, Named, if_written},
     nearest::did_you_mean,
     throttle::{self, Known, Place, Throttle},
@@ -101,7 +101,7 @@ impl Tenants {
                 throttle,
             };
             if self.by_id.insert(id, tenant).is_some() {
-                findings.add_syntax(name.span(), "duplicate key");
+                findings.add_syntax(name.span(), TWICE);
             }
         }
     }

@@ -11,6 +11,7 @@ use std::{
     task::{Wake, Waker},
 };
 
+use bytes::Buf;
 use http_body_util::BodyExt;
 use proptest::{
     prelude::*,
@@ -124,7 +125,7 @@ impl Answer {
         self.aside.pop_front();
         let mut frame = std::pin::pin!(self.body.frame());
         match frame.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Some(Ok(frame))) if frame.data_ref().map(Bytes::len) == Some(bytes) => {
+            Poll::Ready(Some(Ok(frame))) if frame.data_ref().map(Buf::remaining) == Some(bytes) => {
                 Ok(())
             }
             other => Err(format!("read {other:?} instead of {bytes} bytes")),
