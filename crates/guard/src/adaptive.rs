@@ -32,7 +32,7 @@
 //! settings of which it is not true.
 //!
 //! A probe in which service times fall about as much as the limit did has met a queue: the limit
-//! stays where the probe put it, does not grow, no baseline rises by it, and the next probe comes soon. So does one after the
+//! stays where the probe put it, does not grow, and the next probe comes soon. So does one after the
 //! limit was cut by a fifth: the resource may have become slower, not smaller. Between probes the
 //! baseline only falls, towards levels that lie below it.
 //!
@@ -321,12 +321,7 @@ impl Gradient {
             let share = self.settings.probe_share.ratio();
             let seen = self.baselines.rise(levels);
             self.is_falling = seen - probe.before() < f64::midpoint(1.0, share).ln();
-            let learned = match seen.abs() > Settings::FAR {
-                // There is a queue in what was seen.
-                _ if self.is_falling && seen > 0.0 => 0.0,
-                true => 1.0,
-                false => 0.5,
-            };
+            let learned = if seen.abs() > Settings::FAR { 1.0 } else { 0.5 };
             self.baselines.learn(levels, seen, learned);
             self.baseline = self.baselines.mean(levels);
             self.rise = Some(seen * (1.0 - learned));

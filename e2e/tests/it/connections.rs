@@ -1,7 +1,7 @@
 //! Connections over a limit: over HTTP/2 as over HTTP/1.1 they are told so and let go, those that are
 //! there go on, and room comes back with each that closes.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -205,11 +205,11 @@ fn whoever_does_not_hear_that_it_should_leave_keeps_no_place_of_the_listener() {
     assert_eq!(status(node.traffic(), "/x"), 200, "its place is free");
 }
 
-#[test]
-fn a_client_of_http2_that_only_pings_keeps_no_place_of_the_listener() {
+/// Has a client, which `connect` makes, ask once and then ping, until it is left.
+fn is_left_while_it_pings(connect: impl Fn(SocketAddr) -> Frames) {
     let upstream = Upstream::start();
     let node = two_each(&upstream, "max_connections = 1\nidle_timeout = \"1s\"");
-    let mut pinging = Frames::connect(node.traffic());
+    let mut pinging = connect(node.traffic());
     assert!(pinging.ask("/x", "acme"));
     assert_eq!(pinging.next(HEADERS).stream, 1);
     wait::until("it is left", wait::SOON, || {
@@ -220,17 +220,13 @@ fn a_client_of_http2_that_only_pings_keeps_no_place_of_the_listener() {
 }
 
 #[test]
+fn a_client_of_http2_that_only_pings_keeps_no_place_of_the_listener() {
+    is_left_while_it_pings(Frames::connect);
+}
+
+#[test]
 fn a_client_of_http2_that_pings_instead_of_taking_its_answer_keeps_no_place_of_the_listener() {
-    let upstream = Upstream::start();
-    let node = two_each(&upstream, "max_connections = 1\nidle_timeout = \"1s\"");
-    let mut pinging = Frames::connect_without_window(node.traffic());
-    assert!(pinging.ask("/x", "acme"));
-    assert_eq!(pinging.next(HEADERS).stream, 1);
-    wait::until("it is left", wait::SOON, || {
-        let is_gone = !pinging.ping() || pinging.closes(Duration::from_millis(50));
-        is_gone.then_some(())
-    });
-    assert_eq!(status(node.traffic(), "/x"), 200, "its place is free");
+    is_left_while_it_pings(Frames::connect_without_window);
 }
 
 #[test]

@@ -8,13 +8,14 @@ use tokio::{
     net::TcpStream,
 };
 use watertight_base::Tier;
+use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_layers::Permit;
 use watertight_plan::{ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
 
 use super::*;
 
-/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, with a seat each, whose
-/// tenants may have one request under way.
+/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat.
+/// Tenants may have one request under way.
 fn start(upstream: SocketAddr) -> Gateway {
     let terms = TenantPlan {
         max_in_flight: Some(1),
@@ -38,7 +39,6 @@ fn start(upstream: SocketAddr) -> Gateway {
     let service = |name: &str, tier: Tier| {
         let mut service = Service::new(name.parse().unwrap(), tier);
         service.routes = vec![format!("/{name}")];
-        service.upstream_connections = 1;
         service.upstreams = vec![Upstream {
             protocol: Protocol::Http1,
             host: upstream.ip().to_string(),
@@ -46,14 +46,27 @@ fn start(upstream: SocketAddr) -> Gateway {
         }];
         service
     };
+    let one = 1_u64.try_into().unwrap();
+    let third_alone =
+        CompartmentSpec::new("all".parse().unwrap(), one, vec!["third".parse().unwrap()]);
+    let shop = PoolSpec {
+        id: "shop".parse().unwrap(),
+        capacity: one,
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![third_alone],
+    };
+    let mut third = service("third", Tier::Three);
+    third.uses = vec!["shop".parse().unwrap()];
     let plan = Plan::builder()
+        .pool(shop)
         .plan("standard", terms)
         .unwrap()
         .tenant("acme".parse().unwrap(), tenant())
         .tenant("other".parse().unwrap(), tenant())
         .listener(listener)
         .service(service("first", Tier::One))
-        .service(service("third", Tier::Three));
+        .service(third);
     Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
 }
 
@@ -147,8 +160,12 @@ async fn who_has_to_wait_does_so_where_it_will_be_served() {
         while tasks() == before {
             tokio::task::yield_now().await;
         }
-        drop(permit);
     };
-    let (answer, ()) = tokio::join!(status_for("other", &gateway, "/third"), moves);
-    assert_eq!(answer, "200");
+    let mut answer = std::pin::pin!(status_for("other", &gateway, "/third"));
+    tokio::select! {
+        biased;
+        () = moves => drop(permit),
+        early = &mut answer => panic!("{early}, and it never moved"),
+    }
+    assert_eq!(answer.await, "200");
 }

@@ -2,7 +2,8 @@
 //!
 //! Everything that is wrong in the whole document is reported at once, with the nearest right key.
 //! What is wrong is also taken out of the document, so that the rest can be read on and its own
-//! mistakes be found; for a number that is out of its range another stands in. Variables are put into values here, since every value is visited.
+//! mistakes be found; for a number that is out of its range another stands in. Variables are put into
+//! values here, since every value is visited.
 
 use serde_json::Value;
 use toml::{
