@@ -32,9 +32,11 @@
 //! settings of which it is not true.
 //!
 //! A probe in which service times fall about as much as the limit did has met a queue: the limit
-//! stays where the probe put it, does not grow, and the next probe comes soon. So does one after the
-//! limit was cut by a fifth: the resource may have become slower, not smaller. Between probes the
-//! baseline only falls, towards levels that lie below it.
+//! stays where the probe put it, does not grow, and the next probe comes soon. What it saw is learned
+//! only if it lies near the baseline; above that it is what the next probes have to drain. A probe
+//! comes soon, too, after the limit was cut by a fifth: the resource may have become slower, not
+//! smaller. While service times rise there is none: a queue that builds up would hide what a lower
+//! limit does. Between probes the baseline only falls, towards levels that lie below it.
 //!
 //! # What it cannot do
 //!
@@ -87,6 +89,8 @@ pub struct Gradient {
     baseline: Option<f64>,
     /// How far levels have risen above the baselines, of late; none before the first window.
     rise: Option<f64>,
+    /// Whether levels lay well above those of late in the last window: what builds up has not its height.
+    is_rising: bool,
     /// The variance of single samples, as levels.
     variance: f64,
     /// The standard error of the level.
@@ -139,6 +143,7 @@ impl Gradient {
             baselines: Baselines::default(),
             baseline: None,
             rise: None,
+            is_rising: false,
             variance: 0.0,
             doubt: 0.0,
             gradient: 1.0,
@@ -263,6 +268,7 @@ impl Gradient {
         self.doubt = levels.doubt() / 3.0_f64.sqrt();
         let seen = self.baselines.rise(levels);
         self.baselines.take_in(levels, seen);
+        self.is_rising = self.rise.is_some_and(|old| seen - old > Settings::FAR);
         let mut rise = self.rise.map_or(seen, |old| f64::midpoint(old, seen));
         if rise + self.doubt < 0.0 {
             let sink = Settings::SINK * rise;
@@ -295,7 +301,8 @@ impl Gradient {
     fn begin_probe(&mut self, now: Tick) {
         let share = self.settings.probe_share.ratio();
         // A limit that does not bind, and one that cannot be lower, have nothing to show.
-        let (Some(level), Some(rise), true) = (self.level(), self.rise, self.is_used(share)) else {
+        let is_worth_it = self.is_used(share) && !self.is_rising;
+        let (Some(level), Some(rise), true) = (self.level(), self.rise, is_worth_it) else {
             self.next_probe = now + self.jitter.around(self.settings.gap());
             return;
         };
@@ -321,7 +328,12 @@ impl Gradient {
             let share = self.settings.probe_share.ratio();
             let seen = self.baselines.rise(levels);
             self.is_falling = seen - probe.before() < f64::midpoint(1.0, share).ln();
-            let learned = if seen.abs() > Settings::FAR { 1.0 } else { 0.5 };
+            let learned = match seen.abs() > Settings::FAR {
+                // What fell with the limit and still lies far above the baseline is queue.
+                true if self.is_falling && seen > 0.0 => 0.0,
+                true => 1.0,
+                false => 0.5,
+            };
             self.baselines.learn(levels, seen, learned);
             self.baseline = self.baselines.mean(levels);
             self.rise = Some(seen * (1.0 - learned));

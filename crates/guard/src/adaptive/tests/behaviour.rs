@@ -148,6 +148,28 @@ fn noise_does_not_collapse_the_limit() {
     }
 }
 
+/// The mean limits of a server of 16 slots, three to thirteen seconds after a flood came upon a limit
+/// that was eight times too high.
+fn limits_after_a_flood(seeds: std::ops::Range<u64>) -> Vec<f64> {
+    let limit = |seed| {
+        let mut plant = Plant::new(16, settings(128), seed);
+        plant.rate = Some(200.0);
+        plant.run(30);
+        plant.rate = None;
+        plant.run(3);
+        plant.run(10)
+    };
+    seeds.map(limit).collect()
+}
+
+/// Probes that begin while the queue builds up or drains see another part of it than was there before.
+#[test]
+fn a_flood_upon_a_limit_far_too_high_is_not_taken_for_a_slower_server() {
+    for mean in limits_after_a_flood(0..16) {
+        assert!(around(16).contains(&mean), "{mean:.1}");
+    }
+}
+
 /// What probing and a careful limit cost, of what the slots can do.
 #[test]
 fn the_slots_stay_busy() {
