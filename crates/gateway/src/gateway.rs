@@ -81,7 +81,7 @@ impl Gateway {
     }
 
     fn open_all(plan: Arc<Plan>, clock: Clock, admission: Admission) -> Result<Self, Error> {
-        let runtimes = Runtimes::start()?;
+        let runtimes = Runtimes::start(&plan)?;
         let node = plan.node();
         let log = AccessLog::new(node.log.access == AccessLogPlan::Stdout);
         let recorder = Recorder {
@@ -314,11 +314,10 @@ impl Gateway {
             limits: listener.limits,
         });
         let serve = move |request, peer: Peer| Arc::clone(&door).serve(request, peer);
-        let front = self.shared.runtimes.front();
         Listening::open(
             listener,
             bound,
-            front,
+            self.shared.runtimes.accepting(tier),
             &self.shared.recorder.metrics,
             &self.shared.stop,
             serve,

@@ -25,11 +25,10 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
-use watertight_layers::runtimes::Crew;
-use watertight_plan::{ListenLimits, Listener, ListenerKind};
+use watertight_plan::{ListenLimits, Listener};
 
 use self::activity::{Activity, BusyBody, Watched};
-use crate::{Error, metrics::Metrics, runtimes, socket};
+use crate::{Error, metrics::Metrics, socket};
 
 pub(crate) use self::{
     stop::{Live, Stop},
@@ -77,7 +76,6 @@ pub struct Listening {
     address: SocketAddr,
     socket: std::net::TcpListener,
     go: watch::Sender<Phase>,
-    _threads: Option<Crew>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,14 +97,14 @@ struct Shared<F> {
 
 impl Listening {
     /// Binds a listener (or takes over `bound`, which has its address), to answer requests with
-    /// `serve` from [`Listening::accept`] on.
+    /// `serve`, on the threads of `on`, from [`Listening::accept`] on.
     ///
     /// # Errors
     /// [`Error`] when the address cannot be bound or the certificates cannot be used.
     pub(crate) fn open<F, A, B>(
         listener: &Listener,
         bound: Option<&Self>,
-        front: &Handle,
+        on: &Handle,
         metrics: &Metrics,
         stop: &Stop,
         serve: F,
@@ -131,13 +129,6 @@ impl Listening {
         };
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        let threads = match listener.kind {
-            ListenerKind::Traffic { tier: Some(_), .. } => {
-                Some(runtimes::start(&listener.name, 1)?)
-            }
-            _ => None,
-        };
-        let handle = threads.as_ref().map_or(front, Crew::handle);
         let (go, phase) = watch::channel(Phase::Bound);
         let shared = Arc::new(Shared {
             name: listener.name.clone(),
@@ -150,7 +141,7 @@ impl Listening {
         let acceptor = socket.try_clone().map_err(failed)?;
         // A drain is over when nobody accepts any more, either.
         let live = stop.live();
-        handle.spawn(async move {
+        on.spawn(async move {
             let _live = live;
             if let Err(error) = accept(acceptor, &shared, phase).await {
                 tracing::error!(listener = %shared.name, %error, "the listener failed");
@@ -161,7 +152,6 @@ impl Listening {
             address,
             socket,
             go,
-            _threads: threads,
         })
     }
 

@@ -18,8 +18,8 @@ use watertight_guard::{
 };
 
 use crate::{
-    Alerting, Error, Identity, Limit, Listener, Log, Metrics, Node, Plan, Routes, Service, TcpPool,
-    Tenant, TenantPlan, Throttling, Unknown,
+    Alerting, Error, Identity, Limit, Listener, Node, Plan, Routes, Service, TcpPool, Tenant,
+    TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -226,14 +226,7 @@ impl Builder {
         Ok(Plan {
             node: match self.node {
                 Some(node) => node,
-                None => Node {
-                    id: "watertight".parse()?,
-                    region: None,
-                    data: None,
-                    drain_timeout: Node::DRAIN_TIMEOUT_DEFAULT,
-                    log: Log::default(),
-                    metrics: Metrics::default(),
-                },
+                None => Node::new("watertight".parse()?),
             },
             listeners: self.listeners,
             identity: self.identity,

@@ -29,7 +29,7 @@ pub struct Listener {
 pub enum ListenerKind {
     /// The front door.
     Traffic {
-        /// Only services of this tier, with accept threads of its own.
+        /// Only services of this tier, on its threads from the first byte to the last.
         tier: Option<Tier>,
         /// `plaintext = "behind-balancer"`: cleartext beyond loopback is meant.
         behind_balancer: bool,

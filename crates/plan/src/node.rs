@@ -1,6 +1,6 @@
 //! The node itself: its name, its place, its data, what it logs and how it stops.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use watertight_base::{NodeId, RegionId};
 
@@ -13,6 +13,10 @@ pub struct Node {
     pub region: Option<RegionId>,
     /// The directory that is this node's alone; created, and locked against a second node.
     pub data: Option<PathBuf>,
+    /// How many threads work for a tier when it is busy: half of them in front, where all tiers come in,
+    /// and half for the tier alone; or all for the tier alone, if it has a listener of its own. At
+    /// least one each. None: as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
     /// How long requests may take to finish after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
     /// What it logs.
@@ -22,6 +26,19 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node of this name, and else of defaults.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            region: None,
+            data: None,
+            threads: None,
+            drain_timeout: Self::DRAIN_TIMEOUT_DEFAULT,
+            log: Log::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
     /// Default of [`Node::drain_timeout`].
     pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 }

@@ -336,6 +336,8 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
         Some("node.region")
     } else if before.data != after.data {
         Some("node.data")
+    } else if before.threads != after.threads {
+        Some("node.threads")
     } else if admin(old) != admin(new) {
         Some("listen.admin (its address, its limits, its TLS files or its token)")
     } else if table_sizes(old) != table_sizes(new) {

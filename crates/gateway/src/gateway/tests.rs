@@ -1,7 +1,7 @@
 //! What each runtime has to do with a request.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::mpsc;
+use std::{num::NonZeroUsize, sync::mpsc};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -10,12 +10,15 @@ use tokio::{
 use watertight_base::Tier;
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_layers::Permit;
-use watertight_plan::{ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
+use watertight_plan::{ListenLimits, Node, Protocol, Tenant, TenantPlan, Upstream};
 
 use super::*;
 
-/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat.
-/// Tenants may have one request under way.
+/// What the node says.
+const THREADS: usize = 4;
+
+/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat. Tier 1
+/// has a listener of its own besides. Tenants may have one request under way.
 fn start(upstream: SocketAddr) -> Gateway {
     let terms = TenantPlan {
         max_in_flight: Some(1),
@@ -26,11 +29,11 @@ fn start(upstream: SocketAddr) -> Gateway {
         segment: None,
         throttle: Vec::new(),
     };
-    let listener = Listener {
-        name: "traffic".to_owned(),
+    let listener = |name: &str, tier: Option<Tier>| Listener {
+        name: name.to_owned(),
         bind: ([127, 0, 0, 1], 0).into(),
         kind: ListenerKind::Traffic {
-            tier: None,
+            tier,
             behind_balancer: false,
         },
         tls: None,
@@ -58,13 +61,19 @@ fn start(upstream: SocketAddr) -> Gateway {
     };
     let mut third = service("third", Tier::Three);
     third.uses = vec!["shop".parse().unwrap()];
+    let node = Node {
+        threads: NonZeroUsize::new(THREADS),
+        ..Node::new("edge-1".parse().unwrap())
+    };
     let plan = Plan::builder()
+        .node(node)
         .pool(shop)
         .plan("standard", terms)
         .unwrap()
         .tenant("acme".parse().unwrap(), tenant())
         .tenant("other".parse().unwrap(), tenant())
-        .listener(listener)
+        .listener(listener("traffic", None))
+        .listener(listener("traffic-tier1", Some(Tier::One)))
         .service(service("first", Tier::One))
         .service(third);
     Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
@@ -141,6 +150,34 @@ async fn a_refusal_and_other_tiers_need_no_thread_of_a_tier_that_burns_its_own()
     assert_eq!(status(&gateway, "/third").await, "429");
     drop((permit, release));
     assert_eq!(status(&gateway, "/third").await, "200");
+}
+
+#[tokio::test]
+async fn a_tier_with_a_listener_of_its_own_has_all_threads_and_others_have_half() {
+    let gateway = start(upstream().await);
+    let runtimes = &gateway.shared.runtimes;
+    let threads = |of: &tokio::runtime::Handle| of.metrics().num_workers();
+    assert_eq!(threads(runtimes.front()), THREADS / 2);
+    assert_eq!(threads(runtimes.of(Tier::One)), THREADS);
+    assert_eq!(threads(runtimes.of(Tier::Three)), THREADS / 2);
+}
+
+#[tokio::test]
+async fn what_comes_in_by_a_listener_of_one_tier_stays_on_its_threads() {
+    let gateway = start(upstream().await);
+    let runtimes = &gateway.shared.runtimes;
+    let tasks = |of: &tokio::runtime::Handle| of.metrics().num_alive_tasks();
+    let (front, own) = (tasks(runtimes.front()), tasks(runtimes.of(Tier::One)));
+    let address = gateway.address("traffic-tier1").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /first HTTP/1.1\r\nhost: shop.example\r\nx-tenant-id: acme\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    // The connection is still there.
+    assert!(tasks(runtimes.of(Tier::One)) > own);
+    assert_eq!(tasks(runtimes.front()), front);
 }
 
 #[tokio::test]

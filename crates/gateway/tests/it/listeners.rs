@@ -1,10 +1,14 @@
 //! Listeners: encryption, tiers, and what a reload does to them.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -149,6 +153,47 @@ async fn a_reload_opens_and_closes_listeners_and_keeps_the_others() {
     gateway.reload(Arc::new(one)).unwrap();
     assert_eq!(gateway.address("traffic-extra"), None);
     assert_eq!(get(first, "/echo").await.status, 200);
+}
+
+/// Answers each request by halves: the second comes when it may.
+async fn by_halves(may: Arc<Notify>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = stream.read(&mut [0; 4096]).await.unwrap();
+        assert!(head > 0);
+        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na";
+        stream.write_all(half).await.unwrap();
+        may.notified().await;
+        stream.write_all(b"b").await.unwrap();
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_under_way_outlives_its_listener() {
+    for tier in [None, Some(1)] {
+        let may = Arc::new(Notify::new());
+        let upstream = by_halves(Arc::clone(&may)).await;
+        let base = || plan().service(service("halves", 1, upstream));
+        let gateway = start(base().listener(traffic("traffic-gone", None, tier)));
+        let address = gateway.address("traffic-gone").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = "GET /halves HTTP/1.1\r\nhost: shop.example\r\nx-tenant-id: acme\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("\r\n\r\na") {
+            answer.push(char::from(stream.read_u8().await.unwrap()));
+        }
+        gateway.reload(Arc::new(base().build().unwrap())).unwrap();
+        // Nobody accepts any more, so whoever did is gone.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        may.notify_one();
+        assert_eq!(stream.read_u8().await.unwrap(), b'b', "tier {tier:?}");
+    }
 }
 
 #[tokio::test]

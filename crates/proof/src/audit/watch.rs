@@ -31,7 +31,7 @@ pub(super) fn threads(subject: Subject<'_>) -> Vec<Finding> {
     let has_critical = services.any(|it| it.tier == Tier::One && !it.routes.is_empty());
     if let Some(own) = own {
         let says = format!(
-            "tier 1 has a socket and accept threads of its own: {}",
+            "tier 1 has a socket of its own, and accepts on its own threads: {}",
             own.name
         );
         findings.push(Finding::ok(says).at(&["listen", &own.name]));

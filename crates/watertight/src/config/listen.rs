@@ -25,7 +25,7 @@ pub(super) struct Listen {
     /// `plaintext`, and `admin` a token or mutual TLS.
     #[schemars(example = &"127.0.0.1:8080")]
     pub(super) bind: Option<Located<String>>,
-    /// Only services of this tier, with accept threads of its own. For traffic listeners.
+    /// Only services of this tier, accepted and served on its threads alone. For traffic listeners.
     /// Default: all tiers.
     #[schemars(range(min = 1, max = 3))]
     tier: Option<Located<u64>>,

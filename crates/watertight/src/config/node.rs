@@ -1,6 +1,6 @@
 //! `[node]`: the node's name, its place, its data, and how it stops.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,6 +24,11 @@ pub(super) struct Node {
     /// The directory that is this node's alone; created, and locked against a second node.
     /// Default: none.
     data: Option<Located<String>>,
+    /// How many threads work for a tier when it is busy: half of them in front, where all tiers come in,
+    /// and half for the tier alone; or all for the tier alone, if it has a listener of its own. At
+    /// least one each. Default: as many as there are cores.
+    #[schemars(range(min = 1, max = 1_024))]
+    threads: Option<u32>,
     /// How long requests may take to finish when the node is told to stop, 0s to 1h.
     /// Default: 30s.
     drain_timeout: Option<Located<DurationText>>,
@@ -54,9 +59,15 @@ impl Node {
             id: id?,
             region: region?,
             data: self.data.as_ref().map(|path| files.locate(path)),
+            threads: self.threads(),
             drain_timeout: drain_timeout?,
             log,
             metrics,
         })
+    }
+
+    fn threads(&self) -> Option<NonZeroUsize> {
+        let threads = usize::try_from(self.threads?).ok()?;
+        NonZeroUsize::new(threads)
     }
 }

@@ -29,6 +29,8 @@ pub struct Config {
 /// What a configuration says, defaults included. Secrets are not in it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct EffectivePlan {
+    /// How many threads work for a busy tier; none: as many as there are cores.
+    pub threads: Option<usize>,
     /// How long requests may take to finish when the node stops.
     pub drain_timeout_ms: u64,
     /// Whether requests are logged.
@@ -237,6 +239,7 @@ impl From<&Plan> for EffectivePlan {
     fn from(plan: &Plan) -> Self {
         let node = plan.node();
         Self {
+            threads: node.threads.map(usize::from),
             drain_timeout_ms: milliseconds(node.drain_timeout),
             access_log: node.log.access == AccessLog::Stdout,
             tenant_label_max: node.metrics.tenant_label_max,

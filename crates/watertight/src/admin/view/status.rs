@@ -33,7 +33,7 @@ pub struct Status {
     pub counts: Counts,
     /// Where it listens, by name.
     pub listeners: Vec<Listener>,
-    /// Tiers that have a traffic listener, and so accept threads, of their own.
+    /// Tiers that have a traffic listener of their own, and so accept on their own threads.
     pub tiers_with_own_listener: Vec<u8>,
     /// How counting limits together with other nodes goes; none when no limit is counted so.
     pub cluster: Option<Cluster>,
@@ -146,7 +146,7 @@ pub struct Listener {
     pub address: String,
     /// What it is for: `traffic`, `admin`, or `tcp` for a pool of connections.
     pub kind: String,
-    /// The one tier that it serves, with accept threads of its own.
+    /// The one tier that it serves, on whose threads it accepts.
     pub tier: Option<u8>,
     /// Whether it speaks TLS.
     pub tls: bool,

@@ -75,11 +75,15 @@ async fn alerts_of_a_pool_that_a_reload_takes_away_are_over_at_once() {
 async fn what_takes_a_restart_is_rejected_with_its_name() {
     let file = scratch("restart").join("watertight.toml");
     let text = format!("{LISTEN}{SHOP}");
-    std::fs::write(&file, text.replace("edge-1", "edge-2")).unwrap();
-    let running = Running::of(&text, Some(file));
-    let problem = running.post("/v1/reload").await.problem();
-    assert_eq!(problem.status, 422);
-    assert!(problem.detail.contains("node.id"), "{}", problem.detail);
+    let running = Running::of(&text, Some(file.clone()));
+    let threads = "id = \"edge-1\"\nthreads = 3";
+    for (setting, written) in [("node.id", "id = \"edge-2\""), ("node.threads", threads)] {
+        let changed = text.replace("id = \"edge-1\"", written);
+        std::fs::write(&file, changed).unwrap();
+        let problem = running.post("/v1/reload").await.problem();
+        assert_eq!(problem.status, 422);
+        assert!(problem.detail.contains(setting), "{}", problem.detail);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
