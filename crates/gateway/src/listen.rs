@@ -360,6 +360,7 @@ async fn speak<S, F, A, B>(
                 if over == Over::Left {
                     return;
                 }
+                peer.tenancy.too_slow();
                 (closing, is_overdue) = (true, true);
                 connection.as_mut().graceful_shutdown();
                 grace.set(tokio::time::sleep(CLOSE_GRACE));

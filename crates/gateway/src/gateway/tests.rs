@@ -1,6 +1,8 @@
 //! What each runtime has to do with a request.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod records;
+
 use std::sync::mpsc;
 
 use tokio::{
@@ -10,13 +12,18 @@ use tokio::{
 use watertight_base::Tier;
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_layers::Permit;
-use watertight_plan::{ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
+use watertight_plan::{Builder, ListenLimits, Protocol, Tenant, TenantPlan, Upstream};
 
 use super::*;
 
-/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat.
-/// Tenants may have one request under way.
 fn start(upstream: SocketAddr) -> Gateway {
+    let plan = plan(upstream, ListenLimits::default());
+    Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
+}
+
+/// A service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat. Tenants may have one
+/// request under way.
+fn plan(upstream: SocketAddr, limits: ListenLimits) -> Builder {
     let terms = TenantPlan {
         max_in_flight: Some(1),
         ..TenantPlan::default()
@@ -34,7 +41,7 @@ fn start(upstream: SocketAddr) -> Gateway {
             behind_balancer: false,
         },
         tls: None,
-        limits: ListenLimits::default(),
+        limits,
     };
     let service = |name: &str, tier: Tier| {
         let mut service = Service::new(name.parse().unwrap(), tier);
@@ -58,7 +65,7 @@ fn start(upstream: SocketAddr) -> Gateway {
     };
     let mut third = service("third", Tier::Three);
     third.uses = vec!["shop".parse().unwrap()];
-    let plan = Plan::builder()
+    Plan::builder()
         .pool(shop)
         .plan("standard", terms)
         .unwrap()
@@ -66,8 +73,7 @@ fn start(upstream: SocketAddr) -> Gateway {
         .tenant("other".parse().unwrap(), tenant())
         .listener(listener)
         .service(service("first", Tier::One))
-        .service(third);
-    Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
+        .service(third)
 }
 
 /// The status of the answer to a request for `path`.

@@ -112,7 +112,7 @@ impl Stages {
             pace,
             capture: None,
             buffer: who.buffer(),
-            _under_way: under_way,
+            under_way,
             record,
         });
         let on_its_way = OnItsWay {
