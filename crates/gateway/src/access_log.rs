@@ -67,6 +67,15 @@ impl AccessLog {
         }
     }
 
+    /// Writes to the receiver instead, of a log that was never open.
+    #[cfg(test)]
+    pub(crate) fn captured(&self) -> Receiver<Vec<u8>> {
+        let (sender, receiver) = sync_channel(QUEUE_LINES);
+        assert!(self.0.lines.set(sender).is_ok(), "it was open");
+        self.0.is_open.store(true, Ordering::Relaxed);
+        receiver
+    }
+
     /// Lines that were not written.
     pub(crate) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)

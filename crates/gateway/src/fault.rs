@@ -17,6 +17,8 @@ pub enum Fault {
     BadRequest,
     /// The client went away before its answer.
     ClientGone,
+    /// The client read its answer too slowly, or not at all, and was left.
+    ClientTooSlow,
     /// The breakers of all upstreams refused the call, for so long at least: others took the last turns
     /// since the request was admitted. It is answered like a refusal.
     HeldBack(Duration),
@@ -44,6 +46,7 @@ impl Fault {
         match self {
             Self::BadRequest => "bad-request",
             Self::ClientGone => "client-gone",
+            Self::ClientTooSlow => "client-too-slow",
             Self::HeldBack(_) => Reason::BreakerOpen.label(),
             Self::Injected(_) => "injected-fault",
             Self::NotFound => "not-found",
@@ -57,11 +60,11 @@ impl Fault {
     }
 
     /// The HTTP status of the answer. 499, which nobody receives, is nginx's for a client that
-    /// went away.
+    /// went away, or was left.
     pub const fn http_status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::ClientGone => 499,
+            Self::ClientGone | Self::ClientTooSlow => 499,
             Self::HeldBack(_) => Reason::BreakerOpen.http_status(),
             Self::Injected(status) => status,
             Self::NotFound => 404,
@@ -79,6 +82,7 @@ impl Fault {
                 "The request's path has no normal form, it is not for one host, or its body is malformed."
             }
             Self::ClientGone => "The client went away.",
+            Self::ClientTooSlow => "The client read too slowly.",
             Self::HeldBack(_) => Reason::BreakerOpen.sentence(),
             Self::Injected(_) => "A fault was injected on purpose, which answers so.",
             Self::NotFound => "No service has this path.",

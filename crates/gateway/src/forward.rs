@@ -48,6 +48,14 @@ pub(crate) struct Upstreams {
     pub(crate) faults: Arc<Faults>,
 }
 
+/// Who is called first.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    upstream: Arc<Upstream>,
+    turn: Turn,
+    at: Tick,
+}
+
 /// The upstream that a request was sent to last, or was about to be: known also when there is no
 /// answer.
 #[derive(Debug, Default)]
@@ -91,7 +99,7 @@ impl Upstreams {
     }
 
     /// Sends `request` and waits for the head of its answer, until `deadline` and as much longer as
-    /// its body is held up by its pace.
+    /// its body is held up by its pace. `first` is called first.
     ///
     /// `path` replaces the request's path and query. The lease holds the connection that the
     /// answer's body comes on. `called` learns who is called, before it is.
@@ -99,12 +107,12 @@ impl Upstreams {
         &self,
         request: Box<Request<RequestBody>>,
         path: PathAndQuery,
-        now: Tick,
+        first: Picked,
         deadline: std::time::Instant,
         watch: &BodyWatch,
         called: &Called,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
-        let mut attempts = std::pin::pin!(self.attempt(request, path, now, called));
+        let mut attempts = std::pin::pin!(self.attempt(request, path, first, called));
         let mut until = deadline;
         loop {
             if let Ok(result) = timeout_at(Instant::from_std(until), attempts.as_mut()).await {
@@ -121,19 +129,22 @@ impl Upstreams {
         &self,
         mut request: Box<Request<RequestBody>>,
         path: PathAndQuery,
-        now: Tick,
+        first: Picked,
         called: &Called,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
         let mut failed: Vec<Arc<Upstream>> = Vec::new();
         let mut fresh = false;
+        let now = first.at;
+        let mut first = Some(first);
         for _ in 0..ATTEMPTS_MAX {
-            let (upstream, mut turn) = self.pick(now, &failed).ok_or_else(|| {
-                match failed.is_empty() {
-                    // Who came since the request was admitted took the last turns.
-                    true => Fault::HeldBack(self.held_back(now).unwrap_or_default()),
-                    false => Fault::UpstreamConnect,
-                }
-            })?;
+            let picked = first.take().or_else(|| self.pick(now, &failed));
+            let picked = picked.ok_or_else(|| match failed.is_empty() {
+                true => Fault::HeldBack(self.held_back(now).unwrap_or_default()),
+                false => Fault::UpstreamConnect,
+            });
+            let Picked {
+                upstream, mut turn, ..
+            } = picked?;
             *called.called() = Some(Arc::clone(&upstream));
             let (service, patience) = (&self.service.id, self.service.connect_timeout);
             match self
@@ -172,8 +183,17 @@ impl Upstreams {
         Err(Fault::UpstreamConnect)
     }
 
+    /// Picks who is called first.
+    ///
+    /// # Errors
+    /// [`Fault::HeldBack`]: who came since the request was admitted took the last turns.
+    pub(crate) fn first(&self, now: Tick) -> Result<Picked, Fault> {
+        let held_back = || Fault::HeldBack(self.held_back(now).unwrap_or_default());
+        self.pick(now, &[]).ok_or_else(held_back)
+    }
+
     /// The less loaded of two upstreams that were not tried and may be called.
-    fn pick(&self, now: Tick, failed: &[Arc<Upstream>]) -> Option<(Arc<Upstream>, Turn)> {
+    fn pick(&self, now: Tick, failed: &[Arc<Upstream>]) -> Option<Picked> {
         let settings = &self.settings();
         let mut open: Vec<&Arc<Upstream>> = self
             .all
@@ -191,7 +211,11 @@ impl Upstreams {
             };
             let upstream = open.swap_remove(least);
             if let Some(turn) = upstream.turn(now, settings) {
-                return Some((Arc::clone(upstream), turn));
+                return Some(Picked {
+                    upstream: Arc::clone(upstream),
+                    turn,
+                    at: now,
+                });
             }
         }
         None

@@ -55,7 +55,7 @@ pub(crate) struct InFlight {
     /// Where the bytes of its answer that nobody has read yet count.
     pub(crate) buffer: Buffer,
     /// For whom its connection counts.
-    pub(crate) _under_way: Arc<UnderWay>,
+    pub(crate) under_way: Arc<UnderWay>,
     /// What will be written of it.
     pub(crate) record: Record,
 }
@@ -135,7 +135,7 @@ impl InFlight {
             let frame = tokio::select! {
                 biased;
                 frame = timeout(silence_max, body.frame()) => frame,
-                () = relay.closed() => return self.record.cut_short(Fault::ClientGone),
+                () = relay.closed() => return self.left(&relay),
                 _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
             let frame = match frame {
@@ -154,7 +154,7 @@ impl InFlight {
                 _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
             if !is_passed {
-                return self.record.cut_short(Fault::ClientGone);
+                return self.left(&relay);
             }
         }
         self.is_whole();
@@ -171,6 +171,7 @@ impl InFlight {
             upstream,
             permit,
             pace,
+            under_way,
             mut record,
             ..
         } = *self;
@@ -189,10 +190,15 @@ impl InFlight {
         if is_passed {
             relay.end();
         } else {
-            record.cut_short(Fault::ClientGone);
+            record.cut_short(why_left(&relay, &under_way));
         }
         drop(record);
         keep(upstream).await;
+    }
+
+    /// Nobody reads the answer any more.
+    fn left(&mut self, relay: &RelaySender) {
+        self.record.cut_short(why_left(relay, &self.under_way));
     }
 
     /// The service did not finish its answer. For breakers that is a reset, silence too: the answer
@@ -224,6 +230,15 @@ impl InFlight {
     /// Gives everything back after the last byte, except for the connection.
     pub(crate) fn give_back(mut self: Box<Self>) -> Option<Lease> {
         self.upstream.take()
+    }
+}
+
+/// Why nobody reads an answer any more: its reader did not read enough, by its own patience or that of its
+/// connection, or it went away.
+fn why_left(relay: &RelaySender, under_way: &UnderWay) -> Fault {
+    match !relay.is_closed() || under_way.is_too_slow() {
+        true => Fault::ClientTooSlow,
+        false => Fault::ClientGone,
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Accepting stops while `max_connections` are open; further ones wait in the kernel's queue, so a
 //! listener at its limit slows its own callers and nobody else. A connection speaks HTTP/1.1 or
-//! HTTP/2, whichever its first bytes are; silence and dawdling are watched in `listen/activity.rs`.
+//! HTTP/2, whichever its first bytes are; silence and dawdling are watched in `listen/activity.rs`, and
+//! whether the client is still there.
 
 mod activity;
+mod line;
 mod stop;
 mod tenancy;
 mod tls;
@@ -27,7 +29,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use watertight_plan::{ListenLimits, Listener};
 
-use self::activity::{Activity, BusyBody, Watched};
+use self::{
+    activity::{Activity, BusyBody, Over, Watched},
+    line::{Line, Wire},
+};
 use crate::{Error, metrics::Metrics, socket};
 
 pub(crate) use self::{
@@ -276,18 +281,20 @@ async fn connection<F, A, B>(
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
     let peer = Peer::new(peer.ip(), shared.tls.is_some());
+    let wire = Wire::new(stream);
+    let line = wire.line();
     let Some(tls) = &shared.tls else {
-        return speak(stream, peer, shared, phase).await;
+        return speak((wire, line), peer, shared, phase).await;
     };
-    match tokio::time::timeout(shared.limits.header_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => speak(stream, peer, shared, phase).await,
+    match tokio::time::timeout(shared.limits.header_timeout, tls.accept(wire)).await {
+        Ok(Ok(stream)) => speak((stream, line), peer, shared, phase).await,
         Ok(Err(error)) => tracing::debug!(peer = %peer.address, %error, "no TLS"),
         Err(_) => tracing::debug!(peer = %peer.address, "TLS took too long"),
     }
 }
 
 async fn speak<S, F, A, B>(
-    stream: S,
+    (stream, line): (S, Line),
     peer: Peer,
     shared: &Shared<F>,
     mut phase: watch::Receiver<Phase>,
@@ -298,7 +305,7 @@ async fn speak<S, F, A, B>(
     B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
     let live = shared.stop.live();
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::of(line));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| {
         let mut busy = activity.begin();
@@ -315,7 +322,7 @@ async fn speak<S, F, A, B>(
     });
     let builder = builder(&shared.limits);
     let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
-    let mut overdue = pin!(activity.overdue(&shared.limits));
+    let mut over = pin!(activity.over(&shared.limits));
     let mut leave = pin!(activity.may_leave());
     let (mut leaving, mut closing, mut is_overdue) = (false, false, false);
     let mut grace = pin!(tokio::time::sleep(Duration::MAX));
@@ -339,7 +346,11 @@ async fn speak<S, F, A, B>(
                 true => return,
                 false => grace.set(tokio::time::sleep(CLOSE_GRACE)),
             },
-            () = overdue.as_mut(), if !is_overdue => {
+            over = over.as_mut(), if !is_overdue => {
+                if over == Over::Left {
+                    return;
+                }
+                peer.tenancy.too_slow();
                 (closing, is_overdue) = (true, true);
                 connection.as_mut().graceful_shutdown();
                 grace.set(tokio::time::sleep(CLOSE_GRACE));

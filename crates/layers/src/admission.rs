@@ -173,7 +173,8 @@ impl Admission {
     }
 
     /// Asks for leave to run. Waits for seats until the request's deadline or the compartment's
-    /// `max_wait`; dropping the future leaves the queue.
+    /// `max_wait`; dropping the future leaves the queue. Who is admitted says when the call is made
+    /// ([`Permit::called`]): until then a request is not counted.
     ///
     /// # Errors
     /// The one reason for which the request may not pass.
@@ -186,9 +187,9 @@ impl Admission {
             self.inner.metrics.refused(None, refusal.reason);
             return Err(refusal);
         };
-        let result = self.decide(known, who, what, now).await;
-        match &result {
-            Ok(permit) => self.inner.metrics.admitted(&permit.known),
+        let mut result = self.decide(known, who, what, now).await;
+        match &mut result {
+            Ok(permit) => permit.is_counted = false,
             Err(refusal) => {
                 let service = Some(what.service);
                 self.inner.metrics.refused(service, refusal.reason);
@@ -311,7 +312,12 @@ impl Current {
 }
 
 impl Inner {
-    /// Counts a refusal of what was admitted before.
+    /// Counts a request that is admitted and goes on to its service.
+    pub(crate) fn admitted(&self, known: &Known) {
+        self.metrics.admitted(known);
+    }
+
+    /// Counts a refusal of what admission let in.
     pub(crate) fn refused_late(&self, service: &ServiceId, reason: Reason) {
         self.metrics.refused(Some(service), reason);
     }

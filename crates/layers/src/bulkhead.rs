@@ -120,7 +120,9 @@ impl Bulkhead {
         let least = Duration::from_nanos(1);
         let patience = self.patience.map_or(Duration::MAX, |span| span.max(least));
         let what = What::new(&self.service, now + patience);
-        self.admission.admit(&who, what, now).await
+        let mut permit = self.admission.admit(&who, what, now).await?;
+        permit.called();
+        Ok(permit)
     }
 
     /// Runs `work` on a seat of its own, which comes back when the work is done, dropped or

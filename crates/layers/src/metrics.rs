@@ -51,7 +51,8 @@ impl Metrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "watertight_admissions",
-            "Requests that admission decided on, by service, verdict and reason",
+            "Requests that admission decided on, each once, by service, verdict and reason; one that was let in \
+             and found all upstreams held back is refused",
             self.admissions.clone(),
         );
     }

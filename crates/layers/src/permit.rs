@@ -34,6 +34,8 @@ pub struct Permit {
     pub(crate) charged: Option<Box<Charged>>,
     pub(crate) waited: Duration,
     pub(crate) seated: Tick,
+    /// Whether the request was counted as admitted, or is never to be.
+    pub(crate) is_counted: bool,
 }
 
 /// A place among a tenant's requests in flight, until a permit takes it over.
@@ -84,6 +86,15 @@ impl Permit {
             charged,
             waited: Duration::ZERO,
             seated: now,
+            is_counted: true,
+        }
+    }
+
+    /// Says that the call is made. From now on the request counts as admitted, which it does at its end
+    /// without a word; one that is [`Permit::held_back`] before counts as refused alone.
+    pub fn called(&mut self) {
+        if !std::mem::replace(&mut self.is_counted, true) {
+            self.inner.admitted(&self.known);
         }
     }
 
@@ -163,13 +174,16 @@ impl Permit {
 
     /// Gives everything back without a call, because all upstreams are held back for `wait` after all:
     /// as when a breaker that lets few calls through lets others'. What was charged is given back. The
-    /// refusal is counted, and is the one that admission would have given.
+    /// refusal is the one that admission would have given, and is counted like it, unless the request counts
+    /// as admitted already ([`Permit::called`]).
     pub fn held_back(mut self, wait: Duration) -> Refusal {
         let (service, now) = (&self.known.service.id, self.inner.clock.now());
         self.inner.held_back_late(service);
         let charged = self.charged.as_mut();
         let quotas = charged.map_or_else(Quotas::default, |charged| charged.give_back(now));
-        self.inner.refused_late(service, Reason::BreakerOpen);
+        if !std::mem::replace(&mut self.is_counted, true) {
+            self.inner.refused_late(service, Reason::BreakerOpen);
+        }
         Refusal {
             retry_after: wait,
             waited: self.waited,
@@ -193,6 +207,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.called();
         let now = self.inner.clock.now();
         if let Some(seat) = self.seat.take() {
             self.inner.seats.give_back(now, seat);

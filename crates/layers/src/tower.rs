@@ -193,7 +193,8 @@ impl<I: Identify> AdmissionLayer<I> {
         })?;
         let now = self.admission.clock().now();
         let what = What::new(&service, Tick::MAX);
-        let permit = self.admission.admit(&who, what, now).await?;
+        let mut permit = self.admission.admit(&who, what, now).await?;
+        permit.called();
         if let Some((name, value)) = permit.less()
             && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
         {

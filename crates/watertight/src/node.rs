@@ -2,9 +2,11 @@
 //!
 //! A reload reads the file again, checks it whole, and swaps it whole. Whatever is wrong leaves the
 //! old configuration in force, and shows: in the log, in `watertight_config_rejected_total`, and
-//! in the node's status until a later reload succeeds. What a running node cannot change (its
+//! in the node's status until a later reload succeeds. One that succeeds says which walls have fewer seats
+//! than are held (`node/narrowed.rs`). What a running node cannot change (its
 //! name, its region, its data directory, its admin listener, its store, the size of its tables) is refused the same way.
 
+mod narrowed;
 mod process;
 
 use std::{
@@ -25,6 +27,7 @@ use watertight_gateway::Gateway;
 use watertight_layers::Clock;
 use watertight_plan::{Admin, Listener, ListenerKind, Plan};
 
+use self::narrowed::Narrowed;
 use crate::{
     alerts::Alarm,
     cluster,
@@ -62,6 +65,16 @@ pub struct ConfigStatus {
     pub notes: Vec<Note>,
     /// The last reload, if it was rejected.
     pub rejected: Option<Rejected>,
+}
+
+/// A reload that was taken over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reloaded {
+    /// The generation now in force.
+    pub generation: u64,
+    /// What should be known about it: the notes of [`ConfigStatus`], and which walls have fewer seats
+    /// now than are held.
+    pub notes: Vec<String>,
 }
 
 /// A reload that was rejected.
@@ -221,11 +234,11 @@ impl Node {
         text
     }
 
-    /// Reads the file again and serves by it. Returns the generation now in force.
+    /// Reads the file again and serves by it.
     ///
     /// # Errors
     /// [`NodeError`] when the file is wrong; the old configuration is then still in force.
-    pub fn reload(&self) -> Result<u64, NodeError> {
+    pub fn reload(&self) -> Result<Reloaded, NodeError> {
         let _one = self
             .reloading
             .lock()
@@ -236,11 +249,11 @@ impl Node {
         self.settle(loaded.and_then(|loaded| self.swap(loaded.plan, loaded.notes)))
     }
 
-    /// Serves by another plan. Returns the generation now in force.
+    /// Serves by another plan.
     ///
     /// # Errors
     /// [`NodeError`] when it cannot be taken over; the old one is then still in force.
-    pub fn replace(&self, plan: Plan) -> Result<u64, NodeError> {
+    pub fn replace(&self, plan: Plan) -> Result<Reloaded, NodeError> {
         self.settle(self.swap(plan, Vec::new()))
     }
 
@@ -251,25 +264,39 @@ impl Node {
         self.gateway.drain(self.plan().node().drain_timeout).await
     }
 
-    fn swap(&self, plan: Plan, notes: Vec<Note>) -> Result<u64, NodeError> {
-        if let Some(what) = needs_restart(&self.plan(), &plan) {
+    fn swap(&self, plan: Plan, notes: Vec<Note>) -> Result<Reloaded, NodeError> {
+        let before = self.plan();
+        if let Some(what) = needs_restart(&before, &plan) {
             return Err(NodeError::Restart { what });
         }
         let mut status = self.status();
         self.gateway.reload(Arc::new(plan))?;
         self.alarm.reloaded();
+        let pools = self.gateway.admission().pools();
+        let narrowed = Narrowed::between(&before, &self.plan(), &pools);
+        for wall in &narrowed {
+            tracing::warn!("{wall}");
+        }
+        let said = notes.iter().map(ToString::to_string);
+        let said = said.chain(narrowed.iter().map(ToString::to_string));
+        let said = said.collect();
         status.generation += 1;
         status.loaded = now();
         status.notes = notes;
         status.rejected = None;
         self.generation.set(status.generation);
-        Ok(status.generation)
+        Ok(Reloaded {
+            generation: status.generation,
+            notes: said,
+        })
     }
 
     /// Says what became of a reload.
-    fn settle(&self, result: Result<u64, NodeError>) -> Result<u64, NodeError> {
+    fn settle(&self, result: Result<Reloaded, NodeError>) -> Result<Reloaded, NodeError> {
         match &result {
-            Ok(generation) => tracing::info!(generation, "the configuration was reloaded"),
+            Ok(Reloaded { generation, .. }) => {
+                tracing::info!(generation, "the configuration was reloaded");
+            }
             Err(error) => {
                 self.rejected.inc();
                 let why = error.summary();

@@ -167,6 +167,11 @@ impl RelaySender {
         let _ = self.items.send(Item::End);
     }
 
+    /// Whether the reader is gone. One that is left for want of patience is still there.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.items.is_closed()
+    }
+
     /// Until the reader is gone.
     pub(crate) async fn closed(&self) {
         self.items.closed().await;

@@ -1,6 +1,8 @@
 //! What each runtime has to do with a request.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod records;
+
 use std::{num::NonZeroUsize, sync::mpsc};
 
 use tokio::{
@@ -10,16 +12,21 @@ use tokio::{
 use watertight_base::Tier;
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_layers::Permit;
-use watertight_plan::{ListenLimits, Node, Protocol, Tenant, TenantPlan, Upstream};
+use watertight_plan::{Builder, ListenLimits, Node, Protocol, Tenant, TenantPlan, Upstream};
 
 use super::*;
 
 /// What the node says.
 const THREADS: usize = 4;
 
-/// A gateway with a service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat. Tier 1
-/// has a listener of its own besides. Tenants may have one request under way.
 fn start(upstream: SocketAddr) -> Gateway {
+    let plan = plan(upstream, ListenLimits::default());
+    Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
+}
+
+/// A service of tier 1, `/first`, and one of tier 3, `/third`, which has one seat. Tier 1 has a listener
+/// of its own besides. Tenants may have one request under way.
+fn plan(upstream: SocketAddr, limits: ListenLimits) -> Builder {
     let terms = TenantPlan {
         max_in_flight: Some(1),
         ..TenantPlan::default()
@@ -37,7 +44,7 @@ fn start(upstream: SocketAddr) -> Gateway {
             behind_balancer: false,
         },
         tls: None,
-        limits: ListenLimits::default(),
+        limits,
     };
     let service = |name: &str, tier: Tier| {
         let mut service = Service::new(name.parse().unwrap(), tier);
@@ -65,7 +72,7 @@ fn start(upstream: SocketAddr) -> Gateway {
         threads: NonZeroUsize::new(THREADS),
         ..Node::new("edge-1".parse().unwrap())
     };
-    let plan = Plan::builder()
+    Plan::builder()
         .node(node)
         .pool(shop)
         .plan("standard", terms)
@@ -75,8 +82,7 @@ fn start(upstream: SocketAddr) -> Gateway {
         .listener(listener("traffic", None))
         .listener(listener("traffic-tier1", Some(Tier::One)))
         .service(service("first", Tier::One))
-        .service(third);
-    Gateway::start(Arc::new(plan.build().unwrap()), Clock::start()).unwrap()
+        .service(third)
 }
 
 /// The status of the answer to a request for `path`.

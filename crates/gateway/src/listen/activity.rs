@@ -14,6 +14,12 @@
 //! coming: with the answer to a request, which then says `Connection: close`, or after a silence. A
 //! close between two requests could cross the second one on its way.
 //!
+//! A client that went away ends its connection at once. Of most the reader of HTTP/1.1 tells, but it
+//! reads nothing while the next request, or a body that nobody asks for yet, waits unread: the end
+//! behind that is looked for here (`listen/line.rs`), while an answer is owed. Whoever has stopped sending
+//! is taken for gone, as by the reader: of several requests that were sent at once, with an end behind
+//! them, those are answered that are before anybody looks.
+//!
 //! The clock is not read for every byte: reads and writes only leave a mark, and a timer looks for
 //! it several times within the time allowed.
 
@@ -38,18 +44,32 @@ use tokio::{
 use watertight_plan::ListenLimits;
 
 use self::frames::Frames;
-use super::UnderWay;
+use super::{UnderWay, line::Line};
 use crate::pace::HeldUp;
 
 /// Looks within the shorter of the two times.
 const LOOKS: u32 = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
+/// The longest time between two looks, and while an answer is owed.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+const LOOK_OWING_MAX: Duration = Duration::from_millis(500);
 /// How long a connection that is to be left is silent before it is.
 const LEAVE_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Over {
+    /// It was silent, or dawdled, for too long.
+    Due,
+    /// Its client went away.
+    Left,
+}
 
 /// What a connection does.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
+    /// None: nobody can tell whether the client is there.
+    line: Option<Line>,
     moved: AtomicBool,
     /// The client has not taken what was there for it.
     is_blocked: AtomicBool,
@@ -128,6 +148,13 @@ impl Drop for Busy {
 }
 
 impl Activity {
+    pub(super) fn of(line: Line) -> Self {
+        Self {
+            line: Some(line),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::Acquire);
         self.unanswered.fetch_add(1, Ordering::Acquire);
@@ -162,26 +189,33 @@ impl Activity {
         }
     }
 
-    /// Until the connection has been silent, or dawdled, for too long.
-    pub(super) async fn overdue(&self, limits: &ListenLimits) {
+    /// Until the connection has been silent, or dawdled, for too long, or its client is gone.
+    pub(super) async fn over(&self, limits: &ListenLimits) -> Over {
         let shorter = limits.header_timeout.min(limits.idle_timeout);
-        let look = (shorter / LOOKS).max(LOOK_MIN);
+        let look_max = (shorter / LOOKS).clamp(LOOK_MIN, LOOK_MAX);
         let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
         let mut slow = Duration::ZERO;
         loop {
+            let look = match self.owes() {
+                true => look_max.min(LOOK_OWING_MAX),
+                false => look_max,
+            };
             tokio::time::sleep(look).await;
+            if self.owes() && self.line.as_ref().is_some_and(Line::is_hung_up) {
+                return Over::Left;
+            }
             if self.is_blocked.load(Ordering::Relaxed) {
                 slow += look;
             }
             if slow >= limits.idle_timeout {
                 let enough = limits.min_rate.saturating_mul(slow.as_secs()).max(1);
                 if self.taken.swap(0, Ordering::Relaxed) < enough {
-                    return;
+                    return Over::Due;
                 }
                 slow = Duration::ZERO;
             }
             let is_ours = self.paced().iter().any(HeldUp::is_now);
-            if is_ours || self.unanswered.load(Ordering::Acquire) > 0 {
+            if is_ours || self.owes() {
                 (silent, dawdled) = (Duration::ZERO, Duration::ZERO);
                 continue;
             }
@@ -196,9 +230,14 @@ impl Activity {
                 Duration::ZERO
             };
             if silent >= limits.idle_timeout || dawdled >= limits.header_timeout {
-                return;
+                return Over::Due;
             }
         }
+    }
+
+    /// Whether a request waits for its answer to begin.
+    fn owes(&self) -> bool {
+        self.unanswered.load(Ordering::Acquire) > 0
     }
 
     fn has_written(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {

@@ -10,6 +10,9 @@
 //! A request that would make one connection too many is refused. If the connection has no other
 //! tenant, it is closed as well: its client is asked to, and when it does not, and still has no place
 //! for the connection after a moment, it is cut.
+//!
+//! It is also what requests know of their connection: whether its client was left because it did not
+//! read, so that their records can say so.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -27,6 +30,7 @@ pub(crate) struct Tenancy {
     tenants: Mutex<Tenants>,
     close: Notify,
     is_closing: AtomicBool,
+    is_too_slow: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +53,13 @@ struct Holder {
 pub(crate) struct UnderWay {
     tenancy: Arc<Tenancy>,
     tenant: TenantKey,
+}
+
+impl UnderWay {
+    /// Whether its client is left because it reads too slowly, or not at all.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        self.tenancy.is_too_slow.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for UnderWay {
@@ -97,6 +108,11 @@ impl Tenancy {
     /// Whether the connection is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// The client is left because it reads too slowly, or not at all.
+    pub(super) fn too_slow(&self) {
+        self.is_too_slow.store(true, Ordering::Release);
     }
 
     /// Whether the connection counts for anybody.

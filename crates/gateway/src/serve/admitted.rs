@@ -112,7 +112,7 @@ impl Stages {
             pace,
             capture: None,
             buffer: who.buffer(),
-            _under_way: under_way,
+            under_way,
             record,
         });
         let on_its_way = OnItsWay {
@@ -167,10 +167,12 @@ impl InFlight {
         path: PathAndQuery,
         now: Tick,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
+        let first = upstreams.first(now)?;
+        self.permit.called();
         let watch = &self.record.watch;
         let called = Called::default();
         let result = {
-            let sent = upstreams.forward(request, path, now, self.deadline, watch, &called);
+            let sent = upstreams.forward(request, path, first, self.deadline, watch, &called);
             // In its place from the start: what `select!` is given, it moves.
             let mut sent = pin!(sent);
             tokio::select! {

@@ -2,7 +2,8 @@
 //!
 //! The order is the configuration's, so that a replica stands in for a primary and not beside it.
 //! An upstream's breaker counts connections that are not made, and nothing else: what is said on a
-//! connection that was made is between its ends.
+//! connection that was made is between its ends. Whoever leaves before that is known gives its turn
+//! back: of a breaker that is half open it may have been the last.
 
 use std::{
     sync::{
@@ -14,7 +15,7 @@ use std::{
 
 use tokio::net::TcpStream;
 use watertight_base::Tick;
-use watertight_guard::breaker::{Breaker, Mode, Outcome, Settings};
+use watertight_guard::breaker::{Breaker, Mode, Outcome, Pass, Settings};
 use watertight_layers::{Clock, Forced};
 use watertight_plan::{Address, TcpPool};
 
@@ -103,29 +104,19 @@ impl Backend {
         let mut why = None;
         let mut wait = Duration::MAX;
         for upstream in &self.all {
-            let now = self.clock.now();
-            let pass = match upstream.breaker().acquire(now, &self.breaker) {
-                Ok(pass) => pass,
+            let mut turn = match upstream.turn(self) {
+                Ok(turn) => turn,
                 Err(left) => {
                     wait = wait.min(left);
                     continue;
                 }
             };
             upstream.connects.fetch_add(1, Ordering::Relaxed);
-            // Dropped in between, it leaves a probe to its lease.
-            let begun = self.clock.now();
             let result = upstream.address.connect(self.timeout).await;
-            let outcome = match &result {
+            turn.record(match &result {
                 Ok(_) => Outcome::Success,
                 Err(_) => Outcome::Failure,
-            };
-            let now = self.clock.now();
-            let changed = upstream
-                .breaker()
-                .record(now, &self.breaker, pass, outcome, now - begun);
-            if let Some(state) = changed {
-                tracing::warn!(upstream = %upstream.address, state = state.label(), "breaker");
-            }
+            });
             match result {
                 Ok(stream) => return Ok(stream),
                 Err(source) => {
@@ -158,7 +149,54 @@ impl Backend {
     }
 }
 
+/// Leave of the breaker to call an upstream. Dropped, it is given back.
+#[derive(Debug)]
+struct Turn<'a> {
+    upstream: &'a Upstream,
+    backend: &'a Backend,
+    begun: Tick,
+    pass: Option<Pass>,
+}
+
+impl Turn<'_> {
+    /// Tells the breaker how the call went, the first time it is called.
+    fn record(&mut self, outcome: Outcome) {
+        let Some(pass) = self.pass.take() else { return };
+        let Backend { breaker, clock, .. } = self.backend;
+        let now = clock.now();
+        let took = now - self.begun;
+        let changed = self
+            .upstream
+            .breaker()
+            .record(now, breaker, pass, outcome, took);
+        if let Some(state) = changed {
+            tracing::warn!(upstream = %self.upstream.address, state = state.label(), "breaker");
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.record(Outcome::Ignored);
+    }
+}
+
 impl Upstream {
+    /// Asks the breaker for a turn.
+    ///
+    /// # Errors
+    /// How long to wait, when it refuses.
+    fn turn<'a>(&'a self, backend: &'a Backend) -> Result<Turn<'a>, Duration> {
+        let now = backend.clock.now();
+        let pass = self.breaker().acquire(now, &backend.breaker)?;
+        Ok(Turn {
+            upstream: self,
+            backend,
+            begun: now,
+            pass: Some(pass),
+        })
+    }
+
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,5 +213,54 @@ impl Connect for Address {
         let stream = tokio::time::timeout(timeout, connect).await??;
         socket::prepare(&stream)?;
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
+    use watertight_guard::{breaker::State, pool::PoolSpec};
+
+    use super::*;
+
+    /// A pool whose upstream takes no connections, and whose breaker lets one call through when it is
+    /// half open.
+    fn dead(port: u16) -> TcpPool {
+        let one = 1_u64.try_into().unwrap();
+        let spec = PoolSpec::new("cache".parse().unwrap(), one, Vec::new());
+        let host = "127.0.0.1".to_owned();
+        let mut pool = TcpPool::new(spec, vec![Address { host, port }]);
+        pool.breaker = Settings {
+            minimum_number_of_calls: 1,
+            wait_duration_in_open_state: Duration::from_millis(1),
+            permitted_number_of_calls_in_half_open_state: 1,
+            max_wait_duration_in_half_open_state: Duration::from_secs(600),
+            ..pool.breaker
+        };
+        pool
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_it_is_connected_gives_the_last_turn_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let backend = Backend::new(&dead(port), None, Clock::start());
+        let failed = backend.connect().await;
+        assert!(matches!(failed, Err(NoUpstream::Failed { .. })));
+        while backend.held_back(backend.clock.now()).is_some() {
+            tokio::task::yield_now().await;
+        }
+        {
+            let mut connecting = pin!(backend.connect());
+            let begun = poll_fn(|context| Poll::Ready(connecting.as_mut().poll(context)));
+            assert!(begun.await.is_pending());
+            let now = backend.clock.now();
+            assert!(backend.held_back(now).is_some(), "it has the only turn");
+        }
+        let now = backend.clock.now();
+        assert_eq!(backend.all[0].breaker().state(), State::HalfOpen);
+        assert_eq!(backend.held_back(now), None, "the next may try");
     }
 }

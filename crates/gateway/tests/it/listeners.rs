@@ -20,14 +20,14 @@ use watertight_plan::{Secret, Tls};
 use crate::world::{echo, get, get_over, plan, service, start, traffic};
 
 /// An authority, and a certificate that it issued.
-struct Paper {
+pub(crate) struct Paper {
     authority: String,
     certificate: String,
     key: String,
 }
 
 impl Paper {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -41,7 +41,7 @@ impl Paper {
         }
     }
 
-    fn tls(&self, client_ca: bool) -> Tls {
+    pub(crate) fn tls(&self, client_ca: bool) -> Tls {
         Tls {
             certificate: self.certificate.clone().into_bytes(),
             key: Secret::new(self.key.as_bytes()),
@@ -49,7 +49,11 @@ impl Paper {
         }
     }
 
-    async fn connect(&self, gateway: &Gateway, shown: Option<&Self>) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(
+        &self,
+        gateway: &Gateway,
+        shown: Option<&Self>,
+    ) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap();
         roots.add(authority).unwrap();

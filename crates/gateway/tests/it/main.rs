@@ -9,6 +9,7 @@ mod breakers;
 mod bytes;
 mod degraded;
 mod faults;
+mod gone;
 mod listeners;
 mod quotas;
 mod serving;

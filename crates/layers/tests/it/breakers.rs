@@ -58,6 +58,7 @@ async fn a_call_that_upstreams_refuse_late_is_refused_like_one_that_they_refuse_
     for counted in [r#"reason="breaker-open"} 1"#, r#"by="upstream"} 1"#] {
         assert!(text.contains(counted), "{counted}: {text}");
     }
+    assert!(!text.contains("admitted"), "it counts once: {text}");
 }
 
 #[tokio::test(start_paused = true)]

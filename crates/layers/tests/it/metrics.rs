@@ -4,7 +4,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::{Reason, ServiceId, Tick};
 use watertight_layers::{Admission, What};
 
-use crate::{ask, reason, room::Room, who};
+use crate::{SECOND, ask, reason, room::Room, who};
 
 fn text(admission: &Admission) -> String {
     let mut registry = Registry::default();
@@ -12,6 +12,31 @@ fn text(admission: &Admission) -> String {
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     text
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_admission_decides_on_counts_once() {
+    let admission = Room::default().open();
+    let admitted = |admission: &Admission| {
+        let text = text(admission);
+        let line = r#"{service="checkout",verdict="admitted",reason=""} "#;
+        let count = text.split(line).nth(1).map(|rest| rest.lines().next());
+        count.flatten().map_or(0, |count| count.parse().unwrap())
+    };
+    let mut called = ask(&admission, "acme").await.unwrap();
+    assert_eq!(admitted(&admission), 0, "it may still be held back");
+    called.called();
+    called.called();
+    assert_eq!(admitted(&admission), 1);
+    drop(called);
+    assert_eq!(admitted(&admission), 1);
+    drop(ask(&admission, "acme").await.unwrap());
+    assert_eq!(admitted(&admission), 2, "without a word at its end");
+    let mut late = ask(&admission, "acme").await.unwrap();
+    late.called();
+    late.held_back(SECOND);
+    assert_eq!(admitted(&admission), 3);
+    assert!(!text(&admission).contains("verdict=\"refused\""));
 }
 
 #[tokio::test(start_paused = true)]

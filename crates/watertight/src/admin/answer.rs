@@ -28,7 +28,10 @@ use super::{
         ServiceBreaker, Services, Status, Tenants,
     },
 };
-use crate::alerts::{name, runbook};
+use crate::{
+    alerts::{name, runbook},
+    node,
+};
 
 type TheRoom = State<Arc<Room>>;
 
@@ -273,7 +276,9 @@ pub(super) async fn reload(
     let node = Arc::clone(&room.node);
     let reloaded = tokio::task::spawn_blocking(move || node.reload()).await;
     let rejected = match reloaded {
-        Ok(Ok(generation)) => return Ok(Json(Reloaded { generation })),
+        Ok(Ok(node::Reloaded { generation, notes })) => {
+            return Ok(Json(Reloaded { generation, notes }));
+        }
         Ok(Err(error)) => error.summary(),
         Err(panicked) => panicked.to_string(),
     };

@@ -14,7 +14,7 @@ pub(super) const LIMITS: ListenLimits = ListenLimits {
 };
 
 pub(super) async fn is_overdue_within(activity: &Activity, seconds: u64) -> bool {
-    let overdue = activity.overdue(&LIMITS);
+    let overdue = activity.over(&LIMITS);
     tokio::time::timeout(Duration::from_secs(seconds), overdue)
         .await
         .is_ok()
@@ -117,7 +117,7 @@ async fn a_reader_who_takes_nothing_is_left_although_any_pace_will_do() {
         }
     };
     let left = async |taken| {
-        let overdue = tokio::time::timeout(Duration::from_secs(600), activity.overdue(&limits));
+        let overdue = tokio::time::timeout(Duration::from_secs(600), activity.over(&limits));
         tokio::select! {
             left = overdue => left.is_ok(),
             () = sends_on(taken) => false,

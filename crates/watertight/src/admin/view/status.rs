@@ -161,6 +161,9 @@ pub struct Listener {
 pub struct Reloaded {
     /// The generation now in force.
     pub generation: u64,
+    /// What should be known about it: what `watertight check` notes, and which walls have fewer seats now
+    /// than are held.
+    pub notes: Vec<String>,
 }
 
 impl Status {

@@ -72,6 +72,51 @@ async fn alerts_of_a_pool_that_a_reload_takes_away_are_over_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_leaves_less_than_is_held_says_so_and_no_other_does() {
+    let file = scratch("narrowed").join("watertight.toml");
+    let text = |capacity: u32, seats: u32| {
+        let shop = SHOP.replace("capacity = 10", &format!("capacity = {capacity}"));
+        let shop = shop.replace("seats = 10", &format!("seats = {seats}"));
+        format!("{LISTEN}{shop}")
+    };
+    let running = Running::of(&text(10, 10), Some(file.clone()));
+    let admission = running.node.gateway().admission();
+    let who = admission.who(&"acme".parse().unwrap()).unwrap();
+    let checkout = "checkout".parse().unwrap();
+    let what = watertight_layers::What::new(&checkout, watertight_base::Tick::MAX);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let permit = admission.admit(&who, what, admission.clock().now()).await;
+        held.push(permit.unwrap());
+    }
+    let notes = async |text: String| {
+        std::fs::write(&file, text).unwrap();
+        let reloaded = running.post("/v1/reload").await.json();
+        let notes = reloaded["notes"].as_array().unwrap().clone();
+        let notes = notes.iter().map(|note| note.as_str().unwrap().to_owned());
+        notes
+            .filter(|note| note.contains("held"))
+            .collect::<Vec<_>>()
+    };
+    assert!(notes(text(10, 4)).await.is_empty(), "it fits");
+    let part = "compartment all of pool database has 3 seats now, and 4 are held: nobody else sits in it until 2 of \
+                them are free";
+    let narrowed = notes(text(10, 3)).await;
+    assert_eq!(narrowed.len(), 1, "{narrowed:?}");
+    assert!(narrowed[0].starts_with(part), "{narrowed:?}");
+    assert!(notes(text(10, 3)).await.is_empty(), "nothing is narrower");
+    let narrowed = notes(text(3, 3)).await;
+    assert_eq!(narrowed.len(), 1, "{narrowed:?}");
+    let pool =
+        "pool database has 3 seats now, and 4 are held: nobody sits in it, tier 1 neither, until 2";
+    assert!(narrowed[0].starts_with(pool), "{narrowed:?}");
+    held.clear();
+    for seats in [10, 3] {
+        assert!(notes(text(seats, seats)).await.is_empty(), "nobody sits");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_takes_a_restart_is_rejected_with_its_name() {
     let file = scratch("restart").join("watertight.toml");
     let text = format!("{LISTEN}{SHOP}");

@@ -1,0 +1,104 @@
+//! Clients that go away while something of theirs is unread: nobody reads on, and still nobody works for
+//! them any longer.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use watertight_gateway::Gateway;
+use watertight_guard::pool::{CompartmentSpec, PoolSpec};
+use watertight_plan::{Service, Tls};
+
+use crate::{
+    listeners::Paper,
+    tcp::{held, until},
+    world::{plan, says, service, start, traffic},
+};
+
+/// Longer than any test waits: no time-out explains what is seen.
+const LONG: Duration = Duration::from_secs(600);
+const GET: &[u8] = b"GET /app HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\n\r\n";
+
+fn app(upstream: std::net::SocketAddr) -> Service {
+    let mut service = service("app", 2, upstream);
+    service.uses = vec!["database".parse().unwrap()];
+    service.timeout = LONG;
+    service
+}
+
+/// One seat in front of `service`, and who has none waits.
+fn one_seat(service: Service, tls: Option<Tls>) -> Gateway {
+    let seat = CompartmentSpec::new(
+        "all".parse().unwrap(),
+        1_u64.try_into().unwrap(),
+        vec!["app".parse().unwrap()],
+    );
+    let database = PoolSpec {
+        id: "database".parse().unwrap(),
+        capacity: 1_u64.try_into().unwrap(),
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![CompartmentSpec {
+            queue: 1,
+            max_wait: LONG,
+            ..seat
+        }],
+    };
+    let listener = traffic("traffic", tls, None);
+    start(plan().pool(database).service(service).listener(listener))
+}
+
+async fn hangs() -> Gateway {
+    one_seat(app(says(Vec::new()).await), None)
+}
+
+async fn connect(gateway: &Gateway) -> TcpStream {
+    let to = gateway.address("traffic").unwrap();
+    TcpStream::connect(to).await.unwrap()
+}
+
+fn waiting(gateway: &Gateway) -> u32 {
+    gateway.admission().pools()[0].compartments[0].waiting
+}
+
+#[tokio::test]
+async fn who_sent_two_requests_at_once_and_leaves_gives_the_seat_back() {
+    let gateway = hangs().await;
+    let mut client = connect(&gateway).await;
+    client.write_all(&[GET, GET].concat()).await.unwrap();
+    until("it sits", || held(&gateway) == 1).await;
+    client.shutdown().await.unwrap();
+    until("its seat is back", || held(&gateway) == 0).await;
+}
+
+#[tokio::test]
+async fn who_leaves_behind_unread_bytes_leaves_over_tls_as_well() {
+    let paper = Paper::new();
+    let gateway = one_seat(app(says(Vec::new()).await), Some(paper.tls(false)));
+    let mut client = paper.connect(&gateway, None).await;
+    client.write_all(&[GET, GET].concat()).await.unwrap();
+    until("it sits", || held(&gateway) == 1).await;
+    drop(client);
+    until("its seat is back", || held(&gateway) == 0).await;
+}
+
+#[tokio::test]
+async fn who_waits_with_a_body_that_nobody_reads_and_leaves_is_out_of_the_queue() {
+    let gateway = hangs().await;
+    let mut sits = connect(&gateway).await;
+    sits.write_all(GET).await.unwrap();
+    until("one sits", || held(&gateway) == 1).await;
+    let post =
+        b"POST /app HTTP/1.1\r\nhost: a\r\nx-tenant-id: acme\r\ncontent-length: 300000\r\n\r\n";
+    for is_broken_off in [false, true] {
+        let mut client = connect(&gateway).await;
+        client.write_all(post).await.unwrap();
+        client.write_all(&[7; 100_000]).await.unwrap();
+        until("it waits", || waiting(&gateway) == 1).await;
+        if is_broken_off {
+            client.set_zero_linger().unwrap();
+        }
+        drop(client);
+        until("nobody waits", || waiting(&gateway) == 0).await;
+    }
+    assert_eq!(held(&gateway), 1, "who is there still sits");
+}
