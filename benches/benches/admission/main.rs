@@ -19,7 +19,10 @@ use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_layers::{Admission, Clock, What, Who};
 use watertight_plan::{Count, Limit, Plan, Service, Tenant, TenantPlan};
 
-use self::{core::Core, queue::Queue};
+use self::{
+    core::Core,
+    queue::{Asking, queue},
+};
 
 const TENANTS: usize = 10_000;
 /// Tenants that ask in turn where the cost of finding one in memory is not what is asked.
@@ -76,7 +79,11 @@ fn counted(case: &str, operations: u32) -> Outcome<()> {
     let Some(limits) = limits else {
         let busy = admission(1, 0)?;
         let whos = whos(&busy)?;
-        let mut queue = Queue::new(busy, whos, checkout);
+        let mut queue = queue(Asking {
+            admission: &busy,
+            whos: &whos,
+            service: &checkout,
+        });
         (0..operations).for_each(|_| queue.serve_one());
         return Ok(());
     };
@@ -97,7 +104,11 @@ fn admissions() -> Outcome<()> {
     let thrice_who = whos(&thrice)?;
     let busy = admission(1, 0)?;
     let whos_busy = whos(&busy)?;
-    let mut queue = Queue::new(busy, whos_busy, checkout.clone());
+    let mut queue = queue(Asking {
+        admission: &busy,
+        whos: &whos_busy,
+        service: &checkout,
+    });
     let mut core = Core::new(100, FEW as u64)?;
     let mut core_waiting = Core::waiting(TENANTS as u64)?;
     let mut cases: [Case<'_>; 7] = [

@@ -1,59 +1,72 @@
 //! A compartment of one seat with a request of every other tenant waiting for it.
+//!
+//! Ten thousand requests do not fit into a cache, so what the bench keeps for each of them would be
+//! measured as well: it keeps the request's future, in a box that is used again, and a waker.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
 };
 
 use watertight_base::{ServiceId, Tick};
 use watertight_layers::{Admission, Permit, Refusal, What, Who};
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Permit, Refusal>>>>;
+type Verdict = Result<Permit, Refusal>;
 
-pub(crate) struct Queue {
-    admission: Admission,
-    service: ServiceId,
-    whos: Vec<Who>,
-    waiting: Vec<Waiting>,
+/// Where requests come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) admission: &'a Admission,
+    pub(crate) whos: &'a [Who],
+    pub(crate) service: &'a ServiceId,
+}
+
+pub(crate) struct Queue<'a, F> {
+    asking: Asking<'a>,
+    request: fn(Asking<'a>, usize) -> F,
+    waiting: Vec<Pin<Box<F>>>,
     wakers: Vec<Waker>,
-    woken: Arc<Mutex<Vec<usize>>>,
+    woken: Arc<AtomicUsize>,
     /// Who sits.
     seated: Option<Permit>,
 }
 
-impl Queue {
-    pub(crate) fn new(admission: Admission, whos: Vec<Who>, service: ServiceId) -> Self {
-        let woken = Arc::new(Mutex::new(Vec::new()));
+/// A queue in which every tenant waits but one, who sits.
+pub(crate) fn queue(asking: Asking<'_>) -> Queue<'_, impl Future<Output = Verdict>> {
+    Queue::new(asking, Asking::request)
+}
+
+impl<'a, F: Future<Output = Verdict>> Queue<'a, F> {
+    fn new(asking: Asking<'a>, request: fn(Asking<'a>, usize) -> F) -> Self {
+        let tenants = asking.whos.len();
+        let woken = Arc::new(AtomicUsize::new(tenants));
         let bell = |number| {
             let woken = Arc::clone(&woken);
             Waker::from(Arc::new(Bell { number, woken }))
         };
+        let requests = (0..tenants).map(|number| Box::pin(request(asking, number)));
         let mut queue = Self {
-            wakers: (0..whos.len()).map(bell).collect(),
-            waiting: Vec::with_capacity(whos.len()),
-            admission,
-            service,
-            whos,
+            asking,
+            request,
+            waiting: requests.collect(),
+            wakers: (0..tenants).map(bell).collect(),
             woken,
             seated: None,
         };
-        for number in 0..queue.whos.len() {
-            let request = queue.request(number);
-            queue.waiting.push(request);
-            queue.poll(number);
-        }
+        (0..tenants).for_each(|number| queue.poll(number));
         queue
     }
 
     /// The one who sits leaves, the next one is woken and takes the seat, and its tenant asks again.
     pub(crate) fn serve_one(&mut self) {
         self.seated = None;
-        let woken = self.woken.lock();
-        let woken = woken.unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(number) = woken else {
-            unreachable!("somebody waits, and a seat came free");
-        };
+        let nobody = self.wakers.len();
+        let number = self.woken.swap(nobody, Ordering::Relaxed);
+        assert!(number < nobody, "somebody waits, and a seat came free");
         self.poll(number);
         self.poll(number);
     }
@@ -64,34 +77,31 @@ impl Queue {
         match self.waiting[number].as_mut().poll(&mut context) {
             Poll::Ready(Ok(permit)) => {
                 self.seated = Some(permit);
-                self.waiting[number] = self.request(number);
+                self.waiting[number].set((self.request)(self.asking, number));
             }
             Poll::Ready(Err(refusal)) => unreachable!("refused: {refusal:?}"),
             Poll::Pending => {}
         }
     }
+}
 
-    fn request(&self, number: usize) -> Waiting {
-        let admission = self.admission.clone();
-        let (who, service) = (self.whos[number].clone(), self.service.clone());
-        Box::pin(async move {
-            let what = What::new(&service, Tick::MAX);
-            admission.admit(&who, what, admission.clock().now()).await
-        })
+impl<'a> Asking<'a> {
+    /// The next request of a tenant.
+    fn request(self, number: usize) -> impl Future<Output = Verdict> + use<'a> {
+        let what = What::new(self.service, Tick::MAX);
+        let now = self.admission.clock().now();
+        self.admission.admit(&self.whos[number], what, now)
     }
 }
 
 /// Notes whose turn it is.
 struct Bell {
     number: usize,
-    woken: Arc<Mutex<Vec<usize>>>,
+    woken: Arc<AtomicUsize>,
 }
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        let woken = self.woken.lock();
-        woken
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.number);
+        self.woken.store(self.number, Ordering::Relaxed);
     }
 }

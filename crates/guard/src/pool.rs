@@ -62,14 +62,21 @@ mod seated;
 mod spec;
 mod turns;
 mod view;
+mod waiters;
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use watertight_base::{Reason, ServiceId, Tick, Weight};
 
 use self::{
-    capacity::Capacity, dispatch::Room, flow::Flows, key::KeyHash, lending::Loans, meter::Meter,
-    occupancy::Occupancy, seated::Seated,
+    capacity::Capacity,
+    dispatch::Room,
+    flow::Flows,
+    lending::Loans,
+    meter::Meter,
+    occupancy::Occupancy,
+    seated::Seated,
+    waiters::{Waiter, Waiters},
 };
 
 pub use self::{
@@ -156,12 +163,10 @@ pub struct Pools {
     compartments: Vec<Compartment>,
     slots: Vec<Occupancy>,
     routes: Vec<RouteState>,
-    waiters: HashMap<Ticket, Waiter, KeyHash>,
+    waiters: Waiters,
     seats: Seated,
     /// The route of requests for several pools to which the last free seats are left.
     claim: Option<usize>,
-    /// The last number given to a ticket.
-    last_ticket: u64,
     /// Whether seats may be borrowed now: not before their owners were looked at.
     is_lending: bool,
     /// A wall was noted to fill up, and nobody was told.
@@ -205,14 +210,6 @@ enum Chance {
     Refused(Reason),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Waiter {
-    route: usize,
-    tenant: TenantKey,
-    since: Tick,
-    until: Tick,
-}
-
 impl Pools {
     /// Empty pools.
     pub fn new(layout: Layout) -> Self {
@@ -236,10 +233,9 @@ impl Pools {
                 .map(|_| RouteState::default())
                 .collect(),
             layout,
-            waiters: HashMap::default(),
+            waiters: Waiters::default(),
             seats: Seated::default(),
             claim: None,
-            last_ticket: 0,
             is_lending: true,
             has_news: false,
         };
@@ -424,18 +420,15 @@ impl Pools {
             return refused(Reason::Shed, self.time_to_drain(route, tenant));
         }
         let until = arrival.deadline.min(now + max_wait);
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let share = arrival.owner.share(arrival.weight);
-        flows.push(now, tenant, share, ticket);
-        self.compartments[home].waiting += 1;
-        let waiter = Waiter {
+        let ticket = self.waiters.insert(Waiter {
             route,
             tenant,
             since: now,
             until,
-        };
-        self.waiters.insert(ticket, waiter);
+        });
+        let share = arrival.owner.share(arrival.weight);
+        flows.push(now, tenant, share, ticket);
+        self.compartments[home].waiting += 1;
         if self.layout.lends() {
             self.recall(now, effects);
         }
@@ -466,7 +459,7 @@ impl Pools {
     }
 
     fn unqueue(&mut self, ticket: Ticket) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&ticket)?;
+        let waiter = self.waiters.remove(ticket)?;
         let home = self.home(waiter.route);
         self.compartments[home].waiting -= 1;
         let queued = self.routes[waiter.route]

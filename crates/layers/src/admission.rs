@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::{
-    pool::{Arrival, Crossing, PoolView},
+    pool::{self, Arrival, Crossing, PoolView},
     throttle::lease::Cluster,
 };
 use watertight_plan::Plan;
@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
-    seats::{Begun, SeatGuard, Seats},
+    seats::{Begun, Seat, Seats},
     services::{Known, Services},
     tenants::{Tenants, Who},
 };
@@ -187,7 +187,7 @@ impl Admission {
             self.inner.metrics.refused(None, refusal.reason);
             return Err(refusal);
         };
-        let mut result = self.decide(known, who, what, now).await;
+        let mut result = self.decide(known, who, &what, now).await;
         match &mut result {
             Ok(permit) => permit.is_counted = false,
             Err(refusal) => {
@@ -222,7 +222,7 @@ impl Admission {
         &self,
         known: Arc<Known>,
         who: &Who,
-        what: What<'_>,
+        what: &What<'_>,
         now: Tick,
     ) -> Result<Permit, Refusal> {
         let inner = &self.inner;
@@ -233,7 +233,7 @@ impl Admission {
         let (mut charged, begun, mut now) = (None, now, now);
         if who.lane.terms.limits(what.service) {
             // On the heap: whoever waits for a seat would otherwise carry room for it along.
-            let charge = Box::pin(inner.charge(who, what, now)).await;
+            let charge = Box::pin(inner.charge(who, *what, now)).await;
             let charge = charge.map_err(|over| Refusal {
                 waited: over.waited(begun, inner.clock),
                 quotas: over.quotas,
@@ -246,7 +246,7 @@ impl Admission {
             }
             charged = Some(charge);
         }
-        let leave = match inner.acquire(&known.service, who, what, now) {
+        let leave = match inner.acquire(&known.service, who, *what, now) {
             Ok(leave) => leave,
             Err(held) => {
                 return Err(Refusal {
@@ -259,27 +259,51 @@ impl Admission {
         };
         // From here on the permit tells the breaker, whatever happens to this future.
         let mut permit = Permit::without_seat(self, (known, who), leave, charged, in_flight, now);
-        let seat = match inner.seats.begin(now, inner.arrival(now, who, what)) {
-            Begun::Ended(verdict) => verdict.map(Some),
-            // On the heap: whoever finds a seat at once would otherwise make room for it too.
-            Begun::Waits(place) => {
-                let seat = Box::pin(place.wait()).await;
-                permit.seated = inner.clock.now();
-                seat.map(SeatGuard::into_seat)
+        match inner.seats.begin(now, inner.arrival(now, who, *what)) {
+            Begun::Ended(verdict) => seated(permit, verdict, begun),
+            // On the heap, with all that is waited with: whoever finds a seat at once would otherwise
+            // make room for it too.
+            Begun::Waits(mut place) => {
+                let waiting = async move {
+                    let verdict = place.wait().await;
+                    permit.seated = permit.inner.clock.now();
+                    seated(permit, verdict, begun)
+                };
+                Box::pin(waiting).await
             }
-        };
-        match seat {
-            Ok(seat) => {
-                permit.seat = seat;
-                permit.waited = permit.seated - begun;
-                Ok(permit)
-            }
-            Err(refusal) => Err(Refusal {
-                waited: permit.seated - begun,
-                quotas: give_back(&mut permit.charged, inner.clock.now()),
-                ..refused(&permit.known, who, refusal.reason, refusal.retry_after)
-            }),
         }
+    }
+}
+
+/// The permit with its seat; without one, what was charged is given back. `begun`: when the request
+/// came.
+#[expect(
+    clippy::result_large_err,
+    reason = "the permit is larger than the refusal"
+)]
+#[inline]
+fn seated(
+    mut permit: Permit,
+    verdict: Result<Seat, pool::Refusal>,
+    begun: Tick,
+) -> Result<Permit, Refusal> {
+    let waited = permit.seated - begun;
+    match verdict {
+        Ok(seat) => {
+            permit.seat = Some(seat);
+            permit.waited = waited;
+            Ok(permit)
+        }
+        Err(refusal) => Err(Refusal {
+            waited,
+            quotas: give_back(&mut permit.charged, permit.inner.clock.now()),
+            ..refused(
+                &permit.known,
+                &permit.who,
+                refusal.reason,
+                refusal.retry_after,
+            )
+        }),
     }
 }
 

@@ -84,10 +84,12 @@ impl Admission {
             deadline: Tick::MAX,
         };
         let seat = match seats.begin(now, arrival) {
-            Begun::Ended(verdict) => verdict.map(|seat| SeatGuard::new(&seats, seat)),
-            Begun::Waits(place) => place.wait().await,
+            Begun::Ended(verdict) => verdict?,
+            Begun::Waits(mut place) => place.wait().await?,
         };
-        Ok(ConnectionSeat { _seat: seat? })
+        Ok(ConnectionSeat {
+            _seat: SeatGuard::new(&seats, seat),
+        })
     }
 }
 

@@ -1,15 +1,22 @@
 //! The pools behind one short lock, and the waking of those who wait.
 //!
-//! The core answers at once; this shell keeps one channel for each waiting request. A seat travels
-//! as a [`SeatGuard`], which gives itself back when it is dropped, wherever that happens: in the
-//! hands of a connection, in a panic, or in a channel whose receiver went away. A permit, which does
-//! that for all that it holds, takes the plain [`Seat`] out of it. A borrowed one carries
-//! a second channel, by which its owner can want it back. Whoever waits for such an owner looks
-//! after the time: nobody else has an interest in a loan that lasts too long.
+//! The core answers at once; this shell keeps a waker for each waiting request, in a table by the
+//! place that its ticket names: thousands wait at times, and what is kept for each of them is read
+//! from memory that no cache holds. What became of a request lies in a small map until it comes for
+//! it; whoever leaves its [`Place`] instead gives back a seat that it was given meanwhile. Wakers
+//! are other people's code and may hold requests themselves: they are called, and dropped, when the
+//! lock is given up.
+//!
+//! Whoever holds a plain [`Seat`] gives it back: a permit does so with all that it holds, and a
+//! [`SeatGuard`] when it is dropped. A borrowed one carries a channel, by which its owner can want
+//! it back. Whoever waits for such an owner looks after the time: nobody else has an interest in a
+//! loan that lasts too long.
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -22,11 +29,11 @@ use watertight_guard::pool::{
 
 use crate::Clock;
 
-type Verdict = Result<SeatGuard, Refusal>;
+type Verdict = Result<Seat, Refusal>;
 
 /// What becomes of an arrival at once.
 pub(crate) enum Begun<'a> {
-    Ended(Result<Seat, Refusal>),
+    Ended(Verdict),
     Waits(Place<'a>),
 }
 
@@ -42,7 +49,10 @@ pub(crate) struct Seats {
 #[derive(Debug)]
 struct Shared {
     pools: Pools,
-    waiting: HashMap<Ticket, oneshot::Sender<Verdict>, FixedState>,
+    /// Whom to wake, at the places of those who wait.
+    wakers: Vec<Option<Waker>>,
+    /// What became of those who waited, until they come for it.
+    verdicts: HashMap<Ticket, Verdict, FixedState>,
     /// Who sits on borrowed seats.
     borrowers: HashMap<SeatKey, oneshot::Sender<()>, FixedState>,
     effects: Vec<Effect>,
@@ -61,7 +71,7 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub(crate) struct SeatGuard {
     seats: Arc<Seats>,
-    /// None: somebody else sees to it.
+    /// Always there, until this is dropped.
     seat: Option<Seat>,
 }
 
@@ -86,11 +96,6 @@ impl SeatGuard {
             seat: Some(seat),
         }
     }
-
-    /// The seat, which is the caller's to give back. None: it is so already.
-    pub(crate) fn into_seat(mut self) -> Option<Seat> {
-        self.seat.take()
-    }
 }
 
 impl Drop for SeatGuard {
@@ -109,21 +114,20 @@ pub(crate) struct Place<'a> {
     until: Tick,
     /// When somebody has to look after loans.
     wakeup: Option<Tick>,
-    receiver: oneshot::Receiver<Verdict>,
     /// Whether there is a verdict, and the place given up.
     is_over: bool,
 }
 
 impl Place<'_> {
-    /// Waits for the seats.
-    pub(crate) async fn wait(mut self) -> Verdict {
+    /// Waits for the seats, which are then the caller's to give back.
+    pub(crate) async fn wait(&mut self) -> Verdict {
         loop {
             let next = self
                 .wakeup
                 .map_or(self.until, |wakeup| wakeup.min(self.until));
             let timer = self.seats.clock.instant(next).into();
-            if let Ok(Ok(verdict)) = tokio::time::timeout_at(timer, &mut self.receiver).await {
-                self.is_over = true;
+            let verdict = poll_fn(|context| self.poll_verdict(context));
+            if let Ok(verdict) = tokio::time::timeout_at(timer, verdict).await {
                 return verdict;
             }
             let now = self.seats.clock.now();
@@ -136,30 +140,53 @@ impl Place<'_> {
             });
         }
         let retry_after = self.seats.retry_after(self.arrival);
-        self.leave();
-        // A seat that was granted while the time ran out is in the channel, and is taken.
-        self.receiver
-            .try_recv()
-            .unwrap_or_else(|_| Err(too_late(retry_after)))
+        // A seat that was granted while the time ran out is taken.
+        self.leave().unwrap_or_else(|| Err(too_late(retry_after)))
     }
 
-    /// Goes away, unless that is over.
-    fn leave(&mut self) {
+    fn poll_verdict(&mut self, context: &Context<'_>) -> Poll<Verdict> {
+        let mut shared = self.seats.lock();
+        if let Some(verdict) = shared.verdicts.remove(&self.ticket) {
+            self.is_over = true;
+            return Poll::Ready(verdict);
+        }
+        let place = self.ticket.place();
+        if shared.wakers.len() <= place {
+            shared.wakers.resize(place + 1, None);
+        }
+        let waker = &mut shared.wakers[place];
+        let is_known = waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()));
+        let before = (!is_known).then(|| waker.replace(context.waker().clone()));
+        drop(shared);
+        drop(before);
+        Poll::Pending
+    }
+
+    /// Goes away, unless that is over. What became of the request meanwhile.
+    fn leave(&mut self) -> Option<Verdict> {
         if std::mem::replace(&mut self.is_over, true) {
-            return;
+            return None;
         }
         let now = self.seats.clock.now();
-        self.seats.with(|shared| {
-            if shared.waiting.remove(&self.ticket).is_some() {
-                shared.pools.cancel(now, self.ticket, &mut shared.effects);
+        let (verdict, _waker) = self.seats.with(|shared| {
+            if let Some(verdict) = shared.verdicts.remove(&self.ticket) {
+                return (Some(verdict), None);
             }
+            shared.pools.cancel(now, self.ticket, &mut shared.effects);
+            let waker = shared.wakers.get_mut(self.ticket.place());
+            (None, waker.and_then(Option::take))
         });
+        verdict
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.leave();
+        if let Some(Ok(seat)) = self.leave() {
+            self.seats.give_back(self.seats.clock.now(), seat);
+        }
     }
 }
 
@@ -168,7 +195,8 @@ impl Seats {
         let pools = Pools::new(layout);
         let shared = Shared {
             pools,
-            waiting: HashMap::default(),
+            wakers: Vec::new(),
+            verdicts: HashMap::default(),
             borrowers: HashMap::default(),
             effects: Vec::new(),
         };
@@ -186,24 +214,19 @@ impl Seats {
             match answer {
                 Answer::Seat(key) => Begun::Ended(Ok(shared.seat(key))),
                 Answer::Refused(refusal) => Begun::Ended(Err(refusal)),
-                Answer::Wait { ticket, until } => {
-                    let (sender, receiver) = oneshot::channel();
-                    shared.waiting.insert(ticket, sender);
-                    Begun::Waits(Place {
-                        seats: self,
-                        arrival,
-                        ticket,
-                        until,
-                        wakeup: shared.pools.next_wakeup(now),
-                        receiver,
-                        is_over: false,
-                    })
-                }
+                Answer::Wait { ticket, until } => Begun::Waits(Place {
+                    seats: self,
+                    arrival,
+                    ticket,
+                    until,
+                    wakeup: shared.pools.next_wakeup(now),
+                    is_over: false,
+                }),
             }
         })
     }
 
-    pub(crate) fn give_back(self: &Arc<Self>, now: Tick, seat: Seat) {
+    pub(crate) fn give_back(&self, now: Tick, seat: Seat) {
         self.with(|shared| {
             if seat.recall.is_some() {
                 shared.borrowers.remove(&seat.key);
@@ -213,7 +236,7 @@ impl Seats {
         });
     }
 
-    pub(crate) fn reload(self: &Arc<Self>, now: Tick, layout: Layout) {
+    pub(crate) fn reload(&self, now: Tick, layout: Layout) {
         self.with(|shared| shared.pools.reload(now, layout, &mut shared.effects));
     }
 
@@ -240,38 +263,18 @@ impl Seats {
             .retry_after(arrival.service, arrival.class, &arrival.owner)
     }
 
-    /// Lets `event` happen, then tells those who waited what it did to them. They are told after
-    /// the lock is given up, because a seat that nobody takes gives itself back.
-    fn with<T>(self: &Arc<Self>, event: impl FnOnce(&mut Shared) -> T) -> T {
+    /// Lets `event` happen, then wakes those who waited for what it did.
+    fn with<T>(&self, event: impl FnOnce(&mut Shared) -> T) -> T {
         let mut shared = self.lock();
         let result = event(&mut shared);
-        let mut told = Vec::new();
-        while let Some(effect) = shared.effects.pop() {
-            let (ticket, verdict) = match effect {
-                Effect::Granted(ticket, key) => {
-                    (ticket, Ok(SeatGuard::new(self, shared.seat(key))))
-                }
-                Effect::Refused(ticket, refusal) => (ticket, Err(refusal)),
-                Effect::Recalled(key) => {
-                    if let Some(borrower) = shared.borrowers.remove(&key) {
-                        // It may be gone, and the seat back in a moment.
-                        let _ = borrower.send(());
-                    }
-                    continue;
-                }
-            };
-            told.push((shared.waiting.remove(&ticket), verdict));
-        }
         let has_news = shared.pools.has_news();
+        let woken = (!shared.effects.is_empty()).then(|| shared.tell());
         drop(shared);
         if has_news {
             self.news.notify_one();
         }
-        for (sender, verdict) in told {
-            if let Some(sender) = sender {
-                // Whoever waited may be gone; the verdict then drops here, seat included.
-                drop(sender.send(verdict));
-            }
+        if let Some((first, others)) = woken {
+            first.into_iter().chain(others).for_each(Waker::wake);
         }
         result
     }
@@ -282,6 +285,31 @@ impl Seats {
 }
 
 impl Shared {
+    /// Lays down for those who waited what became of them. Returns whom to wake.
+    fn tell(&mut self) -> (Option<Waker>, Vec<Waker>) {
+        // Mostly it is one, and then the others take no memory.
+        let (mut woken, mut others) = (None, Vec::new());
+        while let Some(effect) = self.effects.pop() {
+            let (ticket, verdict) = match effect {
+                Effect::Granted(ticket, key) => (ticket, Ok(self.seat(key))),
+                Effect::Refused(ticket, refusal) => (ticket, Err(refusal)),
+                Effect::Recalled(key) => {
+                    if let Some(borrower) = self.borrowers.remove(&key) {
+                        // It may be gone, and the seat back in a moment.
+                        let _ = borrower.send(());
+                    }
+                    continue;
+                }
+            };
+            self.verdicts.insert(ticket, verdict);
+            let waker = self.wakers.get_mut(ticket.place());
+            if let Some(waker) = waker.and_then(Option::take) {
+                others.extend(woken.replace(waker));
+            }
+        }
+        (woken, others)
+    }
+
     fn seat(&mut self, key: SeatKey) -> Seat {
         let recall = self.pools.is_borrowed(key).then(|| {
             let (sender, receiver) = oneshot::channel();

@@ -60,7 +60,7 @@ impl Pools {
         let heads = self.routes[route].flows.heads();
         heads
             .take(LOOKED_AT)
-            .filter_map(|ticket| Some(self.waiters.get(&ticket)?.since))
+            .filter_map(|ticket| Some(self.waiters.get(ticket)?.since))
             .min()
     }
 }

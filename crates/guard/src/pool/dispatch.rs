@@ -45,12 +45,15 @@ impl Pools {
             compartment,
             slot,
         } = *demand;
+        // First, because it is cheap, and so it mostly is where many wait.
+        if self.pools[pool].in_use >= self.capacities[pool].limit {
+            return None;
+        }
         let (slot_kept, own_kept) = match room {
             Room::Open => self.left_by_slow(now, demand),
             Room::HeadRoom => (0, 0),
         };
-        let is_pool_full = self.pools[pool].in_use >= self.capacities[pool].limit;
-        if is_pool_full || self.slots[slot].in_use + slot_kept >= self.layout.slots[slot].most {
+        if self.slots[slot].in_use + slot_kept >= self.layout.slots[slot].most {
             return None;
         }
         let claimed = self.claimed_in(route, compartment);
@@ -291,7 +294,7 @@ impl Pools {
         tenant: TenantKey,
         ticket: Ticket,
     ) -> Option<Refusal> {
-        let waiter = self.waiters.get(&ticket)?;
+        let waiter = self.waiters.get(ticket)?;
         let walls = &self.layout.compartments[self.home(route)];
         let flow = self.routes[route].flows.get(tenant)?;
         let reason = if waiter.until <= now {

@@ -21,7 +21,7 @@
 //! use, never the number of tenants.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -61,13 +61,13 @@ pub(super) struct Flows {
 struct Standing {
     /// Flows that wait, by the time on their clocks; of those that stand alike, the one whose first
     /// request has waited longest.
-    order: BTreeSet<Place>,
+    order: BTreeMap<Place, TenantKey>,
     /// What flows that wait or hold a seat get beside those of other routes, added up.
     parts: u64,
 }
 
-/// Where a flow stands in the order: its clock, its first request, and whose it is.
-type Place = (u64, Ticket, TenantKey);
+/// Where a flow stands in the order: its clock, and its first request.
+type Place = (u64, Ticket);
 
 /// What a flow gets beside the others: so many parts of a weight of 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,11 +91,18 @@ pub(super) struct Flow {
     service_nanos: u64,
     /// Whether any of its requests came to an end.
     is_known: bool,
-    /// Tickets are given out in ascending order, so this is sorted.
-    queue: VecDeque<Ticket>,
+    queue: Queue,
     /// Since when the queue has not been empty.
     standing_since: Tick,
     cohorts: Cohorts,
+}
+
+/// Requests of one tenant that wait. Tickets are given out in ascending order, so they are sorted.
+/// Where thousands of tenants wait most have one request waiting, which takes no memory of its own.
+#[derive(Debug, Default)]
+struct Queue {
+    first: Option<Ticket>,
+    others: VecDeque<Ticket>,
 }
 
 impl Default for Flows {
@@ -147,19 +154,15 @@ impl Flows {
 
     /// The first requests of all tenants that wait.
     pub(super) fn heads(&self) -> impl Iterator<Item = Ticket> {
-        let waiting = self.standing.order.iter();
-        waiting.map(|(_, head, _)| *head)
+        self.standing.order.keys().map(|(_, first)| *first)
     }
 
     /// Requests that go before one of `tenant` which has `place` - 1 others before it in its own queue:
     /// those, and as many of each other tenant as have to wait.
     pub(super) fn waiting_before(&self, tenant: TenantKey, place: u64) -> u64 {
-        let others = self
-            .standing
-            .order
-            .iter()
-            .filter(|(.., other)| *other != tenant);
-        let waiting = others.map(|(.., other)| self.waiting_of(*other) as u64);
+        let others = self.standing.order.values();
+        let others = others.filter(|other| **other != tenant);
+        let waiting = others.map(|other| self.waiting_of(*other) as u64);
         let others = waiting.map(|waiting| waiting.min(place));
         others.fold(place.saturating_sub(1), u64::saturating_add)
     }
@@ -267,11 +270,10 @@ impl Flows {
     /// Puts `ticket` behind the others of `tenant`.
     pub(super) fn push(&mut self, now: Tick, tenant: TenantKey, share: Share, ticket: Ticket) {
         let (flow, standing) = self.flow(tenant, share);
-        debug_assert!(flow.queue.back().is_none_or(|last| *last < ticket));
         if flow.queue.is_empty() {
             flow.standing_since = now;
         }
-        standing.change(tenant, flow, |flow| flow.queue.push_back(ticket));
+        standing.change(tenant, flow, |flow| flow.queue.push(ticket));
         self.waiting += 1;
     }
 
@@ -285,7 +287,7 @@ impl Flows {
     ) -> Option<(TenantKey, Ticket)> {
         loop {
             let mut debtor = None;
-            for &(_, head, tenant) in &self.standing.order {
+            for (&(_, first), &tenant) in &self.standing.order {
                 let flow = self.flows.get(&tenant)?;
                 let owed = flow.meter.owed(now);
                 if owed > self.service_nanos / 8 {
@@ -293,7 +295,7 @@ impl Flows {
                     break;
                 }
                 if may(flow) {
-                    return Some((tenant, head));
+                    return Some((tenant, first));
                 }
             }
             let (tenant, owed) = debtor?;
@@ -309,13 +311,10 @@ impl Flows {
         let Some(flow) = self.flows.get_mut(&tenant) else {
             return false;
         };
-        let Ok(at) = flow.queue.binary_search(&ticket) else {
-            return false;
-        };
-        self.standing
-            .change(tenant, flow, |flow| flow.queue.remove(at));
-        self.waiting -= 1;
-        true
+        let change = |flow: &mut Flow| flow.queue.remove(ticket);
+        let was_there = self.standing.change(tenant, flow, change);
+        self.waiting -= u32::from(was_there);
+        was_there
     }
 
     /// The flow of `tenant`. One that does not wait starts at the queue's clock at the earliest.
@@ -327,7 +326,7 @@ impl Flows {
             share,
             service_nanos,
             is_known: false,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             standing_since: Tick::ZERO,
             cohorts: Cohorts::default(),
         });
@@ -367,13 +366,13 @@ impl Standing {
         flow: &mut Flow,
         change: impl FnOnce(&mut Flow) -> T,
     ) -> T {
-        let (place, parts) = (flow.place(tenant), flow.parts());
+        let (place, parts) = (flow.place(), flow.parts());
         let changed = change(flow);
         self.parts = self.parts - parts + flow.parts();
-        let after = flow.place(tenant);
+        let after = flow.place();
         if place != after {
             place.map(|place| self.order.remove(&place));
-            self.order.extend(after);
+            self.order.extend(after.map(|after| (after, tenant)));
         }
         changed
     }
@@ -426,9 +425,8 @@ impl Flow {
     }
 
     /// Where it stands in the order, if it waits.
-    fn place(&self, tenant: TenantKey) -> Option<Place> {
-        let head = self.queue.front()?;
-        Some((self.meter.clock, *head, tenant))
+    fn place(&self) -> Option<Place> {
+        Some((self.meter.clock, self.queue.first?))
     }
 
     /// Charges it for a seat. Returns where its clock stood, and what was charged.
@@ -445,6 +443,35 @@ impl Flow {
 
     fn is_busy(&self) -> bool {
         self.meter.in_service.held > 0 || !self.queue.is_empty()
+    }
+}
+
+impl Queue {
+    fn push(&mut self, ticket: Ticket) {
+        debug_assert!(self.others.back().or(self.first.as_ref()) < Some(&ticket));
+        if self.first.is_none() {
+            self.first = Some(ticket);
+        } else {
+            self.others.push_back(ticket);
+        }
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, ticket: Ticket) -> bool {
+        if self.first == Some(ticket) {
+            self.first = self.others.pop_front();
+            return true;
+        }
+        let at = self.others.binary_search(&ticket);
+        at.is_ok_and(|at| self.others.remove(at).is_some())
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 }
 

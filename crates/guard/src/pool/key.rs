@@ -9,9 +9,22 @@ use std::hash::{BuildHasherDefault, Hasher};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TenantKey(pub u64);
 
-/// A request that waits. Never given out twice.
+/// A request that waits. Never given out twice; of two requests, the one that came later has the
+/// greater one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ticket(pub(super) u64);
+pub struct Ticket {
+    // First, because order goes by it.
+    pub(super) number: u64,
+    pub(super) place: u32,
+}
+
+impl Ticket {
+    /// The request's place among those that wait, which no other has meanwhile: below the number of
+    /// requests that ever waited at once. Callers can keep what they know of it in a plain table.
+    pub fn place(self) -> usize {
+        self.place as usize
+    }
+}
 
 /// A seat that is held: a place in the table of seats, and how often that place was taken. Not given
 /// out again before its place was taken 2⁴⁰ times.

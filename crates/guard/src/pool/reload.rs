@@ -28,7 +28,6 @@ impl Pools {
     /// Swaps the layout, and seats whoever fits into the new one.
     pub fn reload(&mut self, now: Tick, layout: Layout, effects: &mut Vec<Effect>) {
         let mut old = std::mem::replace(self, Self::new(layout));
-        self.last_ticket = old.last_ticket;
         self.has_news = old.has_news;
         let seats = std::mem::take(&mut old.seats);
         let places = Places::find(&old.layout, &self.layout);
@@ -50,10 +49,11 @@ impl Pools {
                 self.begin_turns(to);
             }
         }
-        for (ticket, mut waiter) in old.waiters {
-            if let Some(route) = places.routes[waiter.route] {
+        self.waiters = old.waiters;
+        self.waiters.retain(|ticket, waiter| {
+            let route = places.routes[waiter.route];
+            if let Some(route) = route {
                 waiter.route = route;
-                self.waiters.insert(ticket, waiter);
             } else {
                 let refusal = Refusal {
                     reason: Reason::Draining,
@@ -61,7 +61,8 @@ impl Pools {
                 };
                 effects.push(Effect::Refused(ticket, refusal));
             }
-        }
+            route.is_some()
+        });
         self.dispatch_everywhere(now, effects);
         self.settle_claims(now, effects);
     }

@@ -143,7 +143,7 @@ impl Pools {
 
     fn longest_wait(&self, route: usize, now: Tick) -> Option<Duration> {
         let heads = self.routes[route].flows.heads();
-        let since = heads.filter_map(|ticket| Some(self.waiters.get(&ticket)?.since));
+        let since = heads.filter_map(|ticket| Some(self.waiters.get(ticket)?.since));
         since.min().map(|since| now - since)
     }
 

@@ -1,6 +1,10 @@
 //! Those who wait: they leave without a trace, and are told in time.
 
-use std::{pin::pin, task::Poll};
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Wake, Waker},
+};
 
 use http::Response;
 use watertight_base::Reason;
@@ -8,7 +12,7 @@ use watertight_base::Reason;
 use crate::{SECOND, ask, ask_until, in_use, poll_once, reason, room::Room, waiting};
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_dropped_while_its_grant_is_in_the_channel_gives_the_seat_back() {
+async fn a_waiter_dropped_before_it_came_for_its_seat_gives_it_back() {
     let admission = Room::default().open();
     let first = ask(&admission, "acme").await.unwrap();
     let mut second = Box::pin(ask(&admission, "globex"));
@@ -31,6 +35,41 @@ async fn a_seat_that_a_gone_waiter_was_granted_goes_to_the_next() {
     drop(first);
     drop(second);
     assert!(matches!(poll_once(third.as_mut()), Poll::Ready(Ok(_))));
+}
+
+/// What executors without tasks of their own do: their wakers hold the futures.
+struct Holding(Mutex<Pin<Box<dyn Future<Output = Option<Reason>> + Send>>>);
+
+impl Wake for Holding {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_may_be_the_last_to_hold_a_request_that_waits() {
+    let admission = Room::default().open();
+    let first = ask(&admission, "acme").await.unwrap();
+    for is_dropped in [false, true] {
+        let asking = admission.clone();
+        let mut held = Box::pin(async move { reason(ask(&asking, "globex").await) });
+        assert!(poll_once(held.as_mut()).is_pending());
+        let waker = Waker::from(Arc::new(Holding(Mutex::new(held))));
+        let mut second = Box::pin(ask(&admission, "acme"));
+        let polled = second.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        drop(waker);
+        assert_eq!(waiting(&admission), 2);
+        if is_dropped {
+            drop(second);
+            assert_eq!(waiting(&admission), 0);
+        } else {
+            assert!(poll_once(second.as_mut()).is_pending(), "another waker");
+            assert_eq!(waiting(&admission), 1);
+        }
+    }
+    drop(first);
+    assert_eq!(in_use(&admission), 0);
 }
 
 #[tokio::test(start_paused = true)]

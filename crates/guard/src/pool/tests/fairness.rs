@@ -1,6 +1,6 @@
 //! Who gets how much.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::{super::*, world::*};
 

@@ -1,5 +1,7 @@
 //! Walls that are noted to fill up before they are full, over floods and random histories.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use watertight_base::Percent;
 

@@ -1,5 +1,7 @@
 //! Head-room, standing queues and cohorts: what becomes of tenants that want too much.
 
+use std::collections::HashMap;
+
 use super::{super::*, world::*};
 
 fn world(number: u64, head_room: u32) -> World {
