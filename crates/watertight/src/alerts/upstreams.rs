@@ -64,6 +64,9 @@ mod tests {
     const SHOP: &str = r#"
 [node]
 id = "a"
+[listen]
+traffic.bind = "127.0.0.1:0"
+admin.bind = "127.0.0.1:0"
 [services.checkout]
 tier = 1
 routes = ["/cart"]
