@@ -265,15 +265,14 @@ impl Node {
     }
 
     fn swap(&self, plan: Plan, notes: Vec<Note>) -> Result<Reloaded, NodeError> {
-        let before = self.plan();
-        if let Some(what) = needs_restart(&before, &plan) {
+        if let Some(what) = needs_restart(&self.plan(), &plan) {
             return Err(NodeError::Restart { what });
         }
         let mut status = self.status();
         self.gateway.reload(Arc::new(plan))?;
         self.alarm.reloaded();
         let pools = self.gateway.admission().pools();
-        let narrowed = Narrowed::between(&before, &self.plan(), &pools);
+        let narrowed = Narrowed::of(&self.plan(), &pools);
         for wall in &narrowed {
             tracing::warn!("{wall}");
         }

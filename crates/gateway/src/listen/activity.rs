@@ -16,7 +16,7 @@
 //!
 //! A client that went away ends its connection at once. Of most the reader of HTTP/1.1 tells, but it
 //! reads nothing while the next request, or a body that nobody asks for yet, waits unread: the end
-//! behind that is looked for here (`listen/line.rs`), while an answer is owed. Whoever has stopped sending
+//! behind that is looked for here (`listen/line.rs`), until the last answer's last byte. Whoever has stopped sending
 //! is taken for gone, as by the reader: of several requests that were sent at once, with an end behind
 //! them, those are answered that are before anybody looks.
 //!
@@ -50,9 +50,9 @@ use crate::pace::HeldUp;
 /// Looks within the shorter of the two times.
 const LOOKS: u32 = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
-/// The longest time between two looks, and while an answer is owed.
+/// The longest time between two looks, and while a request is under way.
 const LOOK_MAX: Duration = Duration::from_secs(1);
-const LOOK_OWING_MAX: Duration = Duration::from_millis(500);
+const LOOK_BUSY_MAX: Duration = Duration::from_millis(500);
 /// How long a connection that is to be left is silent before it is.
 const LEAVE_AFTER: Duration = Duration::from_secs(1);
 
@@ -196,12 +196,12 @@ impl Activity {
         let (mut silent, mut dawdled) = (Duration::ZERO, Duration::ZERO);
         let mut slow = Duration::ZERO;
         loop {
-            let look = match self.owes() {
-                true => look_max.min(LOOK_OWING_MAX),
+            let look = match self.is_busy() {
+                true => look_max.min(LOOK_BUSY_MAX),
                 false => look_max,
             };
             tokio::time::sleep(look).await;
-            if self.owes() && self.line.as_ref().is_some_and(Line::is_hung_up) {
+            if self.is_busy() && self.line.as_ref().is_some_and(Line::is_hung_up) {
                 return Over::Left;
             }
             if self.is_blocked.load(Ordering::Relaxed) {
@@ -221,7 +221,7 @@ impl Activity {
             }
             let moved = self.moved.swap(false, Ordering::Relaxed);
             silent = if moved { Duration::ZERO } else { silent + look };
-            let in_head = self.requests.load(Ordering::Acquire) == 0
+            let in_head = !self.is_busy()
                 && self.head_begun.load(Ordering::Relaxed)
                 && !self.is_http2.load(Ordering::Relaxed);
             dawdled = if in_head {
@@ -233,6 +233,11 @@ impl Activity {
                 return Over::Due;
             }
         }
+    }
+
+    /// Whether a request is under way.
+    fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::Acquire) > 0
     }
 
     /// Whether a request waits for its answer to begin.

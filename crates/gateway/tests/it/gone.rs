@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use watertight_gateway::Gateway;
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_plan::{Service, Tls};
@@ -66,6 +69,21 @@ async fn who_sent_two_requests_at_once_and_leaves_gives_the_seat_back() {
     let mut client = connect(&gateway).await;
     client.write_all(&[GET, GET].concat()).await.unwrap();
     until("it sits", || held(&gateway) == 1).await;
+    client.shutdown().await.unwrap();
+    until("its seat is back", || held(&gateway) == 0).await;
+}
+
+#[tokio::test]
+async fn who_leaves_when_its_answer_has_begun_gives_the_seat_back_as_well() {
+    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfirst".to_vec();
+    let gateway = one_seat(app(says(head).await), None);
+    let mut client = connect(&gateway).await;
+    client.write_all(&[GET, GET].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"first") {
+        answer.push(client.read_u8().await.unwrap());
+    }
+    assert_eq!(held(&gateway), 1);
     client.shutdown().await.unwrap();
     until("its seat is back", || held(&gateway) == 0).await;
 }

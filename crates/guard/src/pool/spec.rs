@@ -165,7 +165,8 @@ impl CompartmentSpec {
         seats.get() / 8
     }
 
-    pub(super) fn cap_of(&self, service: &ServiceId) -> Option<u32> {
+    /// The most seats that `service` may hold of it, if less than all.
+    pub fn cap_of(&self, service: &ServiceId) -> Option<u32> {
         let mut caps = self.caps.iter();
         let cap = caps.find(|(capped, _)| capped == service)?;
         Some(cap.1.get())

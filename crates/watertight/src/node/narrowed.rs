@@ -1,64 +1,80 @@
-//! Walls that a reload made narrower than what is held behind them.
+//! Walls behind which a reload left more than fits.
 //!
 //! Nobody loses a seat by a reload (`guard/pool/reload.rs`); instead nobody new has one until the walls
 //! hold again. That is meant, and still a surprise for whoever sees requests wait in front of seats
-//! that the file says are there. So the reload says which walls these are, and what to do. Only a
-//! reload can: the file alone knows nothing of who sits.
+//! that the file says are there. So the reload says which walls these are, and what to do: whatever it
+//! changed, for a wall with another name is as full as one with fewer seats. Only a reload can: the file
+//! alone knows nothing of who sits.
 
 use std::fmt;
 
-use watertight_base::{CompartmentId, PoolId};
-use watertight_guard::pool::{CompartmentView, PoolSpec, PoolView};
+use watertight_base::{CompartmentId, PoolId, ServiceId};
+use watertight_guard::pool::{PoolSpec, PoolView};
 use watertight_plan::Plan;
 
 /// A wall behind which more seats are held than it has now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Narrowed {
-    /// The pool.
     pub(super) pool: PoolId,
-    /// Its compartment; none when it is the pool itself.
-    pub(super) compartment: Option<CompartmentId>,
+    pub(super) wall: Wall,
     /// Seats that are held.
     pub(super) held: u32,
-    /// Seats that there are now, fewer than before.
+    /// Seats that there are now.
     pub(super) seats: u32,
 }
 
+/// What it is in its pool.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Wall {
+    /// The pool itself.
+    Whole,
+    Compartment(CompartmentId),
+    /// The cap of a service.
+    Cap(ServiceId),
+}
+
 impl Narrowed {
-    /// The walls that are narrower in `new` than in `old`, and too narrow for what `pools` show.
-    pub(super) fn between(old: &Plan, new: &Plan, pools: &[PoolView]) -> Vec<Self> {
-        let walls = specs(new).flat_map(|spec| {
-            let before = specs(old).find(|before| before.id == spec.id);
+    /// The walls of `plan` that are too narrow for what `pools` show. Where capacity adapts, what counts
+    /// is what the plan says, not what is in force.
+    pub(super) fn of(plan: &Plan, pools: &[PoolView]) -> Vec<Self> {
+        let walls = specs(plan).flat_map(|spec| {
             let view = pools.iter().find(|view| view.id == spec.id);
-            let pair = before.zip(view);
-            pair.map_or_else(Vec::new, |(before, view)| Self::of(before, spec, view))
+            view.map_or_else(Vec::new, |view| Self::of_pool(spec, view))
         });
         walls.collect()
     }
 
-    fn of(before: &PoolSpec, after: &PoolSpec, view: &PoolView) -> Vec<Self> {
-        let whole = (before.capacity.get(), after.capacity.get());
-        let reserves = (before.reserve, after.reserve);
-        let parts = view.compartments.iter().map(|part| {
+    fn of_pool(spec: &PoolSpec, view: &PoolView) -> Vec<Self> {
+        let whole = (Wall::Whole, view.in_use, spec.capacity.get());
+        let parts = view.compartments.iter().flat_map(|part| {
+            let of_plan = spec.compartments.iter().find(|spec| spec.id == part.id);
             let seats = match part.is_reserve {
-                true => Some(reserves),
-                false => seats(before, part).zip(seats(after, part)),
+                true => Some(spec.reserve),
+                false => of_plan.map(|spec| spec.seats.get()),
             };
             // What it borrows it holds beside its own, and what it lends is held by others.
             let held = part.in_use.saturating_sub(part.borrowed) + part.lent;
-            (Some(&part.id), held, seats)
+            let own = seats.map(|seats| (Wall::Compartment(part.id.clone()), held, seats));
+            let caps = of_plan.into_iter().flat_map(|spec| {
+                let slots = part
+                    .slots
+                    .iter()
+                    .map(|slot| (slot, spec.cap_of(&slot.service)));
+                slots.filter_map(|(slot, cap)| {
+                    Some((Wall::Cap(slot.service.clone()), slot.in_use, cap?))
+                })
+            });
+            own.into_iter().chain(caps)
         });
-        let walls = std::iter::once((None, view.in_use, Some(whole))).chain(parts);
-        let narrowed = walls.filter_map(|(part, held, seats)| {
-            let (before, seats) = seats?;
-            (seats < before && held > seats).then(|| Self {
-                pool: after.id.clone(),
-                compartment: part.cloned(),
-                held,
-                seats,
-            })
+        let walls = std::iter::once(whole).chain(parts);
+        let narrow = walls.filter(|(_, held, seats)| held > seats);
+        let narrow = narrow.map(|(wall, held, seats)| Self {
+            pool: spec.id.clone(),
+            wall,
+            held,
+            seats,
         });
-        narrowed.collect()
+        narrow.collect()
     }
 }
 
@@ -66,22 +82,28 @@ impl fmt::Display for Narrowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             pool,
-            compartment,
+            wall,
             held,
             seats,
         } = self;
         let many = held - seats + 1;
-        match compartment {
-            None => write!(
+        let s = if *seats == 1 { "" } else { "s" };
+        match wall {
+            Wall::Whole => write!(
                 f,
-                "pool {pool} has {seats} seats now, and {held} are held: nobody sits in it, tier 1 neither, until \
+                "pool {pool} has {seats} seat{s} now, and {held} are held: nobody new sits in it, of no tier, until \
                  {many} of them are free. Set its capacity to more than {held}, shrink its compartments first, and \
                  the capacity when they are down"
             ),
-            Some(part) => write!(
+            Wall::Compartment(part) => write!(
                 f,
-                "compartment {part} of pool {pool} has {seats} seats now, and {held} are held: nobody else sits in \
+                "compartment {part} of pool {pool} has {seats} seat{s} now, and {held} are held: nobody new sits in \
                  it until {many} of them are free. Wait for that, or give it more than {held} seats until then"
+            ),
+            Wall::Cap(service) => write!(
+                f,
+                "service {service} may hold {seats} seat{s} of pool {pool} now, and {held} are held: it gets no other \
+                 until {many} of them are free. Wait for that, or set its cap above {held} until then"
             ),
         }
     }
@@ -91,13 +113,6 @@ impl fmt::Display for Narrowed {
 fn specs(plan: &Plan) -> impl Iterator<Item = &PoolSpec> {
     let tcp = plan.tcp_pools().values().map(|(pool, _)| &pool.spec);
     plan.layout().pools().iter().chain(tcp)
-}
-
-/// The seats of a compartment, if the pool has it.
-fn seats(pool: &PoolSpec, part: &CompartmentView) -> Option<u32> {
-    let mut parts = pool.compartments.iter();
-    let spec = parts.find(|spec| spec.id == part.id)?;
-    Some(spec.seats.get())
 }
 
 #[cfg(test)]
@@ -127,7 +142,6 @@ mod tests {
 
     #[test]
     fn walls_of_connections_and_reserves_are_walls_too() {
-        let before = plan(10, 8, 2);
         let admission = Admission::new(plan(10, 8, 2).into(), Clock::start());
         let mut pools = admission.pools();
         pools[0].in_use = 6;
@@ -135,10 +149,10 @@ mod tests {
             (part.in_use, part.borrowed) = (held, 0);
         }
         let walls = |after: Plan| {
-            let narrowed = Narrowed::between(&before, &after, &pools);
+            let narrowed = Narrowed::of(&after, &pools);
             let seen = narrowed
                 .iter()
-                .map(|wall| (wall.compartment.is_none(), wall.held, wall.seats));
+                .map(|narrowed| (narrowed.wall == Wall::Whole, narrowed.held, narrowed.seats));
             seen.collect::<Vec<_>>()
         };
         assert_eq!(walls(plan(10, 4, 2)), []);
@@ -147,7 +161,7 @@ mod tests {
         assert_eq!(walls(plan(5, 4, 0)), [(true, 6, 5), (false, 2, 0)]);
         let borrows = &mut pools[0].compartments[0];
         borrows.borrowed = 1;
-        let narrowed = Narrowed::between(&before, &plan(10, 3, 2), &pools);
+        let narrowed = Narrowed::of(&plan(10, 3, 2), &pools);
         assert_eq!(narrowed, [], "a seat of others is none of its own");
     }
 }
