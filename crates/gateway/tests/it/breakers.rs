@@ -9,14 +9,11 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use watertight_gateway::Gateway;
-use watertight_guard::{
-    breaker::{Settings, State},
-    pool::{CompartmentSpec, PoolSpec},
-};
+use watertight_guard::breaker::{Settings, State};
 use watertight_layers::Order;
 use watertight_plan::{Protocol, Tenant};
 
-use crate::world::{Answer, plan, send, service, start, traffic};
+use crate::world::{Answer, one_seat, plan, send, service, start, traffic};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -222,22 +219,7 @@ async fn what_is_forced_open_refuses_all_and_is_closed_again_at_once() {
 /// breaker that is half open.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_the_upstreams_held_back_after_admission_is_refused_by_breakers() {
-    let seat = CompartmentSpec::new(
-        "all".parse().unwrap(),
-        1_u64.try_into().unwrap(),
-        vec!["app".parse().unwrap()],
-    );
-    let database = PoolSpec {
-        id: "database".parse().unwrap(),
-        capacity: 1_u64.try_into().unwrap(),
-        adaptive: None,
-        reserve: 0,
-        compartments: vec![CompartmentSpec {
-            queue: 1,
-            max_wait: SOON,
-            ..seat
-        }],
-    };
+    let database = one_seat(SOON);
     let mut service = service("app", 1, app().await);
     service.upstreams[0].protocol = Protocol::Http2;
     service.uses = vec!["database".parse().unwrap()];

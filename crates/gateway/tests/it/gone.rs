@@ -8,13 +8,12 @@ use tokio::{
     net::TcpStream,
 };
 use watertight_gateway::Gateway;
-use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_plan::{Service, Tls};
 
 use crate::{
     listeners::Paper,
     tcp::{held, until},
-    world::{plan, says, service, start, traffic},
+    world::{one_seat, plan, says, service, start, traffic},
 };
 
 /// Longer than any test waits: no time-out explains what is seen.
@@ -29,29 +28,18 @@ fn app(upstream: std::net::SocketAddr) -> Service {
 }
 
 /// One seat in front of `service`, and who has none waits.
-fn one_seat(service: Service, tls: Option<Tls>) -> Gateway {
-    let seat = CompartmentSpec::new(
-        "all".parse().unwrap(),
-        1_u64.try_into().unwrap(),
-        vec!["app".parse().unwrap()],
-    );
-    let database = PoolSpec {
-        id: "database".parse().unwrap(),
-        capacity: 1_u64.try_into().unwrap(),
-        adaptive: None,
-        reserve: 0,
-        compartments: vec![CompartmentSpec {
-            queue: 1,
-            max_wait: LONG,
-            ..seat
-        }],
-    };
+fn in_front_of(service: Service, tls: Option<Tls>) -> Gateway {
     let listener = traffic("traffic", tls, None);
-    start(plan().pool(database).service(service).listener(listener))
+    start(
+        plan()
+            .pool(one_seat(LONG))
+            .service(service)
+            .listener(listener),
+    )
 }
 
 async fn hangs() -> Gateway {
-    one_seat(app(says(Vec::new()).await), None)
+    in_front_of(app(says(Vec::new()).await), None)
 }
 
 async fn connect(gateway: &Gateway) -> TcpStream {
@@ -76,7 +64,7 @@ async fn who_sent_two_requests_at_once_and_leaves_gives_the_seat_back() {
 #[tokio::test]
 async fn who_leaves_when_its_answer_has_begun_gives_the_seat_back_as_well() {
     let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfirst".to_vec();
-    let gateway = one_seat(app(says(head).await), None);
+    let gateway = in_front_of(app(says(head).await), None);
     let mut client = connect(&gateway).await;
     client.write_all(&[GET, GET].concat()).await.unwrap();
     let mut answer = Vec::new();
@@ -91,7 +79,7 @@ async fn who_leaves_when_its_answer_has_begun_gives_the_seat_back_as_well() {
 #[tokio::test]
 async fn who_leaves_behind_unread_bytes_leaves_over_tls_as_well() {
     let paper = Paper::new();
-    let gateway = one_seat(app(says(Vec::new()).await), Some(paper.tls(false)));
+    let gateway = in_front_of(app(says(Vec::new()).await), Some(paper.tls(false)));
     let mut client = paper.connect(&gateway, None).await;
     client.write_all(&[GET, GET].concat()).await.unwrap();
     until("it sits", || held(&gateway) == 1).await;

@@ -1,6 +1,6 @@
 //! A gateway on free ports, a service behind it, and a client in front.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -12,6 +12,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use watertight_gateway::Gateway;
+use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_layers::Clock;
 use watertight_plan::{
     Builder, ListenLimits, Listener, ListenerKind, Plan, Protocol, Service, Tenant, TenantPlan,
@@ -53,6 +54,26 @@ pub(crate) fn service(name: &str, tier: u64, upstream: SocketAddr) -> Service {
         port: upstream.port(),
     }];
     service
+}
+
+/// A pool of one seat, `database`, for `app`, where one of a tenant's requests may wait.
+pub(crate) fn one_seat(max_wait: Duration) -> PoolSpec {
+    let seat = CompartmentSpec::new(
+        "all".parse().unwrap(),
+        1_u64.try_into().unwrap(),
+        vec!["app".parse().unwrap()],
+    );
+    PoolSpec {
+        id: "database".parse().unwrap(),
+        capacity: 1_u64.try_into().unwrap(),
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![CompartmentSpec {
+            queue: 1,
+            max_wait,
+            ..seat
+        }],
+    }
 }
 
 pub(crate) fn start(plan: Builder) -> Gateway {
