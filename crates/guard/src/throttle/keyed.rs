@@ -74,6 +74,12 @@ impl Key {
         self.0 as usize & (number - 1)
     }
 
+    /// One of so many, by other bits than [`Key::among`].
+    #[inline]
+    const fn low_share_of(self, number: usize) -> usize {
+        (((self.0 & 0xFFFF_FFFF) * number as u64) >> 32) as usize
+    }
+
     /// For the second place that a key may have.
     #[inline]
     const fn second(self) -> Self {
@@ -129,11 +135,13 @@ impl Tables {
     }
 
     /// Charges `cost` to `key`, if it may pass within `patience`.
-    #[inline]
+    #[inline(always)]
     pub fn take(&self, now: Tick, key: Key, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
         match quota.algorithm {
-            Algorithm::TokenBucket { .. } => self.slots().take(now, key, quota, cost, patience),
+            Algorithm::TokenBucket { .. } => {
+                self.slots().take_token(now, key, quota, cost, patience)
+            }
             _ => self.take_other(now, key, quota, cost, patience),
         }
     }
