@@ -38,7 +38,8 @@
 //! only if it lies near the baseline; above that it is what the next probes have to drain. While
 //! a baseline is young, each probe that meets no queue doubles the pause to the next, up to
 //! `probe_interval`. It is young again after the limit was cut by a fifth: the resource may have become
-//! slower, not smaller. While service times rise there is none: a queue that builds up would hide what a lower
+//! slower, not smaller. When it shows that levels rose for another reason than a queue, the limit goes
+//! back to what it was before that, less what a probe takes. While service times rise there is none: a queue that builds up would hide what a lower
 //! limit does. Between probes the baseline only falls, towards levels that lie below it.
 //!
 //! # What it cannot do
@@ -98,6 +99,8 @@ pub struct Gradient {
     variance: f64,
     /// The standard error of the level.
     doubt: f64,
+    /// The limit when levels last lay near the baselines.
+    undisturbed: f64,
     /// Whether no queue was met since the start, or since a probe has shown that there was none.
     is_starting: bool,
     gradient: f64,
@@ -153,6 +156,7 @@ impl Gradient {
             is_rising: false,
             variance: 0.0,
             doubt: 0.0,
+            undisturbed: 0.0,
             is_starting: true,
             gradient: 1.0,
             in_flight: 0.0,
@@ -304,6 +308,8 @@ impl Gradient {
         let head_room = self.settings.head_room.ratio();
         if rise > 2.0 * head_room {
             self.is_starting = false;
+        } else {
+            self.undisturbed = self.limit;
         }
         let mut change = self.gradient + head_room - 1.0;
         if change > 0.0 && self.is_starting {
@@ -357,6 +363,9 @@ impl Gradient {
             self.rise = Some(seen * (1.0 - learned));
             if self.is_falling {
                 self.set_limit(self.limit * share);
+            } else if seen.abs() > Settings::FAR {
+                // No queue after all: what it was lowered for was something else.
+                self.set_limit(self.limit.max(self.undisturbed * share));
             }
         }
         self.probed_at = self.limit;

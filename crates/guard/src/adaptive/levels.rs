@@ -3,13 +3,15 @@
 //! Requests of one caller cost ten times those of another. Taken together, a change of who asks looks
 //! like a queue, or hides one: under a flood of heavy requests a limit would sink to where few of them
 //! fit, and stay there. So callers are put into [`GROUPS`] by a hash, each group has a baseline of its
-//! own, and what counts is how far levels *rise* above those, on average over the groups: by their
-//! number, those whose requests suffer least from a wait would outvote the others. Who is seen for the
-//! first time is taken to suffer as the others do.
+//! own, and what counts is how far levels *rise* above those, on average over the middle half of the
+//! groups: by their number, those whose requests suffer least from a wait would outvote the others, and
+//! one caller whose requests have become others is no queue. Who is seen for the
+//! first time is taken to suffer as the others do. Who is far faster than ever asks for something else,
+//! and is new again; a queue makes nobody faster.
 
 use watertight_base::Tick;
 
-use super::window;
+use super::{Settings, window};
 
 /// In so many groups callers are kept apart.
 const GROUPS: usize = 256;
@@ -106,16 +108,26 @@ impl Baselines {
     pub(super) fn rise(&self, levels: &Levels) -> f64 {
         let known = levels.seen();
         let known = known.filter_map(|(group, sums)| Some(sums.mean() - self.levels[group]?));
-        mean(known).unwrap_or(0.0)
+        let mut rises: Vec<f64> = known.collect();
+        rises.sort_by(f64::total_cmp);
+        let cut = rises.len() / 4;
+        mean(rises[cut..rises.len() - cut].iter().copied()).unwrap_or(0.0)
     }
 
     /// Takes in groups that are new, at levels of a window from `began` on that are so far above their
     /// baselines. Of who has just come only the shortest requests are done yet, so that the first who
     /// are seen say too little.
     pub(super) fn take_in(&mut self, began: Tick, levels: &Levels, rise: f64) {
+        let variance = levels.variance();
         for (group, sums) in levels.seen() {
+            let doubt = (variance / f64::from(sums.count)).sqrt();
+            let other = sums.mean() + Settings::FAR + 3.0 * doubt;
+            if self.levels[group].is_some_and(|known| known > other) {
+                self.levels[group] = None;
+                self.since[group] = None;
+            }
             let since = *self.since[group].get_or_insert(began);
-            if began >= since + window::span(sums.mean()) * 2 {
+            if began >= since + window::span(sums.mean()).saturating_mul(2) {
                 self.levels[group].get_or_insert(sums.mean() - rise.max(0.0));
             }
         }
@@ -129,9 +141,20 @@ impl Baselines {
             .for_each(|level| *level += by);
     }
 
-    /// Moves the baselines towards `levels`, which lie above them by `rise`, by so much of the way.
+    /// Moves the baselines towards `levels`, which lie above them by `rise`, by so much of the way. Those
+    /// of groups that were not seen move along if half of all that are known were: what one caller's
+    /// requests have become says nothing of others'.
     pub(super) fn learn(&mut self, levels: &Levels, rise: f64, share: f64) {
-        self.shift(rise * share);
+        let known = self.levels.iter().flatten().count();
+        let was_seen = |group: &usize| levels.groups[*group].count > 0;
+        let known_seen =
+            (0..GROUPS).filter(|group| self.levels[*group].is_some() && was_seen(group));
+        let is_broad = 2 * known_seen.count() >= known;
+        for (group, level) in self.levels.iter_mut().enumerate() {
+            if let Some(level) = level.as_mut().filter(|_| is_broad || was_seen(&group)) {
+                *level += rise * share;
+            }
+        }
         for (group, sums) in levels.seen() {
             let count = f64::from(sums.count);
             let belief = share * count / (count + HALF_BELIEVED);

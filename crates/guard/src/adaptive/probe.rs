@@ -36,7 +36,9 @@ impl Probe {
     ) -> Self {
         let sure = variance / (DOUBT * DOUBT);
         let least = f64::from(settings.samples_min);
-        let settle = (window::span(level) * 2).min(Settings::PROBE_MAX / 2);
+        let settle = window::span(level)
+            .saturating_mul(2)
+            .min(Settings::PROBE_MAX / 2);
         let settled = now + settle;
         Self {
             before,
