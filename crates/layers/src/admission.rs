@@ -241,9 +241,7 @@ impl Admission {
                 fallback: over.fallback,
                 ..refused(&known, who, over.reason, over.retry_after)
             })?;
-            if charge.has_waited {
-                now = inner.clock.now();
-            }
+            now = charge.at;
             charged = Some(charge);
         }
         let leave = match inner.acquire(&known.service, who, *what, now) {

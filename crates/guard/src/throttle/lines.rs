@@ -85,6 +85,16 @@ impl Lines {
         Ok(())
     }
 
+    /// How long [`Lines::pass`] would make wait.
+    pub fn held_up(&self, now: Tick, key: Key, quota: &Quota) -> Duration {
+        if quota.algorithm() != Algorithm::LeakyBucket {
+            return Duration::ZERO;
+        }
+        let lines = self.lines(key);
+        let next = lines.get(&key).map_or(0, |line| line.next);
+        point::span(next.saturating_sub(point::of(now)))
+    }
+
     /// Whether somebody waits for `key`.
     pub fn has(&self, key: Key) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0 && self.lines(key).contains_key(&key)

@@ -78,7 +78,10 @@ const RULES_USUAL: usize = 4;
 /// What a limit on requests in flight said.
 #[derive(Debug)]
 enum Entered {
-    Place(InPlace),
+    Place {
+        place: InPlace,
+        has_waited: bool,
+    },
     /// There is none left; the service is to do less.
     Less,
     Uncounted,
@@ -150,22 +153,25 @@ impl Keyed {
                 .filter_map(|applied| applied.rule.stale_max_age())
                 .max(),
             pacer: Pacer::of(self, &applied, &asked),
-            has_waited: false,
+            at: now,
         });
         for applied in &applied {
             match self.enter(clock, applied, &asked).await? {
-                Entered::Place(place) => charged.places.push(place),
+                Entered::Place { place, has_waited } => {
+                    charged.places.push(place);
+                    if has_waited {
+                        charged.at = clock.now();
+                    }
+                }
                 Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
                 Entered::Uncounted => {}
             }
         }
-        self.take(now, &applied, &asked, &mut charged)?;
+        self.take(&applied, &asked, &mut charged)?;
         if let Some(cluster) = &self.cluster {
-            charged
-                .take_together(&**cluster, now, &applied, &asked)
-                .await?;
+            charged.take_together(&**cluster, &applied, &asked).await?;
         }
-        charged.wait(clock, now, &asked).await?;
+        charged.wait(&asked).await?;
         charged.is_whole = true;
         for held in &charged.held {
             held.rule.count(&held.step);
@@ -255,6 +261,7 @@ impl Keyed {
             })
         };
         let mut place = enter();
+        let has_waited = place.is_none();
         if place.is_none()
             && let Excess::Delay { max_wait, queue } = rule.limit.excess
         {
@@ -269,7 +276,7 @@ impl Keyed {
         match place {
             Some(place) => {
                 rule.counts.allowed.inc();
-                Ok(Entered::Place(place))
+                Ok(Entered::Place { place, has_waited })
             }
             None if rule.limit.is_shadow => {
                 rule.counts.shadow_refused.inc();
@@ -292,14 +299,15 @@ impl Keyed {
         }
     }
 
-    /// Charges all rates, or none.
+    /// Charges all rates, or none, as of now: that is not when the request came if it waited for a
+    /// place since then.
     fn take(
         &self,
-        now: Tick,
         applied: &[&Applied],
         asked: &Asked<'_>,
         charged: &mut Charged,
     ) -> Result<(), Refused> {
+        let now = charged.at;
         let rules = self.rates(applied, asked);
         let shrunk = self.shrunk(&rules, asked);
         let mut charges: SmallVec<[_; RULES_USUAL]> = rules

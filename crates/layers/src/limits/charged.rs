@@ -6,14 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Key, Quota, Step, lease::Cluster};
+use watertight_guard::throttle::{Algorithm, Key, Quota, Step, lease::Cluster};
 use watertight_plan::{Excess, Measure};
 
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
     charge::{InPlace, Kept, Refused},
     cluster::{self, HeldTogether},
-    wait::Waiting,
+    wait::{self, Waiting},
 };
 use crate::{Clock, Quotas};
 
@@ -36,8 +36,8 @@ pub(crate) struct Charged {
     /// For how long a limit answers with the last good answer, if one does.
     pub(crate) stale_max_age: Option<Duration>,
     pub(crate) pacer: Option<Pacer>,
-    /// Whether the request waited for its turn.
-    pub(crate) has_waited: bool,
+    /// As of when limits are asked: when the request came, and after each wait when that ended.
+    pub(crate) at: Tick,
 }
 
 /// Units that were taken.
@@ -105,14 +105,15 @@ impl Charged {
     pub(super) async fn take_together(
         &mut self,
         cluster: &dyn Cluster,
-        now: Tick,
         applied: &[&Applied],
         asked: &Asked<'_>,
     ) -> Result<(), Refused> {
         for applied in applied {
-            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
+            let Some(held) = cluster::take(cluster, self.at, applied, asked).await else {
                 continue;
             };
+            // The answer may have taken a round trip.
+            self.at = self.clock.now();
             let rule = Arc::clone(&held.rule);
             let state = held.state();
             let decision = state.decision;
@@ -135,7 +136,7 @@ impl Charged {
                 return Err(Refused {
                     reason: Reason::TenantRate,
                     retry_after: decision.wait,
-                    quotas: self.give_back(now),
+                    quotas: self.give_back(self.at),
                     fallback: rule.fallback(),
                     rule,
                 });
@@ -145,22 +146,26 @@ impl Charged {
     }
 
     /// Waits until every limit lets the request pass.
-    pub(super) async fn wait(
-        &mut self,
-        clock: Clock,
-        now: Tick,
-        asked: &Asked<'_>,
-    ) -> Result<(), Refused> {
+    pub(super) async fn wait(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
+        let (clock, now) = (self.clock, self.at);
         let keyed = Arc::clone(&self.keyed);
-        let mut lines = Vec::new();
-        let mut longest = Duration::ZERO;
-        for held in &self.held {
+        let delaying = self.held.iter().filter_map(|held| {
             let Excess::Delay { queue, .. } = held.rule.limit.excess else {
-                continue;
+                return None;
             };
             let key = keyed.line_key(&held.rule, &held.counter);
-            let wait = held.step.wait();
-            if wait.is_zero() && !keyed.lines.has(key) {
+            Some((held, queue, key, held.step.wait_from(now)))
+        });
+        let waits = |wait: Duration, key| !wait.is_zero() || keyed.lines.has(key);
+        if !delaying.clone().any(|(.., key, wait)| waits(wait, key)) {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        let mut longest = Duration::ZERO;
+        for (held, queue, key, wait) in delaying {
+            let has_to_wait = waits(wait, key);
+            // Who waits for one limit leaves later than a schedule knows of, and keeps its distance.
+            if !has_to_wait && held.quota.algorithm() != Algorithm::LeakyBucket {
                 continue;
             }
             longest = longest.max(wait);
@@ -181,20 +186,20 @@ impl Charged {
                     rule,
                 });
             };
-            held.rule.counts.delayed.inc();
+            if has_to_wait {
+                held.rule.counts.delayed.inc();
+            }
             lines.push((held, waiting));
         }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.has_waited = true;
         tokio::time::sleep_until(clock.instant(now + longest).into()).await;
-        for (held, waiting) in &lines {
-            let passed = waiting.pass(clock, &held.quota, held.cost).await;
+        let passed = wait::pass(clock, &lines).await;
+        for (held, _) in &lines {
             if let Some(place) = keyed.place(&held.counter) {
                 place.passed_late(passed, &held.quota);
             }
         }
+        drop(lines);
+        self.at = passed;
         Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use watertight_base::Tick;
-use watertight_guard::throttle::{Key, Quota};
+use watertight_guard::throttle::Key;
 
-use super::{Rule, charge::Keyed};
+use super::{Rule, charge::Keyed, charged::Held};
 use crate::Clock;
 
 /// A place in a line, left when it is dropped.
@@ -23,16 +23,29 @@ impl Waiting {
             key,
         })
     }
+}
 
-    /// Passes, at the distance that the quota wants from whoever passed before. When that was.
-    pub(super) async fn pass(&self, clock: Clock, quota: &Quota, cost: u64) -> Tick {
-        loop {
-            let now = clock.now();
-            match self.keyed.lines.pass(now, self.key, quota, cost) {
-                Ok(()) => return now,
-                Err(wait) => tokio::time::sleep_until(clock.instant(now + wait).into()).await,
-            }
+/// Passes all lines at one moment, at the distance that each limit wants from whoever passed before.
+/// When that was. Who passed one line and then stood in another would leave later than the first
+/// knows of.
+pub(super) async fn pass(clock: Clock, lines: &[(&Held, Waiting)]) -> Tick {
+    loop {
+        let now = clock.now();
+        let held_up = lines.iter().map(|(held, waiting)| {
+            let Waiting { keyed, key } = waiting;
+            keyed.lines.held_up(now, *key, &held.quota)
+        });
+        let wait = held_up.max().unwrap_or_default();
+        // Somebody may be faster between the question and this. Who passed some lines already stands
+        // in them again then.
+        let passes = |(held, waiting): &(&Held, Waiting)| {
+            let Waiting { keyed, key } = waiting;
+            keyed.lines.pass(now, *key, &held.quota, held.cost).is_ok()
+        };
+        if wait.is_zero() && lines.iter().all(passes) {
+            return now;
         }
+        tokio::time::sleep_until(clock.instant(now + wait).into()).await;
     }
 }
 
