@@ -3,9 +3,11 @@
 //! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
 //! before it takes anything of what is shared.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, hash::BuildHasher, sync::Arc, time::Duration};
 
+use foldhash::quality::FixedState;
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
@@ -15,8 +17,11 @@ use watertight_guard::throttle::{
 use watertight_plan::{By, Excess, Fallback, Throttling};
 
 use super::{
-    Applied, Asked, Charged, Pacer, Placing, Rule, Tally, asked::Caller, charged::Held, cluster,
-    wait::Waiting,
+    Applied, Asked, Charged, Pacer, Placing, Rule, Tally,
+    asked::Caller,
+    charged::Held,
+    cluster,
+    wait::{self, Waiting},
 };
 use crate::{Clock, QuotaState, Quotas, quotas::Fields};
 
@@ -27,6 +32,9 @@ pub(crate) struct Keyed {
     /// Callers whom anybody can invent.
     pub(crate) invented: Tables,
     pub(crate) in_flight: InFlightTable,
+    /// Tell those who wait for a place of a caller whom nobody listed that somebody left: some of
+    /// them in vain.
+    freed: Box<[Notify]>,
     pub(crate) lines: Lines,
     /// What all nodes count together. None: this node is by itself.
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
@@ -72,6 +80,9 @@ type Asking<'a> = (&'a Applied, &'a Quota, Kept);
 
 type Rates<'a> = SmallVec<[Asking<'a>; RULES_USUAL]>;
 
+/// Notifications of places left, of all callers whom nobody listed.
+const FREED: u64 = 64;
+
 /// More rules than most requests are held to; for more there is memory to be had.
 const RULES_USUAL: usize = 4;
 
@@ -90,7 +101,6 @@ enum Entered {
 /// A place among requests in flight, left when it is dropped.
 #[derive(Debug)]
 pub(super) struct InPlace {
-    rule: Arc<Rule>,
     counter: Kept,
     keyed: Arc<Keyed>,
 }
@@ -99,13 +109,15 @@ impl Drop for InPlace {
     fn drop(&mut self) {
         match &self.counter {
             Kept::Pinned(tally) => {
-                if let Tally::InFlight(count) = &**tally {
+                if let Tally::InFlight { count, .. } = &**tally {
                     count.leave();
                 }
             }
             Kept::Keyed { key, .. } => self.keyed.in_flight.leave(*key),
         }
-        self.rule.freed.notify_waiters();
+        if let Some(freed) = self.keyed.freed(&self.counter) {
+            freed.notify_waiters();
+        }
     }
 }
 
@@ -123,6 +135,7 @@ impl Keyed {
             named: table(seed),
             invented: table(seed.rotate_left(32)),
             in_flight: InFlightTable::default(),
+            freed: (0..FREED).map(|_| Notify::new()).collect(),
             lines: Lines::default(),
             cluster,
         }
@@ -228,7 +241,7 @@ impl Keyed {
     pub(crate) fn in_flight(&self, applied: &Applied, asked: &Asked<'_>) -> u32 {
         match self.kept(applied, asked) {
             Kept::Pinned(tally) => match &*tally {
-                Tally::InFlight(count) => count.get(),
+                Tally::InFlight { count, .. } => count.get(),
                 Tally::Used(_) => 0,
             },
             Kept::Keyed { key, .. } => self.in_flight.get(key),
@@ -249,13 +262,12 @@ impl Keyed {
         let enter = || {
             let has_room = match &counter {
                 Kept::Pinned(tally) => match &**tally {
-                    Tally::InFlight(count) => count.enter(most),
+                    Tally::InFlight { count, .. } => count.enter(most),
                     Tally::Used(_) => true,
                 },
                 Kept::Keyed { key, .. } => self.in_flight.enter(*key, most),
             };
             has_room.then(|| InPlace {
-                rule: Arc::clone(rule),
                 counter: counter.clone(),
                 keyed: Arc::clone(self),
             })
@@ -264,13 +276,14 @@ impl Keyed {
         let has_waited = place.is_none();
         if place.is_none()
             && let Excess::Delay { max_wait, queue } = rule.limit.excess
+            && let Some(freed) = self.freed(&counter)
         {
             let key = self.line_key(rule, &counter);
             let until = clock.now() + max_wait;
             let until = clock.instant(until.min(asked.deadline));
             if let Some(_waiting) = Waiting::join(self, key, queue) {
                 rule.counts.delayed.inc();
-                place = rule.wait_for_room(until, enter).await;
+                place = wait::for_room(freed, until, enter).await;
             }
         }
         match place {
@@ -425,8 +438,22 @@ impl Keyed {
             Kept::Keyed { is_invented, key } => Some(Place::Keyed(self.tables(*is_invented), *key)),
             Kept::Pinned(tally) => match &**tally {
                 Tally::Used(counter) => Some(Place::Own(counter)),
-                Tally::InFlight(_) => None,
+                Tally::InFlight { .. } => None,
             },
+        }
+    }
+
+    /// What tells that somebody left a place.
+    fn freed<'a>(&'a self, kept: &'a Kept) -> Option<&'a Notify> {
+        match kept {
+            Kept::Pinned(tally) => match &**tally {
+                Tally::InFlight { freed, .. } => Some(freed),
+                Tally::Used(_) => None,
+            },
+            Kept::Keyed { key, .. } => {
+                let hash = FixedState::default().hash_one(key);
+                self.freed.get(usize::try_from(hash % FREED).ok()?)
+            }
         }
     }
 

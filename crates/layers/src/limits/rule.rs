@@ -55,8 +55,6 @@ pub(crate) struct Rule {
     /// Units left from which on it is near.
     pub(crate) near_left: u64,
     pub(crate) counts: RuleCounts,
-    /// Tells those who wait for a place that somebody left.
-    pub(crate) freed: Notify,
 }
 
 /// A rule as it applies to those on some terms who call some service.
@@ -81,7 +79,12 @@ pub(crate) enum Placing {
 #[derive(Debug)]
 pub(crate) enum Tally {
     Used(Counter),
-    InFlight(InFlightCount),
+    InFlight {
+        count: InFlightCount,
+        /// Tells those who wait for a place that somebody left. It is with the count, since a reload
+        /// makes new rules and keeps counts.
+        freed: Notify,
+    },
 }
 
 impl Rule {
@@ -104,7 +107,6 @@ impl Rule {
             quota,
             near_left,
             counts,
-            freed: Notify::new(),
         }
     }
 
@@ -212,7 +214,10 @@ impl Tally {
     pub(crate) fn new(rule: &Rule) -> Self {
         match &rule.quota {
             Some(quota) => Self::Used(Counter::new(quota)),
-            None => Self::InFlight(InFlightCount::default()),
+            None => Self::InFlight {
+                count: InFlightCount::default(),
+                freed: Notify::new(),
+            },
         }
     }
 }

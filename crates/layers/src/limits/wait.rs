@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
+use tokio::sync::Notify;
 use watertight_base::Tick;
 use watertight_guard::throttle::Key;
 
-use super::{Rule, charge::Keyed, charged::Held};
+use super::{charge::Keyed, charged::Held};
 use crate::Clock;
 
 /// A place in a line, left when it is dropped.
@@ -55,24 +56,22 @@ impl Drop for Waiting {
     }
 }
 
-impl Rule {
-    /// Tries to enter whenever somebody left, until `until`.
-    pub(super) async fn wait_for_room<T>(
-        &self,
-        until: Instant,
-        enter: impl Fn() -> Option<T>,
-    ) -> Option<T> {
-        let try_often = async {
-            loop {
-                // Asked for before trying, so that nobody who leaves in between is missed.
-                let mut freed = std::pin::pin!(self.freed.notified());
-                freed.as_mut().enable();
-                if let Some(entered) = enter() {
-                    return entered;
-                }
-                freed.await;
+/// Tries to enter whenever somebody left, until `until`.
+pub(super) async fn for_room<T>(
+    freed: &Notify,
+    until: Instant,
+    enter: impl Fn() -> Option<T>,
+) -> Option<T> {
+    let try_often = async {
+        loop {
+            // Asked for before trying, so that nobody who leaves in between is missed.
+            let mut left = std::pin::pin!(freed.notified());
+            left.as_mut().enable();
+            if let Some(entered) = enter() {
+                return entered;
             }
-        };
-        tokio::time::timeout_at(until.into(), try_often).await.ok()
-    }
+            left.await;
+        }
+    };
+    tokio::time::timeout_at(until.into(), try_often).await.ok()
 }

@@ -1,6 +1,6 @@
 //! Limits that make requests wait for their turn.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use watertight_base::Reason;
 use watertight_guard::throttle::Algorithm;
@@ -231,4 +231,40 @@ async fn who_stands_in_two_lines_keeps_the_distance_of_both() {
         apart.min().unwrap() >= Duration::from_millis(200),
         "{of_ann:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_comes_free_after_a_reload_is_had_by_who_waits() {
+    let waits = |by: &[By]| Limit {
+        by: by.to_vec(),
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..Limit::new(id("one"), Count::InFlight(1))
+    };
+    for by in [&[By::Tenant][..], &[By::Service], &[By::User]] {
+        let limits = |other| {
+            vec![
+                waits(by),
+                counted("other", Algorithm::SlidingLog, other, SECOND),
+            ]
+        };
+        let admission = open(shop(limits(8)));
+        let acme = || admission.who(&id("acme")).unwrap();
+        let held = ask(&admission, &acme(), "/cart").await.unwrap();
+        let who = acme();
+        let mut before = Box::pin(ask(&admission, &who, "/cart"));
+        assert!(poll_once(before.as_mut()).is_pending());
+        admission.reload(Arc::new(shop(limits(9)).build().unwrap()));
+        let who = acme();
+        let mut after = Box::pin(ask(&admission, &who, "/cart"));
+        assert!(poll_once(after.as_mut()).is_pending());
+        let start = admission.clock().now();
+        drop(held);
+        assert_eq!(reason(before.await), None, "{by:?}");
+        assert_eq!(reason(after.await), None, "{by:?}");
+        let waited = admission.clock().now() - start;
+        assert!(waited < SECOND, "{by:?} {waited:?}");
+    }
 }
