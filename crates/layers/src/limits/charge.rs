@@ -275,6 +275,7 @@ impl Keyed {
         let mut place = enter();
         let has_waited = place.is_none();
         if place.is_none()
+            && !rule.limit.is_shadow
             && let Excess::Delay { max_wait, queue } = rule.limit.excess
             && let Some(freed) = self.freed(&counter)
         {

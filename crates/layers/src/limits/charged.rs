@@ -153,6 +153,9 @@ impl Charged {
             let Excess::Delay { queue, .. } = held.rule.limit.excess else {
                 return None;
             };
+            if held.rule.limit.is_shadow {
+                return None;
+            }
             let key = keyed.line_key(&held.rule, &held.counter);
             Some((held, queue, key, held.step.wait_from(now)))
         });

@@ -268,3 +268,26 @@ async fn a_place_that_comes_free_after_a_reload_is_had_by_who_waits() {
         assert!(waited < SECOND, "{by:?} {waited:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_that_would_delay_makes_nobody_wait() {
+    let shadow = |limit| Limit {
+        is_shadow: true,
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..limit
+    };
+    let admission = open(shop(vec![
+        shadow(counted("paced", Algorithm::LeakyBucket, 1, SECOND)),
+        shadow(Limit::new(id("one"), Count::InFlight(1))),
+    ]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let start = admission.clock().now();
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(ask(&admission, &acme, "/cart").await.unwrap());
+    }
+    assert_eq!(admission.clock().now(), start);
+}
