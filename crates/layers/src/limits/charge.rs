@@ -19,9 +19,8 @@ use watertight_plan::{By, Excess, Fallback, Throttling};
 use super::{
     Applied, Asked, Charged, Pacer, Placing, Rule, Tally,
     asked::Caller,
-    charged::Held,
     cluster,
-    wait::{self, Waiting},
+    wait::{self, Standing, Waiting},
 };
 use crate::{Clock, QuotaState, Quotas, quotas::Fields};
 
@@ -76,7 +75,7 @@ pub(crate) enum Kept {
 }
 
 /// A rate that is asked, and what was used of it.
-type Asking<'a> = (&'a Applied, &'a Quota, Kept);
+pub(super) type Asking<'a> = (&'a Applied, &'a Quota, Kept);
 
 type Rates<'a> = SmallVec<[Asking<'a>; RULES_USUAL]>;
 
@@ -187,7 +186,7 @@ impl Keyed {
         charged.wait(&asked).await?;
         charged.is_whole = true;
         for held in &charged.held {
-            held.rule.count(&held.step);
+            held.rule.count(&held.said);
         }
         Ok(charged)
     }
@@ -279,10 +278,9 @@ impl Keyed {
             && let Excess::Delay { max_wait, queue } = rule.limit.excess
             && let Some(freed) = self.freed(&counter)
         {
-            let key = self.line_key(rule, &counter);
             let until = clock.now() + max_wait;
             let until = clock.instant(until.min(asked.deadline));
-            if let Some(_waiting) = Waiting::join(self, key, queue) {
+            if let Some(_waiting) = Waiting::join(self, clock, rule, &counter, queue) {
                 rule.counts.delayed.inc();
                 place = wait::for_room(freed, until, enter).await;
             }
@@ -316,7 +314,7 @@ impl Keyed {
     /// Charges all rates, or none, as of now: that is not when the request came if it waited for a
     /// place since then.
     fn take(
-        &self,
+        self: &Arc<Self>,
         applied: &[&Applied],
         asked: &Asked<'_>,
         charged: &mut Charged,
@@ -324,17 +322,19 @@ impl Keyed {
         let now = charged.at;
         let rules = self.rates(applied, asked);
         let shrunk = self.shrunk(&rules, asked);
-        let mut charges: SmallVec<[_; RULES_USUAL]> = rules
+        let standings: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
-            .filter_map(|(applied, quota, kept)| {
-                Some(Charge {
-                    place: self.place(kept)?,
-                    quota,
-                    cost: applied.rule.cost(asked),
-                    patience: applied.rule.limit.excess.patience(),
-                    binds: applied.rule.binds(),
-                })
+            .map(|(applied, quota, kept)| {
+                let rule = &*applied.rule;
+                let at = (charged.clock, now);
+                Standing::at(self, at, (rule, kept), quota, rule.cost(asked))
             })
+            .collect();
+        let is_outside = |standing: &Standing| matches!(standing, Standing::Outside);
+        let full = standings.iter().position(is_outside);
+        let both = rules.iter().zip(&standings);
+        let mut charges: SmallVec<[_; RULES_USUAL]> = both
+            .filter_map(|(asking, standing)| self.charge_of(asking, standing, asked))
             .collect();
         charges.extend(shrunk.iter().map(|(quota, key)| Charge {
             place: Place::Keyed(&self.named, *key),
@@ -344,36 +344,50 @@ impl Keyed {
             binds: true,
         }));
         let mut steps = Vec::with_capacity(charges.len());
-        let passes = all::take(now, &charges, &mut steps);
+        // Who finds a line full is refused there, and takes no turn from those who come after.
+        let passes = match full {
+            Some(_) => all::peek(now, &charges, &mut steps),
+            None => all::take(now, &charges, &mut steps),
+        };
         drop(charges);
-        if !passes {
-            let left = self.left(now, &rules, &steps);
-            return Err(refusal(&rules, &steps, quotas_of(&rules, &left)));
+        if !passes || full.is_some() {
+            let quotas = quotas_of(&rules, &self.left(now, &rules, &steps));
+            return Err(match full.filter(|_| passes) {
+                Some(at) => queue_full(&rules[at].0.rule, steps[at].wait(), quotas),
+                None => refusal(&rules, &steps, quotas),
+            });
         }
         charged.quotas = quotas_of(&rules, &steps);
         let of_shares = shrunk.into_iter().zip(&steps[rules.len()..]);
         charged.shrunk = of_shares
             .map(|((quota, key), step)| (quota, key, *step))
             .collect();
-        for ((applied, quota, counter), step) in rules.into_iter().zip(&steps) {
-            let rule = &applied.rule;
-            if !step.allowed {
-                rule.count(step);
-            }
-            if !step.allowed && !rule.limit.is_shadow {
-                charged.less = Some(Arc::clone(rule));
-            }
-            if step.allowed {
-                charged.held.push(Held {
-                    rule: Arc::clone(rule),
-                    quota: *quota,
-                    counter,
-                    step: *step,
-                    cost: rule.cost(asked),
-                });
-            }
+        for (asking, (standing, step)) in rules.into_iter().zip(standings.into_iter().zip(&steps)) {
+            charged.hold(asking, standing, *step, asked);
         }
         Ok(())
+    }
+
+    /// What a rate is asked for.
+    fn charge_of<'a>(
+        &'a self,
+        (applied, quota, kept): &'a Asking<'_>,
+        standing: &Standing,
+        asked: &Asked<'_>,
+    ) -> Option<Charge<'a>> {
+        let rule = &applied.rule;
+        // A turn that somebody gave up is charged already.
+        let (cost, patience) = match standing.turn() {
+            Some(_) => (0, Duration::MAX),
+            None => (rule.cost(asked), rule.limit.excess.patience()),
+        };
+        Some(Charge {
+            place: self.place(kept)?,
+            quota,
+            cost,
+            patience,
+            binds: rule.binds(),
+        })
     }
 
     /// What is left of limits when nothing was charged after all: those that would have let the
@@ -488,6 +502,18 @@ fn quotas_of(rules: &[Asking<'_>], steps: &[Step]) -> Quotas {
     Quotas {
         states: states.collect(),
         fields: Fields::default(),
+    }
+}
+
+/// What is said to a request that finds the line of `rule` full.
+pub(super) fn queue_full(rule: &Arc<Rule>, wait: Duration, quotas: Quotas) -> Refused {
+    rule.counts.refused.inc();
+    Refused {
+        reason: Reason::TenantQueueFull,
+        retry_after: wait,
+        quotas,
+        fallback: rule.fallback(),
+        rule: Arc::clone(rule),
     }
 }
 

@@ -6,14 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Algorithm, Key, Quota, Step, lease::Cluster};
-use watertight_plan::{Excess, Measure};
+use watertight_guard::throttle::{Algorithm, Key, Quota, Step, Turn, lease::Cluster};
+use watertight_plan::Measure;
 
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
-    charge::{InPlace, Kept, Refused},
+    charge::{Asking, InPlace, Kept, Refused, queue_full},
     cluster::{self, HeldTogether},
-    wait::{self, Waiting},
+    wait::{self, Standing, Waiting},
 };
 use crate::{Clock, Quotas};
 
@@ -44,10 +44,12 @@ pub(crate) struct Charged {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) rule: Arc<Rule>,
-    pub(super) quota: Quota,
     pub(super) counter: Kept,
-    pub(super) step: Step,
-    pub(super) cost: u64,
+    /// What the limit said.
+    pub(super) said: Step,
+    pub(super) turn: Turn,
+    /// While the request waits for it.
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl Drop for Charged {
@@ -72,11 +74,15 @@ impl Charged {
             let Some(place) = self.keyed.place(&held.counter) else {
                 continue;
             };
-            place.refund(now, &held.quota, &held.step, held.cost);
+            match held.waiting {
+                // Who leaves a line leaves its turn there.
+                Some(waiting) => drop(waiting),
+                None => held.turn.undo(&place, now),
+            }
             let mut told = self.quotas.states.iter_mut();
             if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
-                let left = place.peek(now, &held.quota, 0, Duration::MAX);
-                state.decision = held.quota.describe(&left);
+                let left = place.peek(now, &held.turn.quota, 0, Duration::MAX);
+                state.decision = held.turn.quota.describe(&left);
             }
         }
     }
@@ -90,14 +96,49 @@ impl Charged {
     /// Charges what the request has really cost.
     pub(crate) fn settle(&mut self, now: Tick, cost: u64) {
         for held in &mut self.held {
-            if held.rule.limit.measure != Measure::Cost || held.cost == cost {
+            let Turn {
+                quota,
+                cost: charged,
+                ..
+            } = held.turn;
+            if held.rule.limit.measure != Measure::Cost || charged == cost {
                 continue;
             }
             if let Some(place) = self.keyed.place(&held.counter) {
-                place.refund(now, &held.quota, &held.step, held.cost);
-                held.step = place.debit(now, &held.quota, cost);
-                held.cost = cost;
+                held.turn.undo(&place, now);
+                held.turn.step = place.debit(now, &quota, cost);
+                held.turn.cost = cost;
             }
+        }
+    }
+
+    /// Keeps what a rate said, that let the request pass or does not bind.
+    pub(super) fn hold(
+        &mut self,
+        (applied, quota, counter): Asking<'_>,
+        standing: Standing,
+        said: Step,
+        asked: &Asked<'_>,
+    ) {
+        let rule = Arc::clone(&applied.rule);
+        if said.allowed {
+            let turn = standing.turn().unwrap_or(Turn {
+                step: said,
+                quota: *quota,
+                cost: rule.cost(asked),
+            });
+            self.held.push(Held {
+                rule,
+                counter,
+                said,
+                turn,
+                waiting: standing.with(turn),
+            });
+            return;
+        }
+        rule.count(&said);
+        if !rule.limit.is_shadow {
+            self.less = Some(rule);
         }
     }
 
@@ -149,59 +190,67 @@ impl Charged {
     pub(super) async fn wait(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
         let (clock, now) = (self.clock, self.at);
         let keyed = Arc::clone(&self.keyed);
-        let delaying = self.held.iter().filter_map(|held| {
-            let Excess::Delay { queue, .. } = held.rule.limit.excess else {
-                return None;
-            };
-            if held.rule.limit.is_shadow {
-                return None;
-            }
-            let key = keyed.line_key(&held.rule, &held.counter);
-            Some((held, queue, key, held.step.wait_from(now)))
-        });
-        let waits = |wait: Duration, key| !wait.is_zero() || keyed.lines.has(key);
-        if !delaying.clone().any(|(.., key, wait)| waits(wait, key)) {
+        let waits = |held: &Held| {
+            held.waiting.is_some()
+                || !held.turn.step.wait_from(now).is_zero()
+                || keyed.lines.has(keyed.line_key(&held.rule, &held.counter))
+        };
+        let mut delaying = self.held.iter().filter(|held| held.rule.queue().is_some());
+        if !delaying.any(waits) {
             return Ok(());
         }
-        let mut lines = Vec::new();
         let mut longest = Duration::ZERO;
-        for (held, queue, key, wait) in delaying {
-            let has_to_wait = waits(wait, key);
+        for at in 0..self.held.len() {
+            let held = &mut self.held[at];
+            let Some(queue) = held.rule.queue() else {
+                continue;
+            };
+            let has_to_wait = waits(held);
             // Who waits for one limit leaves later than a schedule knows of, and keeps its distance.
-            if !has_to_wait && held.quota.algorithm() != Algorithm::LeakyBucket {
+            if !has_to_wait && held.turn.quota.algorithm() != Algorithm::LeakyBucket {
                 continue;
             }
+            let wait = held.turn.step.wait_from(now);
             longest = longest.max(wait);
-            let waiting =
-                Waiting::join(&keyed, key, queue).filter(|_| now + wait <= asked.deadline);
-            let Some(waiting) = waiting else {
-                let rule = Arc::clone(&held.rule);
+            if held.waiting.is_none() {
+                let joined = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue);
+                held.waiting = joined.map(|mut waiting| {
+                    waiting.turn = Some(held.turn);
+                    waiting
+                });
+            }
+            let rule = &held.rule;
+            if held.waiting.is_none() {
+                let rule = Arc::clone(rule);
+                return Err(queue_full(&rule, wait, self.give_back(now)));
+            }
+            if now + wait > asked.deadline {
+                let rule = Arc::clone(rule);
                 rule.counts.refused.inc();
-                let is_late = now + wait > asked.deadline;
                 return Err(Refused {
-                    reason: match is_late {
-                        true => Reason::TenantRate,
-                        false => Reason::TenantQueueFull,
-                    },
+                    reason: Reason::TenantRate,
                     retry_after: wait,
                     quotas: self.give_back(now),
                     fallback: rule.fallback(),
                     rule,
                 });
-            };
-            if has_to_wait {
-                held.rule.counts.delayed.inc();
             }
-            lines.push((held, waiting));
+            if has_to_wait {
+                rule.counts.delayed.inc();
+            }
         }
         tokio::time::sleep_until(clock.instant(now + longest).into()).await;
-        let passed = wait::pass(clock, &lines).await;
-        for (held, _) in &lines {
+        let passed = wait::pass(clock, &self.held).await;
+        for held in &mut self.held {
+            let Some(mut waiting) = held.waiting.take() else {
+                continue;
+            };
             if let Some(place) = keyed.place(&held.counter) {
-                place.passed_late(passed, &held.quota);
+                place.passed_late(passed, &held.turn.quota);
             }
+            // It is used.
+            waiting.turn = None;
         }
-        drop(lines);
         self.at = passed;
         Ok(())
     }

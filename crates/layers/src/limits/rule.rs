@@ -136,6 +136,14 @@ impl Rule {
         }
     }
 
+    /// How many may wait for their turn at once, if it makes them wait.
+    pub(crate) fn queue(&self) -> Option<u32> {
+        match self.limit.excess {
+            Excess::Delay { queue, .. } if !self.limit.is_shadow => Some(queue),
+            _ => None,
+        }
+    }
+
     /// How many requests may be in flight, if it counts these.
     pub(crate) fn in_flight_max(&self) -> Option<u32> {
         match self.limit.count {

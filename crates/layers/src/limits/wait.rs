@@ -4,46 +4,127 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::Notify;
 use watertight_base::Tick;
-use watertight_guard::throttle::Key;
+use watertight_guard::throttle::{Key, Quota, Stand, Turn};
 
-use super::{charge::Keyed, charged::Held};
+use super::{
+    Rule,
+    charge::{Kept, Keyed},
+    charged::Held,
+};
 use crate::Clock;
 
 /// A place in a line, left when it is dropped.
 #[derive(Debug)]
 pub(super) struct Waiting {
     keyed: Arc<Keyed>,
+    clock: Clock,
     key: Key,
+    counter: Kept,
+    /// What is left behind for others, unless it is used.
+    pub(super) turn: Option<Turn>,
+}
+
+/// Where somebody stands who comes to a limit that delays.
+#[derive(Debug)]
+pub(super) enum Standing {
+    Nowhere,
+    /// As many wait as may.
+    Outside,
+    InLine(Waiting),
 }
 
 impl Waiting {
     /// None: as many wait as may.
-    pub(super) fn join(keyed: &Arc<Keyed>, key: Key, most: u32) -> Option<Self> {
-        keyed.lines.join(key, most).then(|| Self {
+    pub(super) fn join(
+        keyed: &Arc<Keyed>,
+        clock: Clock,
+        rule: &Rule,
+        counter: &Kept,
+        most: u32,
+    ) -> Option<Self> {
+        let key = keyed.line_key(rule, counter);
+        let has_room = keyed.lines.join(key, most);
+        has_room.then(|| Self {
             keyed: Arc::clone(keyed),
+            clock,
             key,
+            counter: counter.clone(),
+            turn: None,
         })
+    }
+}
+
+impl Standing {
+    /// Joins the line of a limit that delays, if there is one, before the limit is asked: so that a turn
+    /// that somebody gave up is had before a later one.
+    pub(super) fn at(
+        keyed: &Arc<Keyed>,
+        (clock, now): (Clock, Tick),
+        (rule, counter): (&Rule, &Kept),
+        quota: &Quota,
+        cost: u64,
+    ) -> Self {
+        let Some(queue) = rule.queue() else {
+            return Self::Nowhere;
+        };
+        if keyed.lines.waiting() == 0 {
+            return Self::Nowhere;
+        }
+        let key = keyed.line_key(rule, counter);
+        match keyed.lines.stand(now, key, queue, quota, cost) {
+            Stand::NoLine => Self::Nowhere,
+            Stand::Full => Self::Outside,
+            Stand::Joined(turn) => Self::InLine(Waiting {
+                keyed: Arc::clone(keyed),
+                clock,
+                key,
+                counter: counter.clone(),
+                turn,
+            }),
+        }
+    }
+
+    /// The place in the line, of who has `turn`.
+    pub(super) fn with(self, turn: Turn) -> Option<Waiting> {
+        match self {
+            Self::InLine(mut waiting) => {
+                waiting.turn = Some(turn);
+                Some(waiting)
+            }
+            Self::Nowhere | Self::Outside => None,
+        }
+    }
+
+    /// The turn that somebody gave up.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        match self {
+            Self::InLine(waiting) => waiting.turn,
+            Self::Nowhere | Self::Outside => None,
+        }
     }
 }
 
 /// Passes all lines at one moment, at the distance that each limit wants from whoever passed before.
 /// When that was. Who passed one line and then stood in another would leave later than the first
 /// knows of.
-pub(super) async fn pass(clock: Clock, lines: &[(&Held, Waiting)]) -> Tick {
+pub(super) async fn pass(clock: Clock, held: &[Held]) -> Tick {
     loop {
         let now = clock.now();
-        let held_up = lines.iter().map(|(held, waiting)| {
-            let Waiting { keyed, key } = waiting;
-            keyed.lines.held_up(now, *key, &held.quota)
+        let held_up = held.iter().filter_map(|held| {
+            let Waiting { keyed, key, .. } = held.waiting.as_ref()?;
+            Some(keyed.lines.held_up(now, *key, &held.turn.quota))
         });
         let wait = held_up.max().unwrap_or_default();
         // Somebody may be faster between the question and this. Who passed some lines already stands
         // in them again then.
-        let passes = |(held, waiting): &(&Held, Waiting)| {
-            let Waiting { keyed, key } = waiting;
-            keyed.lines.pass(now, *key, &held.quota, held.cost).is_ok()
+        let passes = |held: &Held| {
+            let Some(Waiting { keyed, key, .. }) = &held.waiting else {
+                return true;
+            };
+            let Turn { quota, cost, .. } = &held.turn;
+            keyed.lines.pass(now, *key, quota, *cost).is_ok()
         };
-        if wait.is_zero() && lines.iter().all(passes) {
+        if wait.is_zero() && held.iter().all(passes) {
             return now;
         }
         tokio::time::sleep_until(clock.instant(now + wait).into()).await;
@@ -52,7 +133,13 @@ pub(super) async fn pass(clock: Clock, lines: &[(&Held, Waiting)]) -> Tick {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.keyed.lines.leave(self.key);
+        let now = self.clock.now();
+        let turn = self.turn.take();
+        self.keyed.lines.leave(self.key, turn, |turn| {
+            if let Some(place) = self.keyed.place(&self.counter) {
+                turn.undo(&place, now);
+            }
+        });
     }
 }
 
