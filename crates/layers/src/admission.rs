@@ -79,7 +79,7 @@ pub(crate) struct Inner {
     reloading: Mutex<()>,
     metrics: Metrics,
     pub(crate) keyed: Arc<Keyed>,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
     counts: Counts,
     dealer: Dealer,
 }
@@ -113,12 +113,18 @@ impl Admission {
         let tenants = Tenants::new(&plan, clock, &counts);
         let news = Arc::new(Notify::new());
         let tcp = TcpSeats::default().reloaded(&plan, clock, &news);
+        let health = Arc::new(Health::new(clock.now(), &plan));
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock, Arc::clone(&news)),
             news,
-            health: Health::new(clock.now(), &plan),
-            keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
+            keyed: Arc::new(Keyed::new(
+                plan.throttling(),
+                Arc::clone(&health),
+                secret(),
+                cluster,
+            )),
+            health,
             current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
             breakers: Breakers::new(secret()),
             reloading: Mutex::default(),

@@ -22,7 +22,7 @@ use super::{
     cluster,
     wait::{self, Standing, Waiting},
 };
-use crate::{Clock, QuotaState, Quotas, quotas::Fields};
+use crate::{Clock, QuotaState, Quotas, health::Health, quotas::Fields};
 
 /// What is counted for callers whom nobody listed, and those who wait.
 pub(crate) struct Keyed {
@@ -35,6 +35,8 @@ pub(crate) struct Keyed {
     /// them in vain.
     freed: Box<[Notify]>,
     pub(crate) lines: Lines,
+    /// Says how much of limits is in force.
+    pub(super) health: Arc<Health>,
     /// What all nodes count together. None: this node is by itself.
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
 }
@@ -89,7 +91,7 @@ const RULES_USUAL: usize = 4;
 #[derive(Debug)]
 enum Entered {
     Place {
-        place: InPlace,
+        place: (InPlace, Option<InPlace>),
         has_waited: bool,
     },
     /// There is none left; the service is to do less.
@@ -102,6 +104,8 @@ enum Entered {
 pub(super) struct InPlace {
     counter: Kept,
     keyed: Arc<Keyed>,
+    /// Whether those who wait are told when it is left.
+    is_told: bool,
 }
 
 impl Drop for InPlace {
@@ -114,15 +118,43 @@ impl Drop for InPlace {
             }
             Kept::Keyed { key, .. } => self.keyed.in_flight.leave(*key),
         }
-        if let Some(freed) = self.keyed.freed(&self.counter) {
+        if self.is_told
+            && let Some(freed) = self.keyed.freed(&self.counter)
+        {
             freed.notify_waiters();
         }
+    }
+}
+
+impl InPlace {
+    /// None: there are `most` already.
+    pub(super) fn enter(keyed: &Arc<Keyed>, counter: &Kept, most: u32) -> Option<Self> {
+        let has_room = match counter {
+            Kept::Pinned(tally) => match &**tally {
+                Tally::InFlight { count, .. } => count.enter(most),
+                Tally::Used(_) => true,
+            },
+            Kept::Keyed { key, .. } => keyed.in_flight.enter(*key, most),
+        };
+        has_room.then(|| Self {
+            counter: counter.clone(),
+            keyed: Arc::clone(keyed),
+            is_told: true,
+        })
+    }
+
+    /// The same, of whose end nobody is told.
+    pub(super) fn untold(self) -> Self {
+        let mut place = self;
+        place.is_told = false;
+        place
     }
 }
 
 impl Keyed {
     pub(crate) fn new(
         throttling: &Throttling,
+        health: Arc<Health>,
         seed: u64,
         cluster: Option<Arc<dyn Cluster>>,
     ) -> Self {
@@ -136,6 +168,7 @@ impl Keyed {
             in_flight: InFlightTable::default(),
             freed: (0..FREED).map(|_| Notify::new()).collect(),
             lines: Lines::default(),
+            health,
             cluster,
         }
     }
@@ -145,7 +178,7 @@ impl Keyed {
         self: &Arc<Self>,
         clock: Clock,
         now: Tick,
-        asked: Asked<'_>,
+        mut asked: Asked<'_>,
     ) -> Result<Box<Charged>, Refused> {
         let terms = &asked.who.lane.terms;
         let applied: SmallVec<[&Applied; RULES_USUAL]> =
@@ -154,7 +187,7 @@ impl Keyed {
             places: Vec::new(),
             held: Vec::new(),
             together: Vec::new(),
-            shrunk: Vec::new(),
+            shares: Vec::new(),
             keyed: Arc::clone(self),
             clock,
             is_whole: false,
@@ -170,9 +203,11 @@ impl Keyed {
         for applied in &applied {
             match self.enter(clock, applied, &asked).await? {
                 Entered::Place { place, has_waited } => {
-                    charged.places.push(place);
+                    let (place, share) = place;
+                    charged.places.extend(share.into_iter().chain([place]));
                     if has_waited {
                         charged.at = clock.now();
+                        asked.share = self.health.share(asked.service);
                     }
                 }
                 Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
@@ -214,8 +249,8 @@ impl Keyed {
         })
     }
 
-    /// How long a share of the limits that is in force would hold a request back; none if it would
-    /// let it pass.
+    /// How long a share of the limits that is in force would hold a request back, zero if that is not
+    /// known; none if it would let it pass.
     pub(crate) fn peek_shrunk(
         &self,
         now: Tick,
@@ -223,12 +258,19 @@ impl Keyed {
         asked: &Asked<'_>,
     ) -> Option<Duration> {
         let rules = self.rates(applied, asked);
-        let shrunk = self.shrunk(&rules, asked);
-        let steps = shrunk
-            .iter()
-            .map(|(quota, key)| self.named.peek(now, *key, quota, 1, Duration::ZERO));
+        let shares = self.shares(&rules, asked);
+        let charges = shares.iter().filter_map(|share| share.charge(self));
+        let steps = charges.map(|charge| {
+            let Charge { quota, cost, .. } = charge;
+            charge.place.peek(now, quota, cost, Duration::ZERO)
+        });
         let refused = steps.filter(|step| !step.allowed);
-        refused.map(|step| step.wait()).max()
+        let in_flight = applied.iter().filter_map(|applied| {
+            let (rule, kept) = (&applied.rule, self.kept(applied, asked));
+            let fewer = self.fewer_in_flight(rule, &kept, rule.in_flight_max()?, asked)?;
+            (!fewer.has_room(self)).then_some(Duration::ZERO)
+        });
+        refused.map(|step| step.wait()).chain(in_flight).max()
     }
 
     /// Whether a limit is counted in the cluster. A node without one counts for itself.
@@ -258,18 +300,16 @@ impl Keyed {
             return Ok(Entered::Uncounted);
         };
         let counter = self.kept(applied, asked);
+        let fewer = self.fewer_in_flight(rule, &counter, most, asked);
         let enter = || {
-            let has_room = match &counter {
-                Kept::Pinned(tally) => match &**tally {
-                    Tally::InFlight { count, .. } => count.enter(most),
-                    Tally::Used(_) => true,
-                },
-                Kept::Keyed { key, .. } => self.in_flight.enter(*key, most),
+            // The share first, which nobody waits for: who leaves a place for want of the other would wake
+            // itself.
+            let share = match &fewer {
+                Some(fewer) => Some(fewer.enter(self)?),
+                None => None,
             };
-            has_room.then(|| InPlace {
-                counter: counter.clone(),
-                keyed: Arc::clone(self),
-            })
+            let place = InPlace::enter(self, &counter, most)?;
+            Some((place, share))
         };
         let mut place = enter();
         let has_waited = place.is_none();
@@ -299,9 +339,15 @@ impl Keyed {
                 Ok(Entered::Less)
             }
             None => {
-                rule.counts.refused.inc();
+                let is_share = fewer.is_some() && self.in_flight(applied, asked) < most;
+                if !is_share {
+                    rule.counts.refused.inc();
+                }
                 Err(Refused {
-                    reason: Reason::TenantConcurrency,
+                    reason: match is_share {
+                        true => Reason::BrownOut,
+                        false => Reason::TenantConcurrency,
+                    },
                     retry_after: Duration::ZERO,
                     quotas: Quotas::default(),
                     rule: Arc::clone(rule),
@@ -321,7 +367,7 @@ impl Keyed {
     ) -> Result<(), Refused> {
         let now = charged.at;
         let rules = self.rates(applied, asked);
-        let shrunk = self.shrunk(&rules, asked);
+        let shares = self.shares(&rules, asked);
         let standings: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
             .map(|(applied, quota, kept)| {
@@ -336,13 +382,7 @@ impl Keyed {
         let mut charges: SmallVec<[_; RULES_USUAL]> = both
             .filter_map(|(asking, standing)| self.charge_of(asking, standing, asked))
             .collect();
-        charges.extend(shrunk.iter().map(|(quota, key)| Charge {
-            place: Place::Keyed(&self.named, *key),
-            quota,
-            cost: 1,
-            patience: Duration::ZERO,
-            binds: true,
-        }));
+        charges.extend(shares.iter().filter_map(|share| share.charge(self)));
         let mut steps = Vec::with_capacity(charges.len());
         // Who finds a line full is refused there, and takes no turn from those who come after.
         let passes = match full {
@@ -358,10 +398,8 @@ impl Keyed {
             });
         }
         charged.quotas = quotas_of(&rules, &steps);
-        let of_shares = shrunk.into_iter().zip(&steps[rules.len()..]);
-        charged.shrunk = of_shares
-            .map(|((quota, key), step)| (quota, key, *step))
-            .collect();
+        let of_shares = shares.into_iter().zip(&steps[rules.len()..]);
+        charged.shares = of_shares.map(|(share, step)| share.held(*step)).collect();
         for (asking, (standing, step)) in rules.into_iter().zip(standings.into_iter().zip(&steps)) {
             charged.hold(asking, standing, *step, asked);
         }
@@ -409,25 +447,6 @@ impl Keyed {
             .filter_map(|applied| {
                 let quota = applied.rule.quota.as_ref()?;
                 Some((*applied, quota, self.kept(applied, asked)))
-            })
-            .collect()
-    }
-
-    /// The limits that hold besides while less than all of them is in force: a share of each, for
-    /// requests of this tier alone, so that tiers do not use up each other's.
-    fn shrunk(&self, rules: &[Asking<'_>], asked: &Asked<'_>) -> Vec<(Quota, Key)> {
-        if asked.share.get() >= 100.0 {
-            return Vec::new();
-        }
-        let binding = rules.iter().filter(|(applied, ..)| applied.rule.binds());
-        binding
-            .map(|(applied, quota, kept)| {
-                let key = self.named.key((
-                    "shrunk",
-                    asked.service.as_str(),
-                    self.line_key(&applied.rule, kept),
-                ));
-                (quota.shrunk(asked.share), key)
             })
             .collect()
     }

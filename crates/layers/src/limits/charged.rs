@@ -6,13 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Algorithm, Key, Quota, Step, Turn, lease::Cluster};
+use watertight_guard::throttle::{Algorithm, Step, Turn, lease::Cluster};
 use watertight_plan::Measure;
 
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
     charge::{Asking, InPlace, Kept, Refused, queue_full},
     cluster::{self, HeldTogether},
+    shares::{HeldShare, settle},
     wait::{self, Standing, Waiting},
 };
 use crate::{Clock, Quotas};
@@ -24,7 +25,7 @@ pub(crate) struct Charged {
     pub(super) held: Vec<Held>,
     pub(super) together: Vec<HeldTogether>,
     /// What was taken of the shares that are in force.
-    pub(super) shrunk: Vec<(Quota, Key, Step)>,
+    pub(super) shares: Vec<HeldShare>,
     pub(super) keyed: Arc<Keyed>,
     pub(super) clock: Clock,
     /// Whether all that applies is charged: until then, to give up is to be charged nothing.
@@ -67,8 +68,8 @@ impl Charged {
                 held.refund(&**cluster, now);
             }
         }
-        for (quota, key, step) in self.shrunk.drain(..) {
-            self.keyed.named.refund(now, key, &quota, &step, 1);
+        for share in self.shares.drain(..) {
+            share.give_back(&self.keyed, now);
         }
         for held in self.held.drain(..) {
             let Some(place) = self.keyed.place(&held.counter) else {
@@ -96,19 +97,15 @@ impl Charged {
     /// Charges what the request has really cost.
     pub(crate) fn settle(&mut self, now: Tick, cost: u64) {
         for held in &mut self.held {
-            let Turn {
-                quota,
-                cost: charged,
-                ..
-            } = held.turn;
-            if held.rule.limit.measure != Measure::Cost || charged == cost {
+            if held.rule.limit.measure != Measure::Cost || held.turn.cost == cost {
                 continue;
             }
             if let Some(place) = self.keyed.place(&held.counter) {
-                held.turn.undo(&place, now);
-                held.turn.step = place.debit(now, &quota, cost);
-                held.turn.cost = cost;
+                settle(&place, &mut held.turn, now, cost);
             }
+        }
+        for share in &mut self.shares {
+            share.settle(&self.keyed, now, cost);
         }
     }
 
