@@ -254,11 +254,10 @@ impl Quotas {
         let Some(state) = self.tightest() else {
             return;
         };
-        let reset = whole_seconds(state.decision.reset_in);
         for (name, value) in [
             ("x-ratelimit-limit", state.told().0),
             ("x-ratelimit-remaining", state.decision.remaining),
-            ("x-ratelimit-reset", reset),
+            ("x-ratelimit-reset", state.reset_seconds()),
         ] {
             headers.insert(HeaderName::from_static(name), value.into());
         }
