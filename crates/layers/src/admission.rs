@@ -234,7 +234,10 @@ impl Admission {
         let inner = &self.inner;
         let Some(in_flight) = InFlight::enter(&who.lane) else {
             let reason = Reason::TenantConcurrency;
-            return Err(refused(&known, who, reason, Duration::ZERO));
+            return Err(Refusal {
+                quotas: inner.quotas_left(who, *what, now),
+                ..refused(&known, who, reason, Duration::ZERO)
+            });
         };
         let (mut charged, begun, mut now) = (None, now, now);
         if who.lane.terms.limits(what.service) {
@@ -374,6 +377,17 @@ impl Inner {
                 refused.quotas.fields = fields;
                 Err(refused)
             }
+        }
+    }
+
+    /// What headers tell a request that came to none of its rates.
+    fn quotas_left(&self, who: &Who, what: What<'_>, now: Tick) -> Quotas {
+        let plan = Arc::clone(&self.current.load().plan);
+        let asked = self.asked(&plan, who, what);
+        let rules: Vec<_> = who.lane.terms.rules(what.service, what.path).collect();
+        Quotas {
+            fields: fields_of(&plan),
+            ..self.keyed.quotas_left(now, &rules, &asked)
         }
     }
 

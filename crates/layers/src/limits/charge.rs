@@ -200,8 +200,13 @@ impl Keyed {
             pacer: Pacer::of(self, &applied, &asked),
             at: now,
         });
-        for applied in &applied {
-            match self.enter(clock, applied, &asked).await? {
+        for at in &applied {
+            let entered = self.enter(clock, at, &asked).await;
+            let entered = entered.map_err(|refused| Refused {
+                quotas: self.quotas_left(clock.now(), &applied, &asked),
+                ..refused
+            });
+            match entered? {
                 Entered::Place { place, has_waited } => {
                     let (place, share) = place;
                     charged.places.extend(share.into_iter().chain([place]));
@@ -210,7 +215,7 @@ impl Keyed {
                         asked.share = self.health.share(asked.service);
                     }
                 }
-                Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
+                Entered::Less => charged.less = Some(Arc::clone(&at.rule)),
                 Entered::Uncounted => {}
             }
         }
@@ -247,6 +252,29 @@ impl Keyed {
             wait: then.wait(),
             ..quota.describe(&before)
         })
+    }
+
+    /// What headers tell a request that none of its rates refused; charges nothing.
+    pub(crate) fn quotas_left(&self, now: Tick, applied: &[&Applied], asked: &Asked<'_>) -> Quotas {
+        let told = applied.iter().filter(|applied| {
+            let rule = &applied.rule;
+            rule.is_asked() && !rule.limit.is_shadow
+        });
+        let states = told.filter_map(|applied| {
+            Some(QuotaState {
+                limit: applied.rule.id().clone(),
+                quota: applied.rule.quota?,
+                decision: Decision {
+                    allowed: true,
+                    wait: Duration::ZERO,
+                    ..self.peek(now, applied, asked)?
+                },
+            })
+        });
+        Quotas {
+            states: states.collect(),
+            fields: Fields::default(),
+        }
     }
 
     /// How long a share of the limits that is in force would hold a request back, zero if that is not
