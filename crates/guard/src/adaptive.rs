@@ -17,7 +17,8 @@
 //! limit   += smoothing × (limit × gradient + head_room × limit - limit)
 //! ```
 //!
-//! so that it comes to rest with a queue of `head_room` (10 %) inside the resource. The level gets
+//! so that it comes to rest with a queue of `head_room` (4 %) inside the resource. Until the first queue
+//! is met, and when a probe has shown that there was none, it grows three times as fast. The level gets
 //! the benefit of the doubt, one standard error, so that noise does not wear the limit down. It moves only
 //! when at least half of it is used: an idle hour neither raises nor lowers it. A drop (a time-out,
 //! a word of overload) takes a tenth off, once per window.
@@ -28,14 +29,16 @@
 //! (`probe_share`, 80 %), for a short spell, rarely, and at random times (Envoy's jitter), and what
 //! is seen then is the new baseline (halfway, where the two are so close that it may be noise). Since a probe lowers the limit by more than the
 //! head-room that the limit comes to rest with, a baseline that is too high shrinks with every
-//! probe: 0.8 × 1.11 is less than 1. That is all there is to it; [`Settings::check`] refuses
+//! probe: 0.8 × 1.04 is less than 1. That is all there is to it; [`Settings::check`] refuses
 //! settings of which it is not true.
 //!
 //! A probe in which service times fall about as much as the limit did has met a queue: the limit
-//! stays where the probe put it, does not grow, and the next probe comes soon. What it saw is learned
-//! only if it lies near the baseline; above that it is what the next probes have to drain. A probe
-//! comes soon, too, after the limit was cut by a fifth: the resource may have become slower, not
-//! smaller. While service times rise there is none: a queue that builds up would hide what a lower
+//! stays where the probe put it, does not grow, and the next probe comes soon, unless what it saw is the
+//! baseline: then the queue was the one that is allowed, and is known for what it is. What it saw is learned
+//! only if it lies near the baseline; above that it is what the next probes have to drain. While
+//! a baseline is young, each probe that meets no queue doubles the pause to the next, up to
+//! `probe_interval`. It is young again after the limit was cut by a fifth: the resource may have become
+//! slower, not smaller. While service times rise there is none: a queue that builds up would hide what a lower
 //! limit does. Between probes the baseline only falls, towards levels that lie below it.
 //!
 //! # What it cannot do
@@ -52,8 +55,8 @@
 //! 3. It converges to the slots of a server from above and below, and follows a server that loses
 //!    half of them, or becomes half as fast.
 //! 4. A standing queue does not become the baseline.
-//! 5. Probes that find no queue take at most a tenth of the time. Probes begin at random, and
-//!    leave `probe_share` of the limit, rounded down.
+//! 5. Probes that find no queue take at most a tenth of the time, once the baseline is not young any
+//!    more. Probes begin at random, and leave `probe_share` of the limit, rounded down.
 //! 6. The same samples, ticks and seed give the same limits.
 
 mod jitter;
@@ -76,7 +79,7 @@ use crate::Error;
 
 pub use self::settings::Settings;
 
-/// A limit on concurrency that follows service times. About 13 KB, whatever is sampled.
+/// A limit on concurrency that follows service times. About 17 KB, whatever is sampled.
 #[derive(Clone, Debug)]
 pub struct Gradient {
     settings: Settings,
@@ -95,6 +98,8 @@ pub struct Gradient {
     variance: f64,
     /// The standard error of the level.
     doubt: f64,
+    /// Whether no queue was met since the start, or since a probe has shown that there was none.
+    is_starting: bool,
     gradient: f64,
     /// Requests at once, as of the last window.
     in_flight: f64,
@@ -105,6 +110,8 @@ pub struct Gradient {
     /// The limit when it was last probed: a cut well below it asks for a new probe.
     probed_at: f64,
     last_probe_end: Tick,
+    /// Probes in a row that met no queue.
+    confirmed: u32,
     next_drop: Tick,
     /// What [`Gradient::on_tick`] reported last.
     reported: u32,
@@ -146,6 +153,7 @@ impl Gradient {
             is_rising: false,
             variance: 0.0,
             doubt: 0.0,
+            is_starting: true,
             gradient: 1.0,
             in_flight: 0.0,
             probe: None,
@@ -153,6 +161,7 @@ impl Gradient {
             next_probe,
             probed_at: f64::from(settings.initial),
             last_probe_end: now,
+            confirmed: 0,
             next_drop: now,
             reported: settings.initial,
         })
@@ -253,7 +262,7 @@ impl Gradient {
             }
         } else if let Some(window) = self.window.close(now, &self.settings) {
             self.in_flight = window.in_flight;
-            self.learn(&window.levels);
+            self.learn(window.began, &window.levels);
             self.adjust();
         }
         if self.probe.is_none() && now >= self.next_probe {
@@ -262,15 +271,15 @@ impl Gradient {
     }
 
     /// Takes a window's levels into account.
-    fn learn(&mut self, levels: &Levels) {
+    fn learn(&mut self, began: Tick, levels: &Levels) {
         self.variance = levels.variance();
         // A mean of windows, half of it the last, is surer than one window by this factor.
         self.doubt = levels.doubt() / 3.0_f64.sqrt();
         let seen = self.baselines.rise(levels);
-        self.baselines.take_in(levels, seen);
+        self.baselines.take_in(began, levels, seen);
         self.is_rising = self.rise.is_some_and(|old| seen - old > Settings::FAR);
         let mut rise = self.rise.map_or(seen, |old| f64::midpoint(old, seen));
-        if rise + self.doubt < 0.0 {
+        if rise + 2.0 * self.doubt < 0.0 {
             let sink = Settings::SINK * rise;
             self.baselines.shift(sink);
             rise -= sink;
@@ -292,7 +301,14 @@ impl Gradient {
         if !self.is_used(0.5) {
             return;
         }
-        let change = self.gradient + self.settings.head_room.ratio() - 1.0;
+        let head_room = self.settings.head_room.ratio();
+        if rise > 2.0 * head_room {
+            self.is_starting = false;
+        }
+        let mut change = self.gradient + head_room - 1.0;
+        if change > 0.0 && self.is_starting {
+            change *= Settings::START;
+        }
         if change < 0.0 || !self.is_falling {
             self.set_limit(self.limit * (1.0 + Settings::SMOOTHING * change));
         }
@@ -324,10 +340,12 @@ impl Gradient {
         };
         self.window = Window::default();
         self.is_falling = false;
+        let had_no_queue = probe.before() < self.settings.head_room.ratio() / 2.0;
         if let Some(levels) = probe.seen(&self.settings) {
             let share = self.settings.probe_share.ratio();
             let seen = self.baselines.rise(levels);
-            self.is_falling = seen - probe.before() < f64::midpoint(1.0, share).ln();
+            let has_fallen = seen - probe.before() < f64::midpoint(1.0, share).ln();
+            self.is_falling = has_fallen && seen.abs() > Settings::NEAR;
             let learned = match seen.abs() > Settings::FAR {
                 // What fell with the limit and still lies far above the baseline is queue.
                 true if self.is_falling && seen > 0.0 => 0.0,
@@ -343,14 +361,27 @@ impl Gradient {
         }
         self.probed_at = self.limit;
         self.last_probe_end = now;
-        let spell = now - probe.began();
-        let pause = if self.is_falling {
-            self.settings.gap().max(spell)
+        self.confirmed = if self.is_falling {
+            0
         } else {
-            // Half of 18 spells, by the jitter, make the spell a tenth of the time.
-            self.settings.probe_interval.max(spell * 18)
+            self.confirmed + 1
         };
+        self.is_starting |= had_no_queue && !self.is_falling;
+        let pause = self.pause_after(now - probe.began());
         self.next_probe = now + self.jitter.around(pause);
+    }
+
+    /// How long to wait for the next probe after one that took so long.
+    fn pause_after(&self, spell: Duration) -> Duration {
+        let gap = self.settings.gap();
+        match self.confirmed {
+            0 => gap.max(spell),
+            times => {
+                let young = gap.max(spell * 4) * 2_u32.saturating_pow(times - 1);
+                // Half of 18 spells, by the jitter, make the spell a tenth of the time.
+                young.min(self.settings.probe_interval.max(spell * 18))
+            }
+        }
     }
 
     fn is_used(&self, share: f64) -> bool {
@@ -361,6 +392,7 @@ impl Gradient {
         self.limit = limit.clamp(self.settings.min.into(), self.settings.max.into());
         if self.limit < self.probed_at * self.settings.probe_share.ratio() {
             self.probed_at = self.limit;
+            self.confirmed = 0;
             let soon = self.last_probe_end + self.jitter.around(self.settings.gap());
             self.next_probe = self.next_probe.min(soon);
         }

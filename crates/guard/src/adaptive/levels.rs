@@ -7,6 +7,10 @@
 //! number, those whose requests suffer least from a wait would outvote the others. Who is seen for the
 //! first time is taken to suffer as the others do.
 
+use watertight_base::Tick;
+
+use super::window;
+
 /// In so many groups callers are kept apart.
 const GROUPS: usize = 256;
 /// With so many samples of its own, a group is believed half, and what all groups saw half.
@@ -28,7 +32,11 @@ struct Sums {
 
 /// The levels of groups without a queue, as far as they are known.
 #[derive(Clone, Debug)]
-pub(super) struct Baselines([Option<f64>; GROUPS]);
+pub(super) struct Baselines {
+    levels: [Option<f64>; GROUPS],
+    /// When groups that are not known yet were seen first.
+    since: [Option<Tick>; GROUPS],
+}
 
 impl Default for Levels {
     fn default() -> Self {
@@ -42,7 +50,10 @@ impl Default for Levels {
 
 impl Default for Baselines {
     fn default() -> Self {
-        Self([None; GROUPS])
+        Self {
+            levels: [None; GROUPS],
+            since: [None; GROUPS],
+        }
     }
 }
 
@@ -94,20 +105,28 @@ impl Baselines {
     /// How far these levels lie above the baselines. 0 where nothing is known yet.
     pub(super) fn rise(&self, levels: &Levels) -> f64 {
         let known = levels.seen();
-        let known = known.filter_map(|(group, sums)| Some(sums.mean() - self.0[group]?));
+        let known = known.filter_map(|(group, sums)| Some(sums.mean() - self.levels[group]?));
         mean(known).unwrap_or(0.0)
     }
 
-    /// Takes in groups that were not seen before, at levels that are so far above their baselines.
-    pub(super) fn take_in(&mut self, levels: &Levels, rise: f64) {
+    /// Takes in groups that are new, at levels of a window from `began` on that are so far above their
+    /// baselines. Of who has just come only the shortest requests are done yet, so that the first who
+    /// are seen say too little.
+    pub(super) fn take_in(&mut self, began: Tick, levels: &Levels, rise: f64) {
         for (group, sums) in levels.seen() {
-            self.0[group].get_or_insert(sums.mean() - rise.max(0.0));
+            let since = *self.since[group].get_or_insert(began);
+            if began >= since + window::span(sums.mean()) * 2 {
+                self.levels[group].get_or_insert(sums.mean() - rise.max(0.0));
+            }
         }
     }
 
     /// Moves all.
     pub(super) fn shift(&mut self, by: f64) {
-        self.0.iter_mut().flatten().for_each(|level| *level += by);
+        self.levels
+            .iter_mut()
+            .flatten()
+            .for_each(|level| *level += by);
     }
 
     /// Moves the baselines towards `levels`, which lie above them by `rise`, by so much of the way.
@@ -116,14 +135,14 @@ impl Baselines {
         for (group, sums) in levels.seen() {
             let count = f64::from(sums.count);
             let belief = share * count / (count + HALF_BELIEVED);
-            let baseline = self.0[group].get_or_insert(sums.mean());
+            let baseline = self.levels[group].get_or_insert(sums.mean());
             *baseline += belief * (sums.mean() - *baseline);
         }
     }
 
     /// Their mean over the groups of `levels`.
     pub(super) fn mean(&self, levels: &Levels) -> Option<f64> {
-        mean(levels.seen().filter_map(|(group, _)| self.0[group]))
+        mean(levels.seen().filter_map(|(group, _)| self.levels[group]))
     }
 }
 
@@ -137,4 +156,33 @@ fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
 fn group_of(caller: u64) -> usize {
     let hash = caller.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - GROUPS.ilog2());
     usize::try_from(hash).unwrap_or_default() % GROUPS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn levels(span: Duration) -> Levels {
+        let mut levels = Levels::default();
+        for _ in 0..50 {
+            levels.add(1, window::level(span));
+        }
+        levels
+    }
+
+    /// Of requests of 200 ms, those that are done after 100 ms are the shortest.
+    #[test]
+    fn who_has_just_come_is_not_judged_by_the_first_requests_to_be_done() {
+        let at = |ms| Tick::ZERO + Duration::from_millis(ms);
+        let mut baselines = Baselines::default();
+        let (short, usual) = (Duration::from_millis(100), Duration::from_millis(200));
+        baselines.take_in(at(0), &levels(short), 0.0);
+        baselines.take_in(at(100), &levels(short), 0.0);
+        assert_eq!(baselines.mean(&levels(short)), None);
+        baselines.take_in(at(400), &levels(usual), 0.0);
+        let known = baselines.mean(&levels(usual)).unwrap();
+        assert!((known - window::level(usual)).abs() < 1e-9);
+    }
 }

@@ -21,7 +21,7 @@ pub struct Settings {
     /// Samples that a look needs. Default 50; 5 to 10,000. Fewer are believed sooner and mistake
     /// noise for queues.
     pub samples_min: u32,
-    /// What may queue inside the resource, as a share of the limit. Default 10 %;
+    /// What may queue inside the resource, as a share of the limit. Default 4 %;
     /// 1 to 50 %.
     pub head_room: Percent,
     /// The mean time from one probe to the next, jittered by half. Default 30 s; 1 s to 1 h.
@@ -39,7 +39,7 @@ impl Default for Settings {
             initial: 20,
             window: Duration::from_millis(100),
             samples_min: 50,
-            head_room: percent(10.0),
+            head_room: percent(4.0),
             probe_interval: Duration::from_secs(30),
             probe_share: percent(80.0),
         }
@@ -55,6 +55,10 @@ impl Settings {
     pub(super) const SMOOTHING: f64 = 0.2;
     /// How much of the way to a lower level the baseline goes in a window.
     pub(super) const SINK: f64 = 0.05;
+    /// How many times as fast the limit grows while no queue was met.
+    pub(super) const START: f64 = 3.0;
+    /// A probe so near to the baseline, as a logarithm, has seen it.
+    pub(super) const NEAR: f64 = 0.1;
     /// A probe this much above or below the baseline, as a logarithm, is no noise.
     pub(super) const FAR: f64 = 0.2;
     /// The longest that a probe lasts; one that saw too little by then saw nothing.

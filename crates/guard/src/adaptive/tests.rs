@@ -10,3 +10,4 @@ use crate::Error;
 mod behaviour;
 mod laws;
 mod plant;
+mod storm;

@@ -17,6 +17,7 @@ pub(super) struct Window {
 /// What a full window says.
 #[derive(Clone, Debug)]
 pub(super) struct Full {
+    pub(super) began: Tick,
     pub(super) levels: Levels,
     /// On average of the samples.
     pub(super) in_flight: f64,
@@ -52,6 +53,7 @@ impl Window {
         is_full.then(|| {
             let full = std::mem::take(self);
             Full {
+                began,
                 levels: full.levels,
                 in_flight: full.in_flight / f64::from(count),
             }

@@ -38,12 +38,8 @@ impl Counter {
     /// A counter for `new` of which the same share is used as of this one under `old`.
     #[must_use]
     pub fn converted(&self, now: Tick, old: &Quota, new: &Quota) -> Self {
-        let left = old
-            .describe(&self.peek(now, old, 0, Duration::ZERO))
-            .remaining;
-        let used = u128::from(old.capacity() - left);
-        let units = (used * u128::from(new.capacity())).div_ceil(u128::from(old.capacity()));
-        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        let used = old.used(&self.peek(now, old, 0, Duration::ZERO));
+        let units = old.share_in(new, used);
         let converted = Self::new(new);
         if units > 0 {
             converted.debit(now, new, units);

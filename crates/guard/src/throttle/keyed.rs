@@ -25,6 +25,7 @@ use watertight_base::Tick;
 
 use self::{logs::Logs, slots::Slots, windows::Windows};
 use super::{Algorithm, Quota, Step, point};
+use crate::sync::{Mutex, PoisonError};
 
 /// A caller and a limit, hashed with the tables' seed.
 ///
@@ -43,6 +44,8 @@ pub struct Tables {
     slots: OnceLock<Slots>,
     windows: OnceLock<Windows>,
     logs: OnceLock<Logs>,
+    /// Held while what a key used goes to another, so that it goes once.
+    carrying: Mutex<()>,
 }
 
 /// How full tables are.
@@ -125,6 +128,7 @@ impl Tables {
             slots: OnceLock::new(),
             windows: OnceLock::new(),
             logs: OnceLock::new(),
+            carrying: Mutex::new(()),
         }
     }
 
@@ -185,6 +189,41 @@ impl Tables {
             Algorithm::SlidingBuckets => self.windows().refund(key, quota, step, cost),
             Algorithm::SlidingLog => self.logs().refund(key, step, cost),
             _ => self.slots().refund(now, key, quota, step),
+        }
+    }
+
+    /// Makes what `from` used under `old` that of `to`, as the same share of `new`: for a limit that
+    /// counts in another way from now on. What went to a shared counter stays there.
+    pub fn carry(&self, now: Tick, (from, old): (Key, &Quota), (to, new): (Key, &Quota)) {
+        if self.used(now, from, old) == 0 {
+            return;
+        }
+        let _carrying = self.carrying.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = self.used(now, from, old);
+        if used > 0 {
+            self.debit(now, to, new, old.share_in(new, used));
+            self.vacate(now, from, old);
+        }
+    }
+
+    /// Units that count in a key's own place.
+    fn used(&self, now: Tick, key: Key, quota: &Quota) -> u64 {
+        let now = point::of(now);
+        let (slots, windows, logs) = (self.slots.get(), self.windows.get(), self.logs.get());
+        let step = match quota.algorithm {
+            Algorithm::SlidingBuckets => windows.and_then(|all| all.peek_own(now, key, quota)),
+            Algorithm::SlidingLog => logs.and_then(|all| all.peek_own(now, key, quota)),
+            _ => slots.and_then(|all| all.peek_own(now, key, quota)),
+        };
+        step.map_or(0, |step| quota.used(&step))
+    }
+
+    /// Makes a key's own place as good as free.
+    fn vacate(&self, now: Tick, key: Key, quota: &Quota) {
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().vacate(key),
+            Algorithm::SlidingLog => self.logs().vacate(key),
+            _ => self.slots().vacate(point::of(now), key),
         }
     }
 

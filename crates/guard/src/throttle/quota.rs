@@ -210,6 +210,24 @@ impl Quota {
         })
     }
 
+    /// Units that count, by what `step` says.
+    pub(super) fn used(&self, step: &Step) -> u64 {
+        self.capacity - self.describe(step).remaining
+    }
+
+    /// As many units of `other` as `used` are of this, by share, rounded up.
+    pub(super) fn share_in(&self, other: &Self, used: u64) -> u64 {
+        let units = u128::from(used) * u128::from(other.capacity);
+        u64::try_from(units.div_ceil(u128::from(self.capacity))).unwrap_or(u64::MAX)
+    }
+
+    /// Whether what counts as this one says can go on under `other`: both count in the same way, over
+    /// the same period.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let kind = |quota: &Self| std::mem::discriminant(&quota.algorithm);
+        kind(self) == kind(other) && self.rate.period() == other.rate.period()
+    }
+
     /// What `step` says, for headers and views.
     pub fn describe(&self, step: &Step) -> Decision {
         let (left, reset) = match self.algorithm {

@@ -339,3 +339,69 @@ fn keyed_counters_count_like_those_of_their_own() {
         }
     }
 }
+
+#[test]
+fn a_limit_that_counts_in_another_way_goes_on_with_the_share_that_was_used() {
+    let hour = 60 * MINUTE;
+    let ways = [
+        quota(Algorithm::FixedWindow, 10, MINUTE),
+        quota(Algorithm::FixedWindow, 20, hour),
+        quota(Algorithm::SlidingLog, 10, hour),
+        quota(Algorithm::SlidingBuckets, 10, MINUTE),
+        quota(Algorithm::TokenBucket { burst: 10 }, 10, hour),
+        quota(Algorithm::TokenBucket { burst: 20 }, 10, 24 * hour),
+    ];
+    for (from, old) in ways.iter().enumerate() {
+        for (to, new) in ways.iter().enumerate().filter(|(to, _)| *to != from) {
+            for part in [0, 5, 10] {
+                let tables = Tables::new(1000, 1000, 1000, 7);
+                let [was, is] = [from, to].map(|way| tables.key((way, "caller")));
+                let take = |key, quota| tables.take(at(1.0), key, quota, 1, Duration::ZERO).allowed;
+                let used = old.capacity() * part / 10;
+                assert!((0..used).all(|_| take(was, old)));
+                for _ in 0..2 {
+                    tables.carry(at(1.0), (was, old), (is, new));
+                }
+                let left = (0..100).filter(|_| take(is, new)).count() as u64;
+                assert_eq!(
+                    left,
+                    new.capacity() * (10 - part) / 10,
+                    "{old:?} to {new:?}"
+                );
+                let again = (0..100).filter(|_| take(was, old)).count() as u64;
+                assert_eq!(again, old.capacity(), "what was carried is gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_many_carry_at_once_is_carried_once() {
+    let tables = Tables::new(10_000, 0, 0, 7);
+    let old = quota(Algorithm::FixedWindow, 10, MINUTE);
+    let new = quota(Algorithm::FixedWindow, 10, 60 * MINUTE);
+    for caller in 0..2_000 {
+        let [was, is] = [0, 1].map(|way| tables.key((way, caller)));
+        for _ in 0..4 {
+            tables.take(at(1.0), was, &old, 1, Duration::ZERO);
+        }
+        let start = std::sync::Barrier::new(4);
+        let passed = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        tables.carry(at(1.0), (was, &old), (is, &new));
+                        let take = || tables.take(at(1.0), is, &new, 1, Duration::ZERO).allowed;
+                        (0..10).filter(|_| take()).count()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<usize>()
+        });
+        assert_eq!(passed, 6);
+    }
+}

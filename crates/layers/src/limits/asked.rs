@@ -2,11 +2,13 @@
 
 use std::{
     hash::{Hash, Hasher},
+    mem,
     net::IpAddr,
     sync::Arc,
 };
 
 use watertight_base::{Percent, ServiceId, Tick};
+use watertight_guard::throttle::Quota;
 use watertight_plan::{By, Plan};
 
 use super::Rule;
@@ -27,13 +29,17 @@ pub(crate) struct Asked<'a> {
 /// Those who share a limit, as something to hash.
 pub(super) struct Caller<'a> {
     pub(super) rule: &'a Rule,
+    /// How it counts. A counter is no other's that counts in another way.
+    pub(super) quota: Option<&'a Quota>,
     pub(super) asked: &'a Asked<'a>,
 }
 
 impl Hash for Caller<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { rule, asked } = self;
+        let Self { rule, quota, asked } = self;
         (&rule.home, rule.id()).hash(state);
+        let way = |quota: &Quota| (mem::discriminant(&quota.algorithm()), quota.rate().period());
+        quota.map(way).hash(state);
         for by in &rule.limit.by {
             match by {
                 By::Address => asked.network().hash(state),

@@ -16,6 +16,7 @@ use super::{Applied, Counts, Home, Placing, Rule, Tally};
 pub(crate) struct Book {
     plans: BTreeMap<PlanId, Arc<Terms>>,
     pinned: HashMap<Pin, (Arc<Rule>, Arc<Tally>)>,
+    rules: HashMap<Home, Vec<Arc<Rule>>>,
 }
 
 /// What holds for those on a plan, or for one tenant that has limits of its own.
@@ -55,7 +56,6 @@ pub(crate) struct Writer<'a> {
     origin: Duration,
     counts: &'a Counts,
     now: Tick,
-    rules: HashMap<Home, Vec<Arc<Rule>>>,
     book: Book,
 }
 
@@ -74,7 +74,6 @@ impl Book {
             origin,
             counts,
             now,
-            rules: HashMap::new(),
             book: Self::default(),
         };
         writer.write_rules();
@@ -171,12 +170,15 @@ impl Writer<'_> {
     }
 
     fn write_home(&mut self, home: &Home, limits: &[Limit]) {
+        let known = self.before.rules.get(home).map_or(&[][..], Vec::as_slice);
         let rule = |limit: &Limit| {
             let counts = self.counts.of(home, &limit.id);
-            Arc::new(Rule::new(home, limit, self.origin, counts))
+            let rule = Rule::new(home, limit, self.origin, counts);
+            let before = known.iter().find(|old| old.id() == rule.id());
+            Arc::new(rule.after(before.map(|old| &**old), self.now))
         };
         let rules = limits.iter().map(rule).collect();
-        self.rules.insert(home.clone(), rules);
+        self.book.rules.insert(home.clone(), rules);
     }
 
     fn terms(&mut self, id: &PlanId, plan: &Arc<TenantPlan>, tenant: Option<&Home>) -> Terms {
@@ -195,7 +197,7 @@ impl Writer<'_> {
             ];
             let homes = homes.into_iter().flatten();
             let rules: Vec<_> = homes
-                .filter_map(|home| self.rules.get(&home))
+                .filter_map(|home| self.book.rules.get(&home))
                 .flatten()
                 .filter(|rule| {
                     rule.limit.services.is_empty() || rule.limit.services.contains(service)

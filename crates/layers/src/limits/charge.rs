@@ -183,6 +183,9 @@ impl Keyed {
         let terms = &asked.who.lane.terms;
         let applied: SmallVec<[&Applied; RULES_USUAL]> =
             terms.rules(asked.service, asked.path).collect();
+        for applied in &applied {
+            self.carry(now, applied, &asked);
+        }
         let mut charged = Box::new(Charged {
             places: Vec::new(),
             held: Vec::new(),
@@ -241,6 +244,7 @@ impl Keyed {
         {
             return cluster::peek(&**cluster, now, applied, asked);
         }
+        self.carry(now, applied, asked);
         let cost = applied.rule.cost(asked);
         let patience = applied.rule.limit.excess.patience();
         let kept = self.kept(applied, asked);
@@ -479,6 +483,26 @@ impl Keyed {
             .collect()
     }
 
+    /// Has what the caller used of a limit before a reload count for what the limit is now.
+    fn carry(&self, now: Tick, applied: &Applied, asked: &Asked<'_>) {
+        let rule = &applied.rule;
+        let Some(quota) = rule.quota.as_ref().filter(|_| !rule.before.is_empty()) else {
+            return;
+        };
+        let Kept::Keyed { is_invented, key } = self.kept(applied, asked) else {
+            return;
+        };
+        let tables = self.tables(is_invented);
+        for before in rule.before.iter().filter(|before| now < before.until) {
+            let old = &before.quota;
+            let from = tables.key(Caller {
+                quota: Some(old),
+                ..rule.caller(asked)
+            });
+            tables.carry(now, (from, old), (key, quota));
+        }
+    }
+
     pub(super) fn kept(&self, applied: &Applied, asked: &Asked<'_>) -> Kept {
         match &applied.placing {
             Placing::Lane(at) => Kept::Pinned(Arc::clone(&asked.who.lane.tallies[*at])),
@@ -489,7 +513,7 @@ impl Keyed {
                     || rule.is_by(By::User)
                     || (rule.is_by(By::Tenant) && !asked.who.is_listed);
                 let tables = self.tables(is_invented);
-                let key = tables.key(Caller { rule, asked });
+                let key = tables.key(rule.caller(asked));
                 Kept::Keyed { is_invented, key }
             }
         }

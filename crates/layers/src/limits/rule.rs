@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
-use watertight_base::{LimitId, PlanId, ServiceId, TenantId};
+use watertight_base::{LimitId, PlanId, ServiceId, TenantId, Tick};
 use watertight_guard::throttle::{Counter, InFlightCount, Quota, Step};
 use watertight_plan::{Across, By, Count, Excess, Fallback, Limit, Measure};
 
-use super::{Asked, counts::RuleCounts};
+use super::{Asked, asked::Caller, counts::RuleCounts};
 
 /// Where a limit stands. Of several with one name, the first in this order holds.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -45,6 +45,9 @@ impl fmt::Display for Home {
     }
 }
 
+/// Ways in which a limit counted that are remembered: more than anybody tries in one period.
+const WAYS_MAX: usize = 8;
+
 /// A limit, where it stands, and what it counted.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -55,6 +58,16 @@ pub(crate) struct Rule {
     /// Units left from which on it is near.
     pub(crate) near_left: u64,
     pub(crate) counts: RuleCounts,
+    /// The other ways in which it counted before reloads.
+    pub(crate) before: Vec<Before>,
+}
+
+/// A way in which a limit counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Before {
+    pub(crate) quota: Quota,
+    /// From then on nothing that it counted counts.
+    pub(crate) until: Tick,
 }
 
 /// A rule as it applies to those on some terms who call some service.
@@ -107,6 +120,40 @@ impl Rule {
             quota,
             near_left,
             counts,
+            before: Vec::new(),
+        }
+    }
+
+    /// The same, which was `before` until `now`.
+    pub(crate) fn after(self, before: Option<&Self>, now: Tick) -> Self {
+        let (Some(before), Some(quota)) = (before, &self.quota) else {
+            return self;
+        };
+        let last = before.quota.map(|quota| Before {
+            until: now + quota.window() * 2 + before.limit.excess.patience(),
+            quota,
+        });
+        let mut ways: Vec<Before> = Vec::new();
+        for way in last.iter().chain(&before.before) {
+            let is_known = |quota: &Quota| quota.counts_like(&way.quota);
+            let is_other = !is_known(quota) && !ways.iter().any(|way| is_known(&way.quota));
+            if is_other && now < way.until {
+                ways.push(way.clone());
+            }
+        }
+        ways.truncate(WAYS_MAX);
+        Self {
+            before: ways,
+            ..self
+        }
+    }
+
+    /// Who asks, as it tells callers apart.
+    pub(super) fn caller<'a>(&'a self, asked: &'a Asked<'a>) -> Caller<'a> {
+        Caller {
+            rule: self,
+            quota: self.quota.as_ref(),
+            asked,
         }
     }
 
@@ -208,10 +255,7 @@ impl Rule {
     /// Whether counters of the two count alike, so that one can go on for the other.
     pub(crate) fn counts_like(&self, other: &Self) -> bool {
         match (&self.quota, &other.quota) {
-            (Some(one), Some(other)) => {
-                let kind = |quota: &Quota| std::mem::discriminant(&quota.algorithm());
-                kind(one) == kind(other) && one.rate().period() == other.rate().period()
-            }
+            (Some(one), Some(other)) => one.counts_like(other),
             (None, None) => true,
             _ => false,
         }

@@ -498,3 +498,49 @@ async fn what_costs_more_than_a_limit_ever_allows_is_not_told_to_come_back() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_invented_callers_that_counts_in_another_way_is_no_second_burst() {
+    let hour = 60 * MINUTE;
+    let token = Algorithm::TokenBucket { burst: 6 };
+    let ways = [
+        (Algorithm::FixedWindow, 6, hour),
+        (Algorithm::FixedWindow, 6, 24 * hour),
+        (token, 6, hour),
+        (token, 6, 24 * hour),
+        (Algorithm::SlidingLog, 6, hour),
+        (Algorithm::SlidingBuckets, 6, hour),
+    ];
+    let plan = |(algorithm, limit, period)| {
+        let limit = Limit {
+            by: vec![By::Address],
+            ..counted("per-address", algorithm, limit, period)
+        };
+        Arc::new(shop(vec![limit]).build().unwrap())
+    };
+    for first in ways {
+        let admission = Admission::new(plan(first), Clock::start());
+        let [known, late, new] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| {
+            let mut who = admission.who(&id("acme")).unwrap();
+            who.address = address.parse().ok();
+            who
+        });
+        for who in [&known, &late] {
+            assert_eq!(passes(&admission, who, "/cart").await, 6);
+        }
+        for way in ways {
+            admission.reload(plan(way));
+            assert_eq!(
+                passes(&admission, &known, "/cart").await,
+                0,
+                "{first:?} to {way:?}"
+            );
+        }
+        assert_eq!(
+            passes(&admission, &late, "/cart").await,
+            0,
+            "not seen between reloads"
+        );
+        assert_eq!(passes(&admission, &new, "/cart").await, 6);
+    }
+}

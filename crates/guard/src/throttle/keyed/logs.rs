@@ -79,6 +79,17 @@ impl Logs {
         }
     }
 
+    /// What the key's own log says, if it has one.
+    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+        let mut shard = self.shard(key);
+        let known = shard.logs.get_mut(&key)?;
+        Some(known.log.peek(quota, now, 0, 0))
+    }
+
+    pub(super) fn vacate(&self, key: Key) {
+        self.shard(key).forget(key);
+    }
+
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
         let mut shard = self.shard(key);
         match self.room(&mut shard, now, key) {

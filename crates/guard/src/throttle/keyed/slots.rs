@@ -118,6 +118,25 @@ impl Slots {
         }
     }
 
+    /// What the key's own place says, if it has one.
+    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+        let word = self.find(key)?.read()?;
+        Some(word::step(quota, word, now, 0, 0))
+    }
+
+    /// Writes a word that is just past, since one of long ago may have been another owner's.
+    pub(super) fn vacate(&self, now: u64, key: Key) {
+        let Some(place) = self.find(key) else { return };
+        place.update(|seen| Step {
+            allowed: true,
+            ready: now,
+            now,
+            before: seen,
+            after: now.saturating_sub(1).max(1),
+            used: 0,
+        });
+    }
+
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
         self.update(now, key, move |seen| word::debit(quota, seen, now, cost))
     }

@@ -68,6 +68,20 @@ impl Windows {
         SlidingBuckets::default().step(quota, now, cost, patience)
     }
 
+    /// What the key's own place says, if it has one.
+    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+        let shard = self.shard(key);
+        let mut state = shard.states[shard.find(key)?];
+        Some(state.step(quota, now, 0, 0))
+    }
+
+    pub(super) fn vacate(&self, key: Key) {
+        let mut shard = self.shard(key);
+        if let Some(at) = shard.find(key) {
+            shard.states[at] = SlidingBuckets::default();
+        }
+    }
+
     pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
         let mut shard = self.shard(key);
         if let Some(state) = shard.place(now, key) {
