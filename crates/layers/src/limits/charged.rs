@@ -50,7 +50,7 @@ pub(super) struct Held {
     pub(super) said: Step,
     pub(super) turn: Turn,
     /// While the request waits for it.
-    pub(super) waiting: Option<Waiting>,
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Drop for Charged {
@@ -213,7 +213,7 @@ impl Charged {
                 let joined = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue);
                 held.waiting = joined.map(|mut waiting| {
                     waiting.turn = Some(held.turn);
-                    waiting
+                    Box::new(waiting)
                 });
             }
             let rule = &held.rule;

@@ -30,7 +30,8 @@ pub(super) enum Standing {
     Nowhere,
     /// As many wait as may.
     Outside,
-    InLine(Waiting),
+    /// On the heap: few wait, and all make room.
+    InLine(Box<Waiting>),
 }
 
 impl Waiting {
@@ -74,18 +75,18 @@ impl Standing {
         match keyed.lines.stand(now, key, queue, quota, cost) {
             Stand::NoLine => Self::Nowhere,
             Stand::Full => Self::Outside,
-            Stand::Joined(turn) => Self::InLine(Waiting {
+            Stand::Joined(turn) => Self::InLine(Box::new(Waiting {
                 keyed: Arc::clone(keyed),
                 clock,
                 key,
                 counter: counter.clone(),
                 turn,
-            }),
+            })),
         }
     }
 
     /// The place in the line, of who has `turn`.
-    pub(super) fn with(self, turn: Turn) -> Option<Waiting> {
+    pub(super) fn with(self, turn: Turn) -> Option<Box<Waiting>> {
         match self {
             Self::InLine(mut waiting) => {
                 waiting.turn = Some(turn);
@@ -111,14 +112,14 @@ pub(super) async fn pass(clock: Clock, held: &[Held]) -> Tick {
     loop {
         let now = clock.now();
         let held_up = held.iter().filter_map(|held| {
-            let Waiting { keyed, key, .. } = held.waiting.as_ref()?;
+            let Waiting { keyed, key, .. } = held.waiting.as_deref()?;
             Some(keyed.lines.held_up(now, *key, &held.turn.quota))
         });
         let wait = held_up.max().unwrap_or_default();
         // Somebody may be faster between the question and this. Who passed some lines already stands
         // in them again then.
         let passes = |held: &Held| {
-            let Some(Waiting { keyed, key, .. }) = &held.waiting else {
+            let Some(Waiting { keyed, key, .. }) = held.waiting.as_deref() else {
                 return true;
             };
             let Turn { quota, cost, .. } = &held.turn;
