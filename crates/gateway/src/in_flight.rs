@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use watertight_guard::breaker::CallError;
-use watertight_layers::{Buffer, Clock, Permit};
+use watertight_layers::{Buffer, Clock, DEGRADED, Permit};
 
 use crate::{
     body::RelaySender, fault::Fault, forward::upstream::Lease, last_good::Capture,
@@ -99,8 +99,8 @@ impl InFlight {
             // A body of known length ends with its last byte.
             while !body.is_end_stream() {
                 match body.frame().await {
-                    Some(Ok(frame)) => {
-                        self.came(&frame);
+                    Some(Ok(mut frame)) => {
+                        self.came(&mut frame);
                         frames.push(frame);
                     }
                     Some(Err(_)) => return false,
@@ -138,13 +138,13 @@ impl InFlight {
                 () = relay.closed() => return self.left(&relay),
                 _ = self.permit.recalled() => return self.record.cut_short(Fault::SeatRecalled),
             };
-            let frame = match frame {
+            let mut frame = match frame {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(_))) => return self.broke_off(Fault::UpstreamReset),
                 Err(_) => return self.broke_off(Fault::UpstreamTimeout),
             };
-            self.came(&frame);
+            self.came(&mut frame);
             if body.is_end_stream() {
                 return self.pass_last(frame, relay).await;
             }
@@ -209,9 +209,10 @@ impl InFlight {
     }
 
     /// Notes what came of the answer's body.
-    fn came(&mut self, frame: &Frame<Bytes>) {
-        if frame.is_trailers() {
-            self.permit.ended(frame.trailers_ref());
+    fn came(&mut self, frame: &mut Frame<Bytes>) {
+        if let Some(trailers) = frame.trailers_mut() {
+            trailers.remove(DEGRADED);
+            self.permit.ended(Some(trailers));
         }
         self.record.bytes_down += frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.capture.as_mut().is_some_and(|copy| !copy.take(frame)) {

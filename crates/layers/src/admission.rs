@@ -79,7 +79,7 @@ pub(crate) struct Inner {
     reloading: Mutex<()>,
     metrics: Metrics,
     pub(crate) keyed: Arc<Keyed>,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
     counts: Counts,
     dealer: Dealer,
 }
@@ -113,12 +113,18 @@ impl Admission {
         let tenants = Tenants::new(&plan, clock, &counts);
         let news = Arc::new(Notify::new());
         let tcp = TcpSeats::default().reloaded(&plan, clock, &news);
+        let health = Arc::new(Health::new(clock.now(), &plan));
         let inner = Inner {
             clock,
             seats: Seats::new(plan.layout().clone(), clock, Arc::clone(&news)),
             news,
-            health: Health::new(clock.now(), &plan),
-            keyed: Arc::new(Keyed::new(plan.throttling(), secret(), cluster)),
+            keyed: Arc::new(Keyed::new(
+                plan.throttling(),
+                Arc::clone(&health),
+                secret(),
+                cluster,
+            )),
+            health,
             current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
             breakers: Breakers::new(secret()),
             reloading: Mutex::default(),
@@ -228,7 +234,10 @@ impl Admission {
         let inner = &self.inner;
         let Some(in_flight) = InFlight::enter(&who.lane) else {
             let reason = Reason::TenantConcurrency;
-            return Err(refused(&known, who, reason, Duration::ZERO));
+            return Err(Refusal {
+                quotas: inner.quotas_left(who, *what, now),
+                ..refused(&known, who, reason, Duration::ZERO)
+            });
         };
         let (mut charged, begun, mut now) = (None, now, now);
         if who.lane.terms.limits(what.service) {
@@ -241,9 +250,7 @@ impl Admission {
                 fallback: over.fallback,
                 ..refused(&known, who, over.reason, over.retry_after)
             })?;
-            if charge.has_waited {
-                now = inner.clock.now();
-            }
+            now = charge.at;
             charged = Some(charge);
         }
         let leave = match inner.acquire(&known.service, who, *what, now) {
@@ -370,6 +377,17 @@ impl Inner {
                 refused.quotas.fields = fields;
                 Err(refused)
             }
+        }
+    }
+
+    /// What headers tell a request that came to none of its rates.
+    fn quotas_left(&self, who: &Who, what: What<'_>, now: Tick) -> Quotas {
+        let plan = Arc::clone(&self.current.load().plan);
+        let asked = self.asked(&plan, who, what);
+        let rules: Vec<_> = who.lane.terms.rules(what.service, what.path).collect();
+        Quotas {
+            fields: fields_of(&plan),
+            ..self.keyed.quotas_left(now, &rules, &asked)
         }
     }
 

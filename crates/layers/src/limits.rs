@@ -3,7 +3,7 @@
 //! [`rule`] says what a limit is here; [`book`] which limits apply to whom, and the counters that are
 //! nobody's own; [`charge`] charges all that apply, or none, and [`cluster`] those that all nodes
 //! count; [`charged`] holds what was charged; [`wait`] is the line in front of a limit that delays;
-//! [`pace`] is for what is charged while a request runs and after it.
+//! [`shares`] is what holds of limits while somebody is unwell; [`pace`] is for what is charged while a request runs and after it.
 //!
 //! # Where counters are
 //!
@@ -22,6 +22,7 @@ mod counts;
 mod less;
 mod pace;
 mod rule;
+mod shares;
 mod wait;
 
 pub(crate) use asked::Asked;

@@ -58,6 +58,20 @@ impl QuotaState {
             _ => (self.quota.rate().limit(), self.quota.rate().period()),
         }
     }
+
+    /// Seconds until all of it is back, rounded up once: the time that each unit of a bucket takes is
+    /// rounded up to 1/64 ns already, and what that adds up to is no second more.
+    pub(crate) fn reset_seconds(&self) -> u64 {
+        let reset = self.decision.reset_in;
+        if reset.is_zero() {
+            return 0;
+        }
+        let rounding = match self.quota.algorithm() {
+            Algorithm::TokenBucket { burst } => Duration::from_nanos(burst / 64 + 1),
+            _ => Duration::ZERO,
+        };
+        whole_seconds(reset.saturating_sub(rounding)).max(1)
+    }
 }
 
 impl Quotas {
@@ -105,13 +119,8 @@ impl Quotas {
     /// The value of `RateLimit`: `vip-rate;r=499;t=1`.
     pub fn state_header(&self) -> String {
         self.list(|text, state| {
-            let Decision {
-                remaining,
-                reset_in,
-                ..
-            } = state.decision;
-            parameter(text, ";r=", remaining);
-            parameter(text, ";t=", whole_seconds(reset_in));
+            parameter(text, ";r=", state.decision.remaining);
+            parameter(text, ";t=", state.reset_seconds());
         })
     }
 
@@ -153,6 +162,30 @@ mod tests {
     use watertight_guard::throttle::Counter;
 
     use super::*;
+
+    #[test]
+    fn windows_and_resets_are_rounded_up_once() {
+        let seconds = |limit, period, burst| {
+            let rate = Rate::new(limit, Duration::from_secs(period)).unwrap();
+            let quota = Quota::new(Algorithm::TokenBucket { burst }, rate).unwrap();
+            let step = Counter::new(&quota).take(Tick::ZERO, &quota, burst, Duration::ZERO);
+            let state = QuotaState {
+                limit: "rate".parse().unwrap(),
+                quota,
+                decision: quota.describe(&step),
+            };
+            (whole_seconds(state.told().1), state.reset_seconds())
+        };
+        for limit in 1..=1_000 {
+            assert_eq!(seconds(limit, 1, limit), (1, 1), "{limit} a second");
+            assert_eq!(seconds(limit, 60, limit), (60, 60), "{limit} a minute");
+        }
+        assert_eq!(seconds(3, 1, 4), (2, 2), "a third of a second more");
+        assert_eq!(seconds(7, 1, 300_000_000), (42_857_143, 42_857_143));
+        let rate = Rate::new(7, Duration::from_secs(1)).unwrap();
+        let leaky = Quota::new(Algorithm::LeakyBucket, rate).unwrap();
+        assert_eq!(leaky.window(), Duration::from_nanos(142_857_143));
+    }
 
     #[test]
     fn headers_are_structured_fields_of_the_draft() {

@@ -1,7 +1,8 @@
 //! A refusal, and the one answer that it gets over HTTP.
 //!
 //! The status is that of the [`Reason`]; `429` and `503` carry `Retry-After` in whole seconds, at
-//! least 1 (RFC 9110, section 10.2.3), but for calls that somebody holds back for as long as he likes;
+//! least 1 (RFC 9110, section 10.2.3), but for calls that somebody holds back for as long as he likes,
+//! and for requests that cost more than a limit ever allows;
 //! where a quota decided, the `RateLimit` fields tell which. The
 //! body is a problem document (RFC 9457).
 //!
@@ -23,7 +24,8 @@ use crate::{Quotas, quotas::whole_seconds};
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
-    /// When it may be worth asking again.
+    /// When it may be worth asking again. [`Duration::MAX`]: never, as the request costs more than a limit
+    /// ever allows.
     pub retry_after: Duration,
     /// How long the request waited before this.
     pub waited: Duration,
@@ -102,6 +104,7 @@ impl Refusal {
     pub fn sentence(&self) -> &'static str {
         match self.is_forced {
             true => "An operator holds back all calls to this service.",
+            false if self.is_for_ever() => "This request costs more than a limit ever allows.",
             false => self.reason.sentence(),
         }
     }
@@ -109,8 +112,14 @@ impl Refusal {
     /// The value of `Retry-After`: whole seconds, 1 to 3600. None: asking again will not help, or
     /// nobody knows when it does.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        let asks_again = matches!(self.reason.http_status(), 429 | 503) && !self.is_forced;
+        let is_known = !self.is_forced && !self.is_for_ever();
+        let asks_again = matches!(self.reason.http_status(), 429 | 503) && is_known;
         asks_again.then(|| whole_seconds(self.retry_after.min(Duration::from_secs(3_600))).max(1))
+    }
+
+    /// Whether the same request will be refused at any time.
+    fn is_for_ever(&self) -> bool {
+        self.retry_after == Duration::MAX
     }
 
     /// The problem document, as JSON.
@@ -254,11 +263,10 @@ impl Quotas {
         let Some(state) = self.tightest() else {
             return;
         };
-        let reset = whole_seconds(state.decision.reset_in);
         for (name, value) in [
             ("x-ratelimit-limit", state.told().0),
             ("x-ratelimit-remaining", state.decision.remaining),
-            ("x-ratelimit-reset", reset),
+            ("x-ratelimit-reset", state.reset_seconds()),
         ] {
             headers.insert(HeaderName::from_static(name), value.into());
         }

@@ -23,7 +23,7 @@ use tower_service::Service;
 use watertight_base::{Reason, ServiceId, TenantId, Tick};
 use watertight_guard::breaker::Outcome;
 
-use crate::{Admission, Permit, Refusal, What, mark_degraded};
+use crate::{Admission, DEGRADED, Permit, Refusal, What, mark_degraded};
 
 /// Says on whose behalf a request is made, and for which service.
 pub trait Identify: Send + Sync + 'static {
@@ -158,6 +158,8 @@ where
                     let (mut head, body) = response.into_parts();
                     permit.answered(head.status, &head.headers);
                     permit.quotas().write_headers(&mut head.headers);
+                    // Only we say that an answer is less than the whole one.
+                    head.headers.remove(DEGRADED);
                     if let Some(limit) = permit.degraded_by() {
                         mark_degraded(&mut head.headers, limit);
                     }

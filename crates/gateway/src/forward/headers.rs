@@ -201,8 +201,15 @@ fn add_forwarding(headers: &mut HeaderMap, peer: &Peer) {
     }
 }
 
+/// Makes the head of a service's answer fit for the client. Only we say that an answer is less than the
+/// whole one.
+pub(crate) fn towards_client(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    headers.remove(DEGRADED);
+}
+
 /// Takes out what belongs to one connection only.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Where both say how long a body is, the encoding does (RFC 9112, section 6.3).
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);

@@ -215,7 +215,7 @@ async fn answer(
     *response.version_mut() = Version::HTTP_11;
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     let protocol = wanted_upgrade(response.headers());
-    headers::strip_hop_by_hop(response.headers_mut());
+    headers::towards_client(response.headers_mut());
     less::settle_cost(&mut in_flight, &upstreams, response.headers_mut());
     in_flight.capture = after.answered(&response, is_delimited);
     less::mark(&mut in_flight, &mut response);

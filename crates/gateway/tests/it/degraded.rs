@@ -291,6 +291,22 @@ async fn only_we_tell_a_service_to_do_less() {
 }
 
 #[tokio::test]
+async fn only_we_say_that_an_answer_is_less() {
+    let pretends = counting(&[("watertight-degraded", "mine"), ("x-kept", "1")], 1).await;
+    let gateway = gateway(hourly(1, stale()), pretends);
+    let whole = get(&gateway, "/shop/7").await;
+    assert_eq!(whole.headers["x-kept"], "1");
+    assert!(!whole.headers.contains_key("watertight-degraded"));
+    let stale = get(&gateway, "/shop/7").await;
+    let said: Vec<_> = stale
+        .headers
+        .get_all("watertight-degraded")
+        .iter()
+        .collect();
+    assert_eq!(said, ["hourly"]);
+}
+
+#[tokio::test]
 async fn a_cost_that_is_said_afterwards_is_charged_and_not_passed_on() {
     let limit = Limit {
         measure: Measure::Cost,

@@ -81,6 +81,9 @@ pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
 
 /// The word after the charge of `step` is undone, if its window is still the last one charged.
 pub(super) fn refund(quota: &Quota, step: &Step, word: u64) -> u64 {
+    if word == step.after {
+        return step.before;
+    }
     let (charged_in, used_after) = read(quota, step.after, step.now);
     let (charged_before, used_before) = read(quota, step.before, step.now);
     let cost = if charged_before == charged_in {
@@ -92,7 +95,7 @@ pub(super) fn refund(quota: &Quota, step: &Step, word: u64) -> u64 {
     if !is_same {
         return word;
     }
-    let used = (word - charged_in) / quota.unit + 1;
+    let used = ((word - charged_in) / quota.unit + 1).min(quota.capacity);
     match used.saturating_sub(cost) {
         0 => charged_in - 1,
         used => write(quota, charged_in, used),

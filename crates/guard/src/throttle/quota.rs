@@ -144,13 +144,16 @@ impl Quota {
         self.algorithm != Algorithm::LeakyBucket && self.describe(step).remaining < left
     }
 
-    /// The time in which all of the capacity comes back.
-    pub const fn window(&self) -> Duration {
-        match self.algorithm {
-            Algorithm::TokenBucket { .. } => point::span(self.span),
-            Algorithm::LeakyBucket => point::span(self.unit),
-            _ => self.rate.period(),
-        }
+    /// The time in which all of the capacity comes back, rounded up once: that of each unit is rounded
+    /// too, and adds up to more.
+    pub fn window(&self) -> Duration {
+        let units = match self.algorithm {
+            Algorithm::TokenBucket { .. } | Algorithm::LeakyBucket => self.capacity,
+            _ => return self.rate.period(),
+        };
+        let nanos = self.rate.period().as_nanos().saturating_mul(units.into());
+        let nanos = nanos.div_ceil(self.rate.limit().into());
+        u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
     }
 
     /// A token bucket of `share` of this quota's rate and capacity, at least one unit of each.

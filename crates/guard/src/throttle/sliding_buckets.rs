@@ -70,7 +70,27 @@ impl SlidingBuckets {
         // A count that came to its end does not tell how much is in it.
         if let Some(count) = count.filter(|count| **count < u32::MAX) {
             *count = count.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
+            self.step_back(quota, bucket_of(quota, step.now));
         }
+    }
+
+    /// Goes back to the newest bucket with something in it, but to none before `first`: nobody waits
+    /// for those after it any more. What was in the buckets that come in sight again is not known any
+    /// more; it is taken for as much as a schedule can have put there. Where requests cost more than one
+    /// unit that may be more than there was, and then the schedule stays ahead of what is needed.
+    fn step_back(&mut self, quota: &Quota, first: u64) {
+        let mut newest = bucket_of(quota, self.newest());
+        if newest <= first || self.counts[0] > 0 {
+            return;
+        }
+        while newest > first && self.counts[0] == 0 {
+            newest -= 1;
+            self.counts.copy_within(1.., 0);
+            self.counts[BUCKETS - 1] = 0;
+            let unseen = quota.capacity.saturating_sub(self.used());
+            self.counts[BUCKETS - 1] = u32::try_from(unseen).unwrap_or(u32::MAX);
+        }
+        self.set_newest(quota, newest);
     }
 
     /// Forgets what is too old; the bucket that counts now.

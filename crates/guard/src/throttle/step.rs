@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use watertight_base::Tick;
+
 use super::point;
 
 /// What came of asking: whether it may pass, from when on, and what a refund needs to know.
@@ -32,6 +34,15 @@ impl Step {
             Duration::MAX
         } else {
             point::span(self.ready.saturating_sub(self.now))
+        }
+    }
+
+    /// How long it must still wait at `now`, which may be later than it was asked.
+    pub const fn wait_from(&self, now: Tick) -> Duration {
+        if self.ready >= point::NEVER {
+            Duration::MAX
+        } else {
+            point::span(self.ready.saturating_sub(point::of(now)))
         }
     }
 }

@@ -3,9 +3,11 @@
 //! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
 //! before it takes anything of what is shared.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, hash::BuildHasher, sync::Arc, time::Duration};
 
+use foldhash::quality::FixedState;
 use smallvec::SmallVec;
+use tokio::sync::Notify;
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
@@ -15,10 +17,12 @@ use watertight_guard::throttle::{
 use watertight_plan::{By, Excess, Fallback, Throttling};
 
 use super::{
-    Applied, Asked, Charged, Pacer, Placing, Rule, Tally, asked::Caller, charged::Held, cluster,
-    wait::Waiting,
+    Applied, Asked, Charged, Pacer, Placing, Rule, Tally,
+    asked::Caller,
+    cluster,
+    wait::{self, Standing, Waiting},
 };
-use crate::{Clock, QuotaState, Quotas, quotas::Fields};
+use crate::{Clock, QuotaState, Quotas, health::Health, quotas::Fields};
 
 /// What is counted for callers whom nobody listed, and those who wait.
 pub(crate) struct Keyed {
@@ -27,7 +31,12 @@ pub(crate) struct Keyed {
     /// Callers whom anybody can invent.
     pub(crate) invented: Tables,
     pub(crate) in_flight: InFlightTable,
+    /// Tell those who wait for a place of a caller whom nobody listed that somebody left: some of
+    /// them in vain.
+    freed: Box<[Notify]>,
     pub(crate) lines: Lines,
+    /// Says how much of limits is in force.
+    pub(super) health: Arc<Health>,
     /// What all nodes count together. None: this node is by itself.
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
 }
@@ -68,9 +77,12 @@ pub(crate) enum Kept {
 }
 
 /// A rate that is asked, and what was used of it.
-type Asking<'a> = (&'a Applied, &'a Quota, Kept);
+pub(super) type Asking<'a> = (&'a Applied, &'a Quota, Kept);
 
 type Rates<'a> = SmallVec<[Asking<'a>; RULES_USUAL]>;
+
+/// Notifications of places left, of all callers whom nobody listed.
+const FREED: u64 = 64;
 
 /// More rules than most requests are held to; for more there is memory to be had.
 const RULES_USUAL: usize = 4;
@@ -78,7 +90,10 @@ const RULES_USUAL: usize = 4;
 /// What a limit on requests in flight said.
 #[derive(Debug)]
 enum Entered {
-    Place(InPlace),
+    Place {
+        place: (InPlace, Option<InPlace>),
+        has_waited: bool,
+    },
     /// There is none left; the service is to do less.
     Less,
     Uncounted,
@@ -87,28 +102,59 @@ enum Entered {
 /// A place among requests in flight, left when it is dropped.
 #[derive(Debug)]
 pub(super) struct InPlace {
-    rule: Arc<Rule>,
     counter: Kept,
     keyed: Arc<Keyed>,
+    /// Whether those who wait are told when it is left.
+    is_told: bool,
 }
 
 impl Drop for InPlace {
     fn drop(&mut self) {
         match &self.counter {
             Kept::Pinned(tally) => {
-                if let Tally::InFlight(count) = &**tally {
+                if let Tally::InFlight { count, .. } = &**tally {
                     count.leave();
                 }
             }
             Kept::Keyed { key, .. } => self.keyed.in_flight.leave(*key),
         }
-        self.rule.freed.notify_waiters();
+        if self.is_told
+            && let Some(freed) = self.keyed.freed(&self.counter)
+        {
+            freed.notify_waiters();
+        }
+    }
+}
+
+impl InPlace {
+    /// None: there are `most` already.
+    pub(super) fn enter(keyed: &Arc<Keyed>, counter: &Kept, most: u32) -> Option<Self> {
+        let has_room = match counter {
+            Kept::Pinned(tally) => match &**tally {
+                Tally::InFlight { count, .. } => count.enter(most),
+                Tally::Used(_) => true,
+            },
+            Kept::Keyed { key, .. } => keyed.in_flight.enter(*key, most),
+        };
+        has_room.then(|| Self {
+            counter: counter.clone(),
+            keyed: Arc::clone(keyed),
+            is_told: true,
+        })
+    }
+
+    /// The same, of whose end nobody is told.
+    pub(super) fn untold(self) -> Self {
+        let mut place = self;
+        place.is_told = false;
+        place
     }
 }
 
 impl Keyed {
     pub(crate) fn new(
         throttling: &Throttling,
+        health: Arc<Health>,
         seed: u64,
         cluster: Option<Arc<dyn Cluster>>,
     ) -> Self {
@@ -120,7 +166,9 @@ impl Keyed {
             named: table(seed),
             invented: table(seed.rotate_left(32)),
             in_flight: InFlightTable::default(),
+            freed: (0..FREED).map(|_| Notify::new()).collect(),
             lines: Lines::default(),
+            health,
             cluster,
         }
     }
@@ -130,7 +178,7 @@ impl Keyed {
         self: &Arc<Self>,
         clock: Clock,
         now: Tick,
-        asked: Asked<'_>,
+        mut asked: Asked<'_>,
     ) -> Result<Box<Charged>, Refused> {
         let terms = &asked.who.lane.terms;
         let applied: SmallVec<[&Applied; RULES_USUAL]> =
@@ -142,7 +190,7 @@ impl Keyed {
             places: Vec::new(),
             held: Vec::new(),
             together: Vec::new(),
-            shrunk: Vec::new(),
+            shares: Vec::new(),
             keyed: Arc::clone(self),
             clock,
             is_whole: false,
@@ -153,25 +201,35 @@ impl Keyed {
                 .filter_map(|applied| applied.rule.stale_max_age())
                 .max(),
             pacer: Pacer::of(self, &applied, &asked),
-            has_waited: false,
+            at: now,
         });
-        for applied in &applied {
-            match self.enter(clock, applied, &asked).await? {
-                Entered::Place(place) => charged.places.push(place),
-                Entered::Less => charged.less = Some(Arc::clone(&applied.rule)),
+        for at in &applied {
+            let entered = self.enter(clock, at, &asked).await;
+            let entered = entered.map_err(|refused| Refused {
+                quotas: self.quotas_left(clock.now(), &applied, &asked),
+                ..refused
+            });
+            match entered? {
+                Entered::Place { place, has_waited } => {
+                    let (place, share) = place;
+                    charged.places.extend(share.into_iter().chain([place]));
+                    if has_waited {
+                        charged.at = clock.now();
+                        asked.share = self.health.share(asked.service);
+                    }
+                }
+                Entered::Less => charged.less = Some(Arc::clone(&at.rule)),
                 Entered::Uncounted => {}
             }
         }
-        self.take(now, &applied, &asked, &mut charged)?;
+        self.take(&applied, &asked, &mut charged)?;
         if let Some(cluster) = &self.cluster {
-            charged
-                .take_together(&**cluster, now, &applied, &asked)
-                .await?;
+            charged.take_together(&**cluster, &applied, &asked).await?;
         }
-        charged.wait(clock, now, &asked).await?;
+        charged.wait(&asked).await?;
         charged.is_whole = true;
         for held in &charged.held {
-            held.rule.count(&held.step);
+            held.rule.count(&held.said);
         }
         Ok(charged)
     }
@@ -200,8 +258,31 @@ impl Keyed {
         })
     }
 
-    /// How long a share of the limits that is in force would hold a request back; none if it would
-    /// let it pass.
+    /// What headers tell a request that none of its rates refused; charges nothing.
+    pub(crate) fn quotas_left(&self, now: Tick, applied: &[&Applied], asked: &Asked<'_>) -> Quotas {
+        let told = applied.iter().filter(|applied| {
+            let rule = &applied.rule;
+            rule.is_asked() && !rule.limit.is_shadow
+        });
+        let states = told.filter_map(|applied| {
+            Some(QuotaState {
+                limit: applied.rule.id().clone(),
+                quota: applied.rule.quota?,
+                decision: Decision {
+                    allowed: true,
+                    wait: Duration::ZERO,
+                    ..self.peek(now, applied, asked)?
+                },
+            })
+        });
+        Quotas {
+            states: states.collect(),
+            fields: Fields::default(),
+        }
+    }
+
+    /// How long a share of the limits that is in force would hold a request back, zero if that is not
+    /// known; none if it would let it pass.
     pub(crate) fn peek_shrunk(
         &self,
         now: Tick,
@@ -209,12 +290,19 @@ impl Keyed {
         asked: &Asked<'_>,
     ) -> Option<Duration> {
         let rules = self.rates(applied, asked);
-        let shrunk = self.shrunk(&rules, asked);
-        let steps = shrunk
-            .iter()
-            .map(|(quota, key)| self.named.peek(now, *key, quota, 1, Duration::ZERO));
+        let shares = self.shares(&rules, asked);
+        let charges = shares.iter().filter_map(|share| share.charge(self));
+        let steps = charges.map(|charge| {
+            let Charge { quota, cost, .. } = charge;
+            charge.place.peek(now, quota, cost, Duration::ZERO)
+        });
         let refused = steps.filter(|step| !step.allowed);
-        refused.map(|step| step.wait()).max()
+        let in_flight = applied.iter().filter_map(|applied| {
+            let (rule, kept) = (&applied.rule, self.kept(applied, asked));
+            let fewer = self.fewer_in_flight(rule, &kept, rule.in_flight_max()?, asked)?;
+            (!fewer.has_room(self)).then_some(Duration::ZERO)
+        });
+        refused.map(|step| step.wait()).chain(in_flight).max()
     }
 
     /// Whether a limit is counted in the cluster. A node without one counts for itself.
@@ -226,7 +314,7 @@ impl Keyed {
     pub(crate) fn in_flight(&self, applied: &Applied, asked: &Asked<'_>) -> u32 {
         match self.kept(applied, asked) {
             Kept::Pinned(tally) => match &*tally {
-                Tally::InFlight(count) => count.get(),
+                Tally::InFlight { count, .. } => count.get(),
                 Tally::Used(_) => 0,
             },
             Kept::Keyed { key, .. } => self.in_flight.get(key),
@@ -244,36 +332,35 @@ impl Keyed {
             return Ok(Entered::Uncounted);
         };
         let counter = self.kept(applied, asked);
+        let fewer = self.fewer_in_flight(rule, &counter, most, asked);
         let enter = || {
-            let has_room = match &counter {
-                Kept::Pinned(tally) => match &**tally {
-                    Tally::InFlight(count) => count.enter(most),
-                    Tally::Used(_) => true,
-                },
-                Kept::Keyed { key, .. } => self.in_flight.enter(*key, most),
+            // The share first, which nobody waits for: who leaves a place for want of the other would wake
+            // itself.
+            let share = match &fewer {
+                Some(fewer) => Some(fewer.enter(self)?),
+                None => None,
             };
-            has_room.then(|| InPlace {
-                rule: Arc::clone(rule),
-                counter: counter.clone(),
-                keyed: Arc::clone(self),
-            })
+            let place = InPlace::enter(self, &counter, most)?;
+            Some((place, share))
         };
         let mut place = enter();
+        let has_waited = place.is_none();
         if place.is_none()
+            && !rule.limit.is_shadow
             && let Excess::Delay { max_wait, queue } = rule.limit.excess
+            && let Some(freed) = self.freed(&counter)
         {
-            let key = self.line_key(rule, &counter);
             let until = clock.now() + max_wait;
             let until = clock.instant(until.min(asked.deadline));
-            if let Some(_waiting) = Waiting::join(self, key, queue) {
+            if let Some(_waiting) = Waiting::join(self, clock, rule, &counter, queue) {
                 rule.counts.delayed.inc();
-                place = rule.wait_for_room(until, enter).await;
+                place = wait::for_room(freed, until, enter).await;
             }
         }
         match place {
             Some(place) => {
                 rule.counts.allowed.inc();
-                Ok(Entered::Place(place))
+                Ok(Entered::Place { place, has_waited })
             }
             None if rule.limit.is_shadow => {
                 rule.counts.shadow_refused.inc();
@@ -284,9 +371,15 @@ impl Keyed {
                 Ok(Entered::Less)
             }
             None => {
-                rule.counts.refused.inc();
+                let is_share = fewer.is_some() && self.in_flight(applied, asked) < most;
+                if !is_share {
+                    rule.counts.refused.inc();
+                }
                 Err(Refused {
-                    reason: Reason::TenantConcurrency,
+                    reason: match is_share {
+                        true => Reason::BrownOut,
+                        false => Reason::TenantConcurrency,
+                    },
                     retry_after: Duration::ZERO,
                     quotas: Quotas::default(),
                     rule: Arc::clone(rule),
@@ -296,66 +389,75 @@ impl Keyed {
         }
     }
 
-    /// Charges all rates, or none.
+    /// Charges all rates, or none, as of now: that is not when the request came if it waited for a
+    /// place since then.
     fn take(
-        &self,
-        now: Tick,
+        self: &Arc<Self>,
         applied: &[&Applied],
         asked: &Asked<'_>,
         charged: &mut Charged,
     ) -> Result<(), Refused> {
+        let now = charged.at;
         let rules = self.rates(applied, asked);
-        let shrunk = self.shrunk(&rules, asked);
-        let mut charges: SmallVec<[_; RULES_USUAL]> = rules
+        let shares = self.shares(&rules, asked);
+        let standings: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
-            .filter_map(|(applied, quota, kept)| {
-                Some(Charge {
-                    place: self.place(kept)?,
-                    quota,
-                    cost: applied.rule.cost(asked),
-                    patience: applied.rule.limit.excess.patience(),
-                    binds: applied.rule.binds(),
-                })
+            .map(|(applied, quota, kept)| {
+                let rule = &*applied.rule;
+                let at = (charged.clock, now);
+                Standing::at(self, at, (rule, kept), quota, rule.cost(asked))
             })
             .collect();
-        charges.extend(shrunk.iter().map(|(quota, key)| Charge {
-            place: Place::Keyed(&self.named, *key),
-            quota,
-            cost: 1,
-            patience: Duration::ZERO,
-            binds: true,
-        }));
+        let is_outside = |standing: &Standing| matches!(standing, Standing::Outside);
+        let full = standings.iter().position(is_outside);
+        let both = rules.iter().zip(&standings);
+        let mut charges: SmallVec<[_; RULES_USUAL]> = both
+            .filter_map(|(asking, standing)| self.charge_of(asking, standing, asked))
+            .collect();
+        charges.extend(shares.iter().filter_map(|share| share.charge(self)));
         let mut steps = Vec::with_capacity(charges.len());
-        let passes = all::take(now, &charges, &mut steps);
+        // Who finds a line full is refused there, and takes no turn from those who come after.
+        let passes = match full {
+            Some(_) => all::peek(now, &charges, &mut steps),
+            None => all::take(now, &charges, &mut steps),
+        };
         drop(charges);
-        if !passes {
-            let left = self.left(now, &rules, &steps);
-            return Err(refusal(&rules, &steps, quotas_of(&rules, &left)));
+        if !passes || full.is_some() {
+            let quotas = quotas_of(&rules, &self.left(now, &rules, &steps));
+            return Err(match full.filter(|_| passes) {
+                Some(at) => queue_full(&rules[at].0.rule, steps[at].wait(), quotas),
+                None => refusal(&rules, &steps, quotas),
+            });
         }
         charged.quotas = quotas_of(&rules, &steps);
-        let of_shares = shrunk.into_iter().zip(&steps[rules.len()..]);
-        charged.shrunk = of_shares
-            .map(|((quota, key), step)| (quota, key, *step))
-            .collect();
-        for ((applied, quota, counter), step) in rules.into_iter().zip(&steps) {
-            let rule = &applied.rule;
-            if !step.allowed {
-                rule.count(step);
-            }
-            if !step.allowed && !rule.limit.is_shadow {
-                charged.less = Some(Arc::clone(rule));
-            }
-            if step.allowed {
-                charged.held.push(Held {
-                    rule: Arc::clone(rule),
-                    quota: *quota,
-                    counter,
-                    step: *step,
-                    cost: rule.cost(asked),
-                });
-            }
+        let of_shares = shares.into_iter().zip(&steps[rules.len()..]);
+        charged.shares = of_shares.map(|(share, step)| share.held(*step)).collect();
+        for (asking, (standing, step)) in rules.into_iter().zip(standings.into_iter().zip(&steps)) {
+            charged.hold(asking, standing, *step, asked);
         }
         Ok(())
+    }
+
+    /// What a rate is asked for.
+    fn charge_of<'a>(
+        &'a self,
+        (applied, quota, kept): &'a Asking<'_>,
+        standing: &Standing,
+        asked: &Asked<'_>,
+    ) -> Option<Charge<'a>> {
+        let rule = &applied.rule;
+        // A turn that somebody gave up is charged already.
+        let (cost, patience) = match standing.turn() {
+            Some(_) => (0, Duration::MAX),
+            None => (rule.cost(asked), rule.limit.excess.patience()),
+        };
+        Some(Charge {
+            place: self.place(kept)?,
+            quota,
+            cost,
+            patience,
+            binds: rule.binds(),
+        })
     }
 
     /// What is left of limits when nothing was charged after all: those that would have let the
@@ -377,25 +479,6 @@ impl Keyed {
             .filter_map(|applied| {
                 let quota = applied.rule.quota.as_ref()?;
                 Some((*applied, quota, self.kept(applied, asked)))
-            })
-            .collect()
-    }
-
-    /// The limits that hold besides while less than all of them is in force: a share of each, for
-    /// requests of this tier alone, so that tiers do not use up each other's.
-    fn shrunk(&self, rules: &[Asking<'_>], asked: &Asked<'_>) -> Vec<(Quota, Key)> {
-        if asked.share.get() >= 100.0 {
-            return Vec::new();
-        }
-        let binding = rules.iter().filter(|(applied, ..)| applied.rule.binds());
-        binding
-            .map(|(applied, quota, kept)| {
-                let key = self.named.key((
-                    "shrunk",
-                    asked.service.as_str(),
-                    self.line_key(&applied.rule, kept),
-                ));
-                (quota.shrunk(asked.share), key)
             })
             .collect()
     }
@@ -441,8 +524,22 @@ impl Keyed {
             Kept::Keyed { is_invented, key } => Some(Place::Keyed(self.tables(*is_invented), *key)),
             Kept::Pinned(tally) => match &**tally {
                 Tally::Used(counter) => Some(Place::Own(counter)),
-                Tally::InFlight(_) => None,
+                Tally::InFlight { .. } => None,
             },
+        }
+    }
+
+    /// What tells that somebody left a place.
+    fn freed<'a>(&'a self, kept: &'a Kept) -> Option<&'a Notify> {
+        match kept {
+            Kept::Pinned(tally) => match &**tally {
+                Tally::InFlight { freed, .. } => Some(freed),
+                Tally::Used(_) => None,
+            },
+            Kept::Keyed { key, .. } => {
+                let hash = FixedState::default().hash_one(key);
+                self.freed.get(usize::try_from(hash % FREED).ok()?)
+            }
         }
     }
 
@@ -476,6 +573,18 @@ fn quotas_of(rules: &[Asking<'_>], steps: &[Step]) -> Quotas {
     Quotas {
         states: states.collect(),
         fields: Fields::default(),
+    }
+}
+
+/// What is said to a request that finds the line of `rule` full.
+pub(super) fn queue_full(rule: &Arc<Rule>, wait: Duration, quotas: Quotas) -> Refused {
+    rule.counts.refused.inc();
+    Refused {
+        reason: Reason::TenantQueueFull,
+        retry_after: wait,
+        quotas,
+        fallback: rule.fallback(),
+        rule: Arc::clone(rule),
     }
 }
 

@@ -6,14 +6,15 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Key, Quota, Step, lease::Cluster};
-use watertight_plan::{Excess, Measure};
+use watertight_guard::throttle::{Algorithm, Step, Turn, lease::Cluster};
+use watertight_plan::Measure;
 
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
-    charge::{InPlace, Kept, Refused},
+    charge::{Asking, InPlace, Kept, Refused, queue_full},
     cluster::{self, HeldTogether},
-    wait::Waiting,
+    shares::{HeldShare, settle},
+    wait::{self, Standing, Waiting},
 };
 use crate::{Clock, Quotas};
 
@@ -24,7 +25,7 @@ pub(crate) struct Charged {
     pub(super) held: Vec<Held>,
     pub(super) together: Vec<HeldTogether>,
     /// What was taken of the shares that are in force.
-    pub(super) shrunk: Vec<(Quota, Key, Step)>,
+    pub(super) shares: Vec<HeldShare>,
     pub(super) keyed: Arc<Keyed>,
     pub(super) clock: Clock,
     /// Whether all that applies is charged: until then, to give up is to be charged nothing.
@@ -36,18 +37,20 @@ pub(crate) struct Charged {
     /// For how long a limit answers with the last good answer, if one does.
     pub(crate) stale_max_age: Option<Duration>,
     pub(crate) pacer: Option<Pacer>,
-    /// Whether the request waited for its turn.
-    pub(crate) has_waited: bool,
+    /// As of when limits are asked: when the request came, and after each wait when that ended.
+    pub(crate) at: Tick,
 }
 
 /// Units that were taken.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) rule: Arc<Rule>,
-    pub(super) quota: Quota,
     pub(super) counter: Kept,
-    pub(super) step: Step,
-    pub(super) cost: u64,
+    /// What the limit said.
+    pub(super) said: Step,
+    pub(super) turn: Turn,
+    /// While the request waits for it.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl Drop for Charged {
@@ -65,18 +68,22 @@ impl Charged {
                 held.refund(&**cluster, now);
             }
         }
-        for (quota, key, step) in self.shrunk.drain(..) {
-            self.keyed.named.refund(now, key, &quota, &step, 1);
+        for share in self.shares.drain(..) {
+            share.give_back(&self.keyed, now);
         }
         for held in self.held.drain(..) {
             let Some(place) = self.keyed.place(&held.counter) else {
                 continue;
             };
-            place.refund(now, &held.quota, &held.step, held.cost);
+            match held.waiting {
+                // Who leaves a line leaves its turn there.
+                Some(waiting) => drop(waiting),
+                None => held.turn.undo(&place, now),
+            }
             let mut told = self.quotas.states.iter_mut();
             if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
-                let left = place.peek(now, &held.quota, 0, Duration::MAX);
-                state.decision = held.quota.describe(&left);
+                let left = place.peek(now, &held.turn.quota, 0, Duration::MAX);
+                state.decision = held.turn.quota.describe(&left);
             }
         }
     }
@@ -90,14 +97,45 @@ impl Charged {
     /// Charges what the request has really cost.
     pub(crate) fn settle(&mut self, now: Tick, cost: u64) {
         for held in &mut self.held {
-            if held.rule.limit.measure != Measure::Cost || held.cost == cost {
+            if held.rule.limit.measure != Measure::Cost || held.turn.cost == cost {
                 continue;
             }
             if let Some(place) = self.keyed.place(&held.counter) {
-                place.refund(now, &held.quota, &held.step, held.cost);
-                held.step = place.debit(now, &held.quota, cost);
-                held.cost = cost;
+                settle(&place, &mut held.turn, now, cost);
             }
+        }
+        for share in &mut self.shares {
+            share.settle(&self.keyed, now, cost);
+        }
+    }
+
+    /// Keeps what a rate said, that let the request pass or does not bind.
+    pub(super) fn hold(
+        &mut self,
+        (applied, quota, counter): Asking<'_>,
+        standing: Standing,
+        said: Step,
+        asked: &Asked<'_>,
+    ) {
+        let rule = Arc::clone(&applied.rule);
+        if said.allowed {
+            let turn = standing.turn().unwrap_or(Turn {
+                step: said,
+                quota: *quota,
+                cost: rule.cost(asked),
+            });
+            self.held.push(Held {
+                rule,
+                counter,
+                said,
+                turn,
+                waiting: standing.with(turn),
+            });
+            return;
+        }
+        rule.count(&said);
+        if !rule.limit.is_shadow {
+            self.less = Some(rule);
         }
     }
 
@@ -105,14 +143,15 @@ impl Charged {
     pub(super) async fn take_together(
         &mut self,
         cluster: &dyn Cluster,
-        now: Tick,
         applied: &[&Applied],
         asked: &Asked<'_>,
     ) -> Result<(), Refused> {
         for applied in applied {
-            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
+            let Some(held) = cluster::take(cluster, self.at, applied, asked).await else {
                 continue;
             };
+            // The answer may have taken a round trip.
+            self.at = self.clock.now();
             let rule = Arc::clone(&held.rule);
             let state = held.state();
             let decision = state.decision;
@@ -135,7 +174,7 @@ impl Charged {
                 return Err(Refused {
                     reason: Reason::TenantRate,
                     retry_after: decision.wait,
-                    quotas: self.give_back(now),
+                    quotas: self.give_back(self.at),
                     fallback: rule.fallback(),
                     rule,
                 });
@@ -145,56 +184,71 @@ impl Charged {
     }
 
     /// Waits until every limit lets the request pass.
-    pub(super) async fn wait(
-        &mut self,
-        clock: Clock,
-        now: Tick,
-        asked: &Asked<'_>,
-    ) -> Result<(), Refused> {
+    pub(super) async fn wait(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
+        let (clock, now) = (self.clock, self.at);
         let keyed = Arc::clone(&self.keyed);
-        let mut lines = Vec::new();
+        let waits = |held: &Held| {
+            held.waiting.is_some()
+                || !held.turn.step.wait_from(now).is_zero()
+                || keyed.lines.has(keyed.line_key(&held.rule, &held.counter))
+        };
+        let mut delaying = self.held.iter().filter(|held| held.rule.queue().is_some());
+        if !delaying.any(waits) {
+            return Ok(());
+        }
         let mut longest = Duration::ZERO;
-        for held in &self.held {
-            let Excess::Delay { queue, .. } = held.rule.limit.excess else {
+        for at in 0..self.held.len() {
+            let held = &mut self.held[at];
+            let Some(queue) = held.rule.queue() else {
                 continue;
             };
-            let key = keyed.line_key(&held.rule, &held.counter);
-            let wait = held.step.wait();
-            if wait.is_zero() && !keyed.lines.has(key) {
+            let has_to_wait = waits(held);
+            // Who waits for one limit leaves later than a schedule knows of, and keeps its distance.
+            if !has_to_wait && held.turn.quota.algorithm() != Algorithm::LeakyBucket {
                 continue;
             }
+            let wait = held.turn.step.wait_from(now);
             longest = longest.max(wait);
-            let waiting =
-                Waiting::join(&keyed, key, queue).filter(|_| now + wait <= asked.deadline);
-            let Some(waiting) = waiting else {
-                let rule = Arc::clone(&held.rule);
+            if held.waiting.is_none() {
+                let joined = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue);
+                held.waiting = joined.map(|mut waiting| {
+                    waiting.turn = Some(held.turn);
+                    Box::new(waiting)
+                });
+            }
+            let rule = &held.rule;
+            if held.waiting.is_none() {
+                let rule = Arc::clone(rule);
+                return Err(queue_full(&rule, wait, self.give_back(now)));
+            }
+            if now + wait > asked.deadline {
+                let rule = Arc::clone(rule);
                 rule.counts.refused.inc();
-                let is_late = now + wait > asked.deadline;
                 return Err(Refused {
-                    reason: match is_late {
-                        true => Reason::TenantRate,
-                        false => Reason::TenantQueueFull,
-                    },
+                    reason: Reason::TenantRate,
                     retry_after: wait,
                     quotas: self.give_back(now),
                     fallback: rule.fallback(),
                     rule,
                 });
-            };
-            held.rule.counts.delayed.inc();
-            lines.push((held, waiting));
-        }
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.has_waited = true;
-        tokio::time::sleep_until(clock.instant(now + longest).into()).await;
-        for (held, waiting) in &lines {
-            let passed = waiting.pass(clock, &held.quota, held.cost).await;
-            if let Some(place) = keyed.place(&held.counter) {
-                place.passed_late(passed, &held.quota);
+            }
+            if has_to_wait {
+                rule.counts.delayed.inc();
             }
         }
+        tokio::time::sleep_until(clock.instant(now + longest).into()).await;
+        let passed = wait::pass(clock, &self.held).await;
+        for held in &mut self.held {
+            let Some(mut waiting) = held.waiting.take() else {
+                continue;
+            };
+            if let Some(place) = keyed.place(&held.counter) {
+                place.passed_late(passed, &held.turn.quota);
+            }
+            // It is used.
+            waiting.turn = None;
+        }
+        self.at = passed;
         Ok(())
     }
 }

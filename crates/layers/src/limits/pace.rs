@@ -2,11 +2,12 @@
 //!
 //! Bytes that have come cannot be refused any more, so they are charged as they are, and are passed
 //! on when the rate allows them. Until then nobody reads the next. Passed in slices of at most
-//! [`Pacer::slice_bytes`], what goes through in any window is what the limit allows, to the byte.
+//! [`Pacer::slice_bytes`], what goes through in any window is what the limit allows, to the byte. While
+//! less of the limits is in force they pass at that share of the rate, transfers under way too.
 
 use std::{sync::Arc, time::Duration};
 
-use watertight_base::Tick;
+use watertight_base::{ServiceId, Tick};
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_plan::Measure;
 
@@ -19,6 +20,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Pacer {
     keyed: Arc<Keyed>,
+    service: ServiceId,
     limits: Arc<[(Arc<Rule>, Quota, Kept)]>,
 }
 
@@ -38,6 +40,7 @@ impl Pacer {
             .collect();
         (!limits.is_empty()).then(|| Self {
             keyed: Arc::clone(keyed),
+            service: asked.service.clone(),
             limits,
         })
     }
@@ -69,13 +72,15 @@ impl Pacer {
     /// Charges `bytes`; how long to wait before they are passed on. More than a slice is charged as
     /// what was used already.
     pub fn pass(&self, now: Tick, bytes: u64) -> Duration {
-        let waits = self.limits.iter().filter_map(|(rule, quota, kept)| {
+        let waits = self.limits.iter().filter_map(|limit| {
+            let (rule, quota, kept) = limit;
             let place = self.keyed.place(kept)?;
             let mut step = place.take(now, quota, bytes, Duration::MAX);
             if !step.allowed {
                 step = place.debit(now, quota, bytes);
             }
-            let wait = step.wait();
+            let share = self.keyed.pace_share(now, limit, &self.service, bytes);
+            let wait = step.wait().max(share);
             if wait.is_zero() {
                 rule.counts.allowed.inc();
             } else if rule.limit.is_shadow {

@@ -60,8 +60,6 @@ pub(crate) struct Rule {
     pub(crate) counts: RuleCounts,
     /// The other ways in which it counted before reloads.
     pub(crate) before: Vec<Before>,
-    /// Tells those who wait for a place that somebody left.
-    pub(crate) freed: Notify,
 }
 
 /// A way in which a limit counted.
@@ -94,7 +92,12 @@ pub(crate) enum Placing {
 #[derive(Debug)]
 pub(crate) enum Tally {
     Used(Counter),
-    InFlight(InFlightCount),
+    InFlight {
+        count: InFlightCount,
+        /// Tells those who wait for a place that somebody left. It is with the count, since a reload
+        /// makes new rules and keeps counts.
+        freed: Notify,
+    },
 }
 
 impl Rule {
@@ -118,7 +121,6 @@ impl Rule {
             near_left,
             counts,
             before: Vec::new(),
-            freed: Notify::new(),
         }
     }
 
@@ -177,6 +179,14 @@ impl Rule {
     pub(crate) fn stale_max_age(&self) -> Option<Duration> {
         match self.limit.excess {
             Excess::Degrade(Fallback::Stale { max_age }) => Some(max_age),
+            _ => None,
+        }
+    }
+
+    /// How many may wait for their turn at once, if it makes them wait.
+    pub(crate) fn queue(&self) -> Option<u32> {
+        match self.limit.excess {
+            Excess::Delay { queue, .. } if !self.limit.is_shadow => Some(queue),
             _ => None,
         }
     }
@@ -256,7 +266,10 @@ impl Tally {
     pub(crate) fn new(rule: &Rule) -> Self {
         match &rule.quota {
             Some(quota) => Self::Used(Counter::new(quota)),
-            None => Self::InFlight(InFlightCount::default()),
+            None => Self::InFlight {
+                count: InFlightCount::default(),
+                freed: Notify::new(),
+            },
         }
     }
 }

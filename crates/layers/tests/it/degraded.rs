@@ -82,7 +82,12 @@ async fn layered(admission: &Admission) -> (u16, Option<String>, String) {
         .service(service_fn(async |request: Request<()>| {
             let told = request.headers().get("x-serve-less");
             let told = told.map_or("nothing", |told| told.to_str().unwrap());
-            Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(told.to_owned())))
+            let mut response = Response::new(Full::<Bytes>::from(told.to_owned()));
+            let pretends = http::HeaderValue::from_static("mine");
+            response
+                .headers_mut()
+                .insert("watertight-degraded", pretends);
+            Ok::<_, std::convert::Infallible>(response)
         }));
     let request = Request::builder().header("x-serve-less", "mine");
     let response = stack.oneshot(request.body(()).unwrap()).await.unwrap();

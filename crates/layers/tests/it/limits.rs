@@ -468,6 +468,38 @@ async fn invented_users_crowd_out_no_named_caller() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_costs_more_than_a_limit_ever_allows_is_not_told_to_come_back() {
+    for algorithm in [
+        Algorithm::FixedWindow,
+        Algorithm::SlidingLog,
+        Algorithm::SlidingBuckets,
+        Algorithm::TokenBucket { burst: 10 },
+    ] {
+        let by_cost = Limit {
+            measure: Measure::Cost,
+            ..counted("cost", algorithm, 10, MINUTE)
+        };
+        let mut dear = service("dear", 2);
+        dear.cost.units = 20;
+        let admission = open(shop(vec![by_cost]).service(dear));
+        let acme = admission.who(&id("acme")).unwrap();
+        let refusal = ask(&admission, &acme, "/dear").await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::TenantRate);
+        let response: http::Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
+        assert_eq!(response.status(), 429);
+        assert!(
+            !response.headers().contains_key("retry-after"),
+            "{algorithm:?}"
+        );
+        let problem = String::from_utf8(response.into_body()).unwrap();
+        assert!(
+            problem.contains("costs more than a limit ever allows"),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_of_invented_callers_that_counts_in_another_way_is_no_second_burst() {
     let hour = 60 * MINUTE;
     let token = Algorithm::TokenBucket { burst: 6 };

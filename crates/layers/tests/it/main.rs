@@ -21,6 +21,7 @@ mod reload;
 mod room;
 mod runtimes;
 mod tower_layer;
+mod turns;
 mod waiting;
 
 use std::{

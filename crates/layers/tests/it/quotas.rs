@@ -4,6 +4,7 @@ use http::Response;
 use watertight_base::{Reason, Tick};
 use watertight_guard::breaker::{Outcome, Settings};
 use watertight_layers::{Admission, What};
+use watertight_plan::{Count, Limit, TenantPlan};
 
 use crate::{
     SECOND, ask, ask_until, id, poll_once, reason,
@@ -158,4 +159,40 @@ async fn a_token_that_came_back_by_itself_is_not_given_back_again() {
     }
     let left = left(&admission)[0];
     assert!((4..=5).contains(&left), "half a second is five: {left}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_too_many_in_flight_is_told_what_is_left_of_its_rates() {
+    let told = |refusal: watertight_layers::Refusal| {
+        assert_eq!(refusal.reason, Reason::TenantConcurrency);
+        let response: Response<Vec<u8>> = refusal.into_response(&http::Method::GET);
+        let headers = response.headers();
+        assert_eq!(headers["ratelimit-policy"], "hourly;q=5;w=18000");
+        headers["ratelimit"].to_str().unwrap().to_owned()
+    };
+    let plans = throttled(&[("hourly", 1, 5)]);
+    let of_plan = Room {
+        seats: 10,
+        tenant_plan: TenantPlan {
+            max_in_flight: Some(2),
+            ..plans.clone()
+        },
+        ..Room::default()
+    };
+    let mut of_limit = Room {
+        seats: 10,
+        tenant_plan: plans,
+        ..Room::default()
+    };
+    let limit = Limit::new(id("in-flight"), Count::InFlight(2));
+    of_limit.tenant_plan.throttle.push(limit);
+    for room in [of_plan, of_limit] {
+        let admission = room.open();
+        let held = [ask(&admission, "acme").await, ask(&admission, "acme").await];
+        for _ in 0..2 {
+            let refusal = ask(&admission, "acme").await.unwrap_err();
+            assert!(told(refusal).starts_with("hourly;r=3;t="));
+        }
+        drop(held);
+    }
 }

@@ -140,7 +140,7 @@ impl Line {
             match self.lines.pass(now, self.key, &self.quota, 1) {
                 Ok(()) => {
                     self.counter.passed_late(now, &self.quota);
-                    self.lines.leave(self.key);
+                    self.lines.leave(self.key, None, |_| {});
                     measured.longest = measured.longest.max(now - since);
                     measured.left.push(now);
                 }
