@@ -19,8 +19,8 @@ use watertight_base::Tick;
 use watertight_guard::throttle::{
     Decision, Quota,
     lease::{
-        Answer, Ask, Batch, Cluster, Failure, Leases, Outcome, Settings, Settled, Sharing, Store,
-        Taken, Ticket, Verdict, View,
+        Answer, Ask, Batch, Cluster, Failure, Leases, Outcome, Settings, Settled, Sharing,
+        Standing, Store, Taken, Ticket, Verdict, View,
     },
 };
 
@@ -88,6 +88,7 @@ impl Cluster for Shared {
             ticket,
             name: ask.name.into(),
             quota: *ask.quota,
+            standing: ask.standing,
             inner: self.inner.clone(),
         }))
     }
@@ -125,6 +126,7 @@ struct Waiting {
     ticket: Ticket,
     name: Box<str>,
     quota: Quota,
+    standing: Standing,
     inner: Arc<Inner>,
 }
 
@@ -135,6 +137,7 @@ impl Waiting {
             quota: &self.quota,
             cost: 0,
             sharing: Sharing::Leased,
+            standing: self.standing,
         }
     }
 }

@@ -50,8 +50,11 @@
 //! # Laws
 //!
 //! 1. The table above, over every span of time.
-//! 2. Memory is bounded by [`Settings::keys`] on a node. A key that is forgotten loses what it had on
-//!    lease, and is charged for it.
+//! 2. Memory is bounded on a node: keys that the configuration names have a place each, all others
+//!    share [`Settings::keys`] for each [`Standing`]. Whoever is named keeps its place while anything
+//!    of it counts; nobody loses one that counts in no other place. Who finds none shares a coarse
+//!    counter, gets less than its limit, and is counted. Another key that is given up loses what it
+//!    had on lease, and is charged for it.
 //! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
 
@@ -61,11 +64,14 @@ mod entry;
 mod keys;
 mod leases;
 mod ledger;
+mod lines;
 mod link;
 mod message;
+mod overflow;
+mod table;
 mod terms;
 
-pub use leases::{Ask, Leases, Settings, Settled, Sharing, Taken, Ticket, Verdict, View};
+pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
 pub use ledger::Ledger;
 pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Want};
 pub use terms::{Kind, Terms};

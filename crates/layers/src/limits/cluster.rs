@@ -9,7 +9,7 @@ use std::{fmt::Write as _, sync::Arc};
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Decision, Quota,
-    lease::{Ask, Cluster, Outcome, Sharing, Verdict},
+    lease::{Ask, Cluster, Outcome, Sharing, Standing, Verdict},
 };
 use watertight_plan::{Across, By};
 
@@ -23,6 +23,7 @@ pub(super) struct HeldTogether {
     quota: Quota,
     name: String,
     cost: u64,
+    standing: Standing,
     verdict: Verdict,
 }
 
@@ -38,7 +39,9 @@ pub(super) async fn take(
         return None;
     };
     let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let outcome = cluster.take(now, &ask(&name, &quota, cost, sharing));
+    let standing = standing(rule, asked);
+    let ask = ask(&name, &quota, cost, (sharing, standing));
+    let outcome = cluster.take(now, &ask);
     let verdict = match outcome {
         Outcome::Now(verdict) => verdict,
         Outcome::Later(answer) => answer.await,
@@ -48,6 +51,7 @@ pub(super) async fn take(
         quota,
         name,
         cost,
+        standing,
         verdict,
     })
 }
@@ -64,14 +68,15 @@ pub(super) fn peek(
         return None;
     };
     let (name, cost) = (name(rule, asked), rule.cost(asked));
-    cluster.peek(now, &ask(&name, &quota, cost, sharing))
+    let standing = standing(rule, asked);
+    cluster.peek(now, &ask(&name, &quota, cost, (sharing, standing)))
 }
 
 impl HeldTogether {
     /// Gives back what was taken.
     pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
         if let Across::Cluster(sharing) = self.rule.limit.across {
-            let ask = ask(&self.name, &self.quota, self.cost, sharing);
+            let ask = ask(&self.name, &self.quota, self.cost, (sharing, self.standing));
             cluster.refund(now, &ask, &self.verdict);
         }
     }
@@ -85,12 +90,34 @@ impl HeldTogether {
     }
 }
 
-fn ask<'a>(name: &'a str, quota: &'a Quota, cost: u64, sharing: Sharing) -> Ask<'a> {
+fn ask<'a>(
+    name: &'a str,
+    quota: &'a Quota,
+    cost: u64,
+    (sharing, standing): (Sharing, Standing),
+) -> Ask<'a> {
     Ask {
         name,
         quota,
         cost,
         sharing,
+        standing,
+    }
+}
+
+/// Who can bring the name of those who share a limit into being: what the configuration names is in
+/// nobody's way, and users are their tenant's, so a listed one's are no invention of anybody.
+fn standing(rule: &Rule, asked: &Asked<'_>) -> Standing {
+    let who = asked.who;
+    let has_user = rule.is_by(By::User) && who.user.is_some();
+    // Unlisted tenants have one name where a limit is by tenant alone.
+    let names_tenant = rule.is_by(By::User) || (rule.is_by(By::Key) && who.key.is_none());
+    if rule.is_by(By::Address) || (names_tenant && !who.is_listed) {
+        Standing::Anybody
+    } else if has_user {
+        Standing::Proven
+    } else {
+        Standing::Named
     }
 }
 

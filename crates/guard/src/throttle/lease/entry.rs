@@ -44,6 +44,8 @@ pub(super) struct Entry {
     /// Whether a batch with a want of it is on its way.
     is_asked: bool,
     pub(super) is_returning: bool,
+    /// Whether it is counted here alone, so that the store remembers nothing of it.
+    pub(super) is_local: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
     pub(super) asked: VecDeque<(Ticket, u64)>,
@@ -76,6 +78,7 @@ impl Entry {
             is_queued: false,
             is_asked: false,
             is_returning: false,
+            is_local: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             share: Counter::new(quota),
@@ -103,9 +106,31 @@ impl Entry {
         (self.closed.0, self.share_of) = (Tick::ZERO, 0);
     }
 
-    /// Whether nobody waits for it, nothing is lent, and nothing is to be told to the store.
-    pub(super) fn is_idle(&self, now: Tick) -> bool {
-        !self.is_busy() && self.lent_at(now) == 0 && self.spent == 0
+    /// How much would be missed if it were given up: 0 for nothing, 1 if the store remembers all
+    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else.
+    pub(super) fn worth(&self, now: Tick, is_away: bool) -> Option<u8> {
+        if self.is_busy() || self.owes_word() {
+            None
+        } else if self.is_forgotten(now) {
+            Some(0)
+        } else if is_away || self.is_local {
+            None
+        } else {
+            Some(if self.lent_at(now) == 0 { 1 } else { 2 })
+        }
+    }
+
+    /// Whether nothing is lent, and nothing that it was used for counts any more, here or in the
+    /// store.
+    fn is_forgotten(&self, now: Tick) -> bool {
+        let is_known_clear = now >= self.clear && now >= self.closed.0 && now >= self.ready;
+        is_known_clear && self.lent_at(now) == 0 && self.is_share_unused(now)
+    }
+
+    fn is_share_unused(&self, now: Tick) -> bool {
+        let share = &self.share_quota;
+        let left = self.share.peek(now, share, 0, Duration::ZERO);
+        share.describe(&left).remaining == share.capacity()
     }
 
     /// Whether somebody waits for it, or it is in a batch.

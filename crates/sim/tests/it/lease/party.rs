@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use watertight_base::{Rate, Tick};
 use watertight_guard::throttle::lease::{
-    Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Taken, Ticket, View,
+    Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Standing, Taken, Ticket, View,
 };
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_sim::{Address, Network, Node, Outbox, World, sometimes};
@@ -181,6 +181,7 @@ impl Gateway {
                 quota,
                 cost: 1,
                 sharing: *sharing,
+                standing: Standing::Named,
             };
             match self.leases.take(now, &ask) {
                 Taken::Ask(ticket) => self.waiting.push((ticket, limit)),

@@ -1,0 +1,200 @@
+//! Limits that all nodes count, over a store that is in the same process, or is away.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use watertight_base::Tick;
+use watertight_guard::throttle::{
+    Decision,
+    lease::{
+        Ask, Cluster, Leases, Ledger, Outcome, Settings, Settled, Sharing, Taken, Verdict, View,
+    },
+};
+use watertight_layers::{Admission, Clock};
+use watertight_plan::{Across, Builder, By, Limit, LimitStore, Throttling};
+
+use crate::{
+    id,
+    limits::{MINUTE, ask, passes, rate, service, shop},
+};
+
+/// A node whose batches arrive at once, if there is a store at all.
+struct Together(Mutex<(Leases, Option<Ledger>)>);
+
+impl Together {
+    fn new(settings: Settings) -> Arc<Self> {
+        let leases = Leases::new(1, settings);
+        Arc::new(Self(Mutex::new((leases, Some(Ledger::default())))))
+    }
+
+    /// The same, whose store is away.
+    fn alone(settings: Settings) -> Arc<Self> {
+        let leases = Leases::new(1, settings);
+        Arc::new(Self(Mutex::new((leases, None))))
+    }
+
+    /// Sends what is to be told, as the task does that carries batches.
+    fn carry(&self, now: Tick) -> Settled {
+        let (leases, ledger) = &mut *self.0.lock().unwrap();
+        carry(leases, ledger, now)
+    }
+}
+
+fn carry(leases: &mut Leases, ledger: &mut Option<Ledger>, now: Tick) -> Settled {
+    let mut settled = Vec::new();
+    let now = now.max(leases.next_wakeup());
+    let Some(batch) = leases.poll(now, &mut settled) else {
+        return settled;
+    };
+    let at_us = 1_800_000_000_000_000 + now.as_nanos() / 1_000;
+    match ledger
+        .as_mut()
+        .and_then(|ledger| ledger.trade(at_us, &batch))
+    {
+        Some(answer) => assert!(leases.on_answer(now, &answer, &mut settled)),
+        None => leases.on_failure(now, batch.number, &mut settled),
+    }
+    settled
+}
+
+impl Cluster for Together {
+    fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome {
+        let (leases, ledger) = &mut *self.0.lock().unwrap();
+        let ticket = match leases.take(now, ask) {
+            Taken::Now(verdict) => return Outcome::Now(verdict),
+            Taken::Ask(ticket) => ticket,
+        };
+        loop {
+            let settled = carry(leases, ledger, now);
+            if let Some((_, verdict)) = settled.into_iter().find(|(other, _)| *other == ticket) {
+                return Outcome::Now(verdict);
+            }
+        }
+    }
+
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+        self.0.lock().unwrap().0.peek(now, ask)
+    }
+
+    fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
+        self.0.lock().unwrap().0.refund(now, ask, verdict);
+    }
+
+    fn view(&self) -> View {
+        self.0.lock().unwrap().0.view()
+    }
+}
+
+fn shared(limit: Limit, sharing: Sharing) -> Limit {
+    Limit {
+        across: Across::Cluster(sharing),
+        ..limit
+    }
+}
+
+fn open(builder: Builder, cluster: &Arc<Together>) -> Admission {
+    let store = LimitStore {
+        url: "redis://127.0.0.1:6379".to_owned(),
+        password: None,
+        prefix: LimitStore::PREFIX_DEFAULT.to_owned(),
+        timeout: LimitStore::TIMEOUT_DEFAULT,
+        nodes: 1,
+    };
+    let throttling = Throttling {
+        store: Some(store),
+        ..Throttling::default()
+    };
+    let plan = Arc::new(builder.throttling(throttling).build().unwrap());
+    Admission::with_cluster(
+        plan,
+        Clock::start(),
+        Arc::clone(cluster) as Arc<dyn Cluster>,
+    )
+}
+
+/// A service that limits by address, and two that limit by tenant.
+fn flooded(sharing: Sharing) -> Builder {
+    let mut front = service("front", 2);
+    front.throttle = vec![Limit {
+        by: vec![By::Address],
+        ..shared(rate("address", 5, HOUR), sharing)
+    }];
+    let tenants = [("leased", Sharing::Leased), ("alone", Sharing::Local)];
+    let tenants = tenants.map(|(name, sharing)| {
+        let mut own = service(name, 2);
+        own.throttle = vec![shared(rate(name, 10, HOUR), sharing)];
+        own
+    });
+    let [leased, alone] = tenants;
+    shop(Vec::new())
+        .service(front)
+        .service(leased)
+        .service(alone)
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(start_paused = true)]
+async fn invented_addresses_lock_out_no_listed_tenant_and_refill_no_limit_of_theirs() {
+    let settings = Settings {
+        keys: 64,
+        ..Settings::default()
+    };
+    for sharing in [Sharing::Leased, Sharing::Exact, Sharing::Local] {
+        let cluster = Together::alone(settings);
+        let admission = open(flooded(sharing), &cluster);
+        cluster.carry(admission.clock().now());
+        let listed = ["acme", "globex"].map(|name| admission.who(&id(name)).unwrap());
+        for path in ["/leased", "/alone"] {
+            assert_eq!(passes(&admission, &listed[0], path).await, 10);
+        }
+        for number in 0..5_000_u32 {
+            let mut invented = admission.who(&id("acme")).unwrap();
+            invented.address = Some(IpAddr::from(number.to_be_bytes()));
+            let _ = ask(&admission, &invented, "/front").await;
+        }
+        let [named, proven, anybody] = cluster.view().tables;
+        assert_eq!((named.live, proven.live, anybody.live), (2, 0, 64));
+        assert_eq!(anybody.overflowed, 5_000 - 64);
+        for path in ["/leased", "/alone"] {
+            let passed = [
+                passes(&admission, &listed[0], path).await,
+                passes(&admission, &listed[1], path).await,
+            ];
+            assert_eq!(passed, [0, 10], "{path}, flooded at {sharing:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_be_invented_is_counted_among_the_invented() {
+    for (by, user, tenant, expected) in [
+        (vec![By::Tenant], None, "acme", 0),
+        (vec![By::Route, By::Tenant], None, "acme", 0),
+        // All unlisted tenants have one name.
+        (vec![By::Tenant], None, "nobody-listed-me", 0),
+        (vec![By::Key], None, "acme", 0),
+        (vec![By::Key], None, "nobody-listed-me", 2),
+        (vec![By::User], Some("ann"), "acme", 1),
+        (vec![By::User], Some("ann"), "nobody-listed-me", 2),
+        (vec![By::User], None, "nobody-listed-me", 2),
+        (vec![By::Address, By::Tenant], None, "acme", 2),
+    ] {
+        let cluster = Together::new(Settings::default());
+        let limit = Limit {
+            by: by.clone(),
+            ..shared(rate("rate", 10, MINUTE), Sharing::Leased)
+        };
+        let admission = open(shop(vec![limit]), &cluster);
+        let mut who = admission.who(&id(tenant)).unwrap();
+        who.user = user.map(Arc::from);
+        assert!(ask(&admission, &who, "/cart").await.is_ok());
+        let live = cluster.view().tables.map(|table| table.live);
+        let mut one = [0; 3];
+        one[expected] = 1;
+        assert_eq!(live, one, "{by:?} {user:?} {tenant}");
+    }
+}
