@@ -98,7 +98,9 @@ impl Cluster for Shared {
     }
 
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
-        self.inner.lock().leases.refund(now, ask, verdict);
+        if self.inner.lock().leases.refund(now, ask, verdict) {
+            self.inner.asked.notify_one();
+        }
     }
 
     fn view(&self) -> View {

@@ -28,6 +28,10 @@
 //! not need it. Where so few units may be used at once that those on their way would be missed, a
 //! leased limit is counted exactly ([`Sharing::Exact`]).
 //!
+//! A request that something else refuses gives back what it took: to the lease, or with the next
+//! batch. What the store counted already it takes back as if it had never been granted ([`Undo`]),
+//! so an undo gives nobody more than that request would have left.
+//!
 //! # What holds when something is wrong
 //!
 //! | | beyond the limit, at most |
@@ -73,7 +77,7 @@ mod terms;
 
 pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
 pub use ledger::Ledger;
-pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Want};
+pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Undo, Want};
 pub use terms::{Kind, Terms};
 
 #[cfg(test)]

@@ -63,6 +63,10 @@ impl Charged {
         if let Some(cluster) = &self.keyed.cluster {
             for held in self.together.drain(..) {
                 held.refund(&**cluster, now);
+                let mut told = self.quotas.states.iter_mut();
+                if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
+                    *state = held.state_given_back();
+                }
             }
         }
         for (quota, key, step) in self.shrunk.drain(..) {

@@ -1,8 +1,8 @@
 //! Limits that all nodes count together.
 //!
 //! They are asked last, since their answer may take a round trip, and since what a node's own limits
-//! refuse need not be counted by all. If one of them refuses, the others, and the node's own, get
-//! back what they were charged.
+//! refuse need not be counted by all. If one of them refuses, or a later step does, the others, and
+//! the node's own, get back what they were charged; the store with the next batch.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -79,6 +79,14 @@ impl HeldTogether {
             let ask = ask(&self.name, &self.quota, self.cost, (sharing, self.standing));
             cluster.refund(now, &ask, &self.verdict);
         }
+    }
+
+    /// What is left when what was taken is there again.
+    pub(super) fn state_given_back(&self) -> QuotaState {
+        let mut state = self.state();
+        let left = state.decision.remaining.saturating_add(self.cost);
+        state.decision.remaining = left.min(self.quota.capacity());
+        state
     }
 
     pub(super) fn state(&self) -> QuotaState {

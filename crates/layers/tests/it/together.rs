@@ -7,13 +7,16 @@ use std::{
 };
 
 use watertight_base::Tick;
-use watertight_guard::throttle::{
-    Decision,
-    lease::{
-        Ask, Cluster, Leases, Ledger, Outcome, Settings, Settled, Sharing, Taken, Verdict, View,
+use watertight_guard::{
+    pool::{CompartmentSpec, PoolSpec},
+    throttle::{
+        Decision,
+        lease::{
+            Ask, Cluster, Leases, Ledger, Outcome, Settings, Settled, Sharing, Taken, Verdict, View,
+        },
     },
 };
-use watertight_layers::{Admission, Clock};
+use watertight_layers::{Admission, Clock, Quotas, What};
 use watertight_plan::{Across, Builder, By, Limit, LimitStore, Throttling};
 
 use crate::{
@@ -80,7 +83,10 @@ impl Cluster for Together {
     }
 
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
-        self.0.lock().unwrap().0.refund(now, ask, verdict);
+        let (leases, ledger) = &mut *self.0.lock().unwrap();
+        if leases.refund(now, ask, verdict) {
+            carry(leases, ledger, now);
+        }
     }
 
     fn view(&self) -> View {
@@ -197,4 +203,74 @@ async fn who_may_be_invented_is_counted_among_the_invented() {
         one[expected] = 1;
         assert_eq!(live, one, "{by:?} {user:?} {tenant}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_limit_of_the_cluster_refuses_is_charged_to_no_other() {
+    for sharing in [Sharing::Exact, Sharing::Leased] {
+        let cluster = Together::new(Settings::default());
+        let narrow = Limit {
+            by: vec![By::Global],
+            ..shared(rate("narrow", 5, HOUR), sharing)
+        };
+        let wide = shared(rate("wide", 100, HOUR), sharing);
+        let admission = open(shop(vec![wide]).limit(narrow), &cluster);
+        let acme = admission.who(&id("acme")).unwrap();
+        let mut passed = 0;
+        let mut told = Vec::new();
+        for _ in 0..25 {
+            match ask(&admission, &acme, "/cart").await {
+                Ok(_) => passed += 1,
+                Err(refusal) => told = left(&refusal.quotas),
+            }
+        }
+        assert_eq!((passed, told), (5, vec![95, 0]), "{sharing:?}");
+        // The next answer of the store says the same.
+        let cart = service("cart", 1);
+        let what = What::new(&cart.id, Tick::MAX);
+        let said = admission.explain(&acme, what, admission.clock().now());
+        assert_eq!(left(&said.quotas), [95, 0], "{sharing:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_refuses_is_charged_to_no_limit_of_the_cluster() {
+    for sharing in [Sharing::Exact, Sharing::Leased, Sharing::Local] {
+        let cluster = Together::new(Settings::default());
+        let mut seats =
+            CompartmentSpec::new(id("all"), 1_u64.try_into().unwrap(), vec![id("seat")]);
+        (seats.queue, seats.max_wait) = (1, Duration::from_millis(100));
+        let pool = PoolSpec {
+            id: id("pool"),
+            capacity: 1_u64.try_into().unwrap(),
+            adaptive: None,
+            reserve: 0,
+            compartments: vec![seats],
+        };
+        let mut seat = service("seat", 2);
+        seat.uses = vec![id("pool")];
+        let limit = shared(rate("rate", 100, HOUR), sharing);
+        let admission = open(shop(vec![limit]).service(seat).pool(pool), &cluster);
+        let acme = admission.who(&id("acme")).unwrap();
+        let mut served = 0;
+        for _ in 0..5 {
+            let all = std::array::from_fn::<_, 8, _>(|_| ask(&admission, &acme, "/seat"));
+            let mut held = Vec::new();
+            for asked in all {
+                held.extend(asked.await.ok());
+            }
+            served += held.len();
+        }
+        assert_eq!(served, 5);
+        let permit = ask(&admission, &acme, "/seat").await.unwrap();
+        assert_eq!(left(permit.quotas()), [94], "{sharing:?}");
+    }
+}
+
+/// What headers say is left of each limit.
+fn left(quotas: &Quotas) -> Vec<u64> {
+    quotas
+        .iter()
+        .map(|state| state.decision.remaining)
+        .collect()
 }

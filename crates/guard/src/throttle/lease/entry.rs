@@ -6,8 +6,9 @@ use watertight_base::Tick;
 
 use super::{
     super::{Algorithm, Counter, Decision, Quota},
-    Grant, Kind, Settings, Terms, Ticket, Want,
+    Grant, Kind, Settings, Terms, Ticket, Undo, Want,
     demand::Demand,
+    leases::Used,
 };
 
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Entry {
     back: u64,
     /// Used of the own share, for the store to know.
     spent: u64,
+    /// Granted and counted, but to be undone; one for each batch that granted some.
+    undo: VecDeque<Undo>,
     /// The store has none before this, for requests that cost so much or more.
     closed: (Tick, u64),
     /// From when on the store may have some.
@@ -68,6 +71,7 @@ impl Entry {
             review_planned: Tick::MAX,
             back: 0,
             spent: 0,
+            undo: VecDeque::new(),
             closed: (Tick::ZERO, u64::MAX),
             ready: Tick::ZERO,
             left: quota.capacity(),
@@ -184,10 +188,14 @@ impl Entry {
     }
 
     /// Takes from the node's own share of the limit.
-    pub(super) fn take_share(&mut self, now: Tick, cost: u64, nodes: u32) -> Decision {
+    pub(super) fn take_share(&mut self, now: Tick, cost: u64, nodes: u32) -> (Decision, Used) {
         let share = self.share(nodes);
         let step = self.share.take(now, &share, cost, Duration::ZERO);
-        share.describe(&step)
+        let used = match step.allowed {
+            true => Used::Share { step, nodes },
+            false => Used::Nothing,
+        };
+        (share.describe(&step), used)
     }
 
     /// Remembers that it was used, so that the own share is no second burst.
@@ -201,13 +209,41 @@ impl Entry {
     }
 
     pub(super) fn owes_word(&self) -> bool {
-        self.spent + self.back > 0
+        self.spent + self.back > 0 || !self.undo.is_empty()
     }
 
-    /// Undoes a charge, if the store has not been told of it.
-    pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64) {
-        if !self.is_exact && self.reported <= asked_at && now < self.ends {
-            self.lent += cost;
+    /// Undoes a charge. Of what the store counted by itself it is told; of other things only if it
+    /// was not told that they were used. Whether there is something to tell.
+    pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64, used: Used) -> bool {
+        let is_untold = self.reported <= asked_at;
+        match used {
+            Used::Lent if is_untold && !self.is_exact && now < self.ends => self.lent += cost,
+            Used::Held { until, .. } if is_untold && now < until => {
+                self.back = self.back.saturating_add(cost);
+            }
+            Used::Held { grant, .. } | Used::Counted(grant) => self.undo(grant.undo(cost)),
+            Used::Share { step, nodes } => {
+                if nodes == self.share_of {
+                    self.share.refund(now, &self.share_quota, &step, cost);
+                }
+                if is_untold {
+                    self.spent = self.spent.saturating_sub(cost);
+                }
+            }
+            Used::Nothing | Used::Lent => {}
+        }
+        self.owes_word()
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match self.undo.iter_mut().find(|other| other.at_us == undo.at_us) {
+            Some(other) => other.units = other.units.saturating_add(undo.units),
+            None if undo.units == 0 => {}
+            // Older grants are not worth a batch each: they have come back by themselves, mostly.
+            None => {
+                self.undo.truncate(UNDOS_MAX - 1);
+                self.undo.push_front(undo);
+            }
         }
     }
 
@@ -219,7 +255,7 @@ impl Entry {
         }
         self.lent = self.lent_at(now);
         if self.is_returning {
-            self.back = std::mem::take(&mut self.lent);
+            self.back += std::mem::take(&mut self.lent);
         }
         let target = if self.is_returning {
             0
@@ -237,6 +273,7 @@ impl Entry {
             have: self.lent,
             back: std::mem::take(&mut self.back),
             spent: std::mem::take(&mut self.spent),
+            undo: self.undo.pop_front().unwrap_or_default(),
         }
     }
 
@@ -244,7 +281,7 @@ impl Entry {
     pub(super) fn granted(
         &mut self,
         now: Tick,
-        sent: Tick,
+        (sent, at_us): (Tick, u64),
         want: &Want,
         grant: &Grant,
         settle: &mut dyn FnMut(Ticket, bool),
@@ -275,12 +312,21 @@ impl Entry {
             has_refused |= !fits;
             settle(ticket, fits);
         }
-        if !self.is_exact {
-            self.back += room;
+        // For those who have gone meanwhile.
+        match want.is_exact {
+            true => self.undo(Undo {
+                units: room,
+                at_us,
+                mark: grant.mark,
+            }),
+            false => self.back += room,
         }
         if has_refused || grant.left < want.each {
             self.closed = (sent + grant.wait.min(REASK), want.each);
             self.ready = sent + grant.wait;
+        } else if grant.left >= self.closed.1 {
+            // Some went back.
+            (self.closed.0, self.ready) = (Tick::ZERO, Tick::ZERO);
         }
     }
 
@@ -341,6 +387,8 @@ fn is_tight(quota: &Quota, timeout: Duration) -> bool {
     }
 }
 
+/// How many grants are undone, one in each batch.
+const UNDOS_MAX: usize = 64;
 /// A key that is used up is asked for again after this, at the latest: others may have returned
 /// some.
 const REASK: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use watertight_base::Tick;
 
 use super::{
-    super::{Decision, Occupancy, Quota},
-    Answer, Batch, Grant, Want,
+    super::{Decision, Occupancy, Quota, Step},
+    Answer, Batch, Grant, Undo, Want,
     entry::Entry,
     keys::Keys,
     lines::Lines,
@@ -135,6 +135,22 @@ pub struct Verdict {
     pub at: Tick,
     /// The last batch that had left by then.
     number: u64,
+    used: Used,
+}
+
+/// What was used for a request, so that it can be given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Used {
+    #[default]
+    Nothing,
+    /// Units of a lease.
+    Lent,
+    /// Units that the store granted for it, and keeps for it until then; afterwards they count.
+    Held { until: Tick, grant: Granted },
+    /// Units that the store counted when it granted them.
+    Counted(Granted),
+    /// Units of the own share, which was that of one of so many nodes.
+    Share { step: Step, nodes: u32 },
 }
 
 impl Verdict {
@@ -149,7 +165,25 @@ impl Verdict {
         is_share: true,
         at: Tick::ZERO,
         number: 0,
+        used: Used::Nothing,
     };
+}
+
+/// A grant, as an undo speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Granted {
+    at_us: u64,
+    mark: u64,
+}
+
+impl Granted {
+    pub(super) const fn undo(self, units: u64) -> Undo {
+        Undo {
+            units,
+            at_us: self.at_us,
+            mark: self.mark,
+        }
+    }
 }
 
 /// How a node's leases are doing: counts since the start, unless it says otherwise.
@@ -238,29 +272,29 @@ impl Leases {
         self.view.expired += entry.expire(now);
         if ask.sharing == Sharing::Local {
             entry.is_local = true;
-            let decision = entry.take_share(now, cost, nodes);
-            return Taken::Now(self.verdict(now, decision, true));
+            let (decision, used) = entry.take_share(now, cost, nodes);
+            return Taken::Now(self.of_share(now, decision, used));
         }
         if cost > entry.cost_max() {
-            return Taken::Now(self.verdict(now, refused(Duration::MAX), false));
+            return Taken::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
         }
         if entry.take_lent(now, cost, nodes) {
             let decision = entry.decision(now, true, Duration::ZERO);
             if entry.is_low(now, nodes, self.settings.lease) {
                 self.queue_calm(at);
             }
-            return Taken::Now(self.verdict(now, decision, false));
+            return Taken::Now(self.verdict(now, decision, Used::Lent));
         }
         if let Some(wait) = entry.closed_for(now, cost) {
             let decision = entry.decision(now, false, wait);
-            return Taken::Now(self.verdict(now, decision, false));
+            return Taken::Now(self.verdict(now, decision, Used::Nothing));
         }
         if self.link.is_away() {
             return Taken::Now(self.alone(now, at, cost));
         }
         if self.waiting[ask.standing as usize] >= self.settings.waiting {
             self.keys.count_overflow(ask.standing);
-            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
         }
         self.wait(at, cost)
     }
@@ -290,16 +324,19 @@ impl Leases {
         (closed.is_some() || known.remaining >= ask.cost).then_some(known)
     }
 
-    /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.
-    /// Others stay used, so that nothing passes twice.
-    pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
+    /// Undoes a charge, as far as it still counts: units of a lease and of the own share are there
+    /// again, others go back with the next batch. What the store was told in between stays used, so
+    /// that nothing passes twice. Whether there is a next batch because of it.
+    pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) -> bool {
         let now = self.advance(now);
-        if let Some(at) = self.keys.find(ask)
-            && verdict.decision.allowed
-            && !verdict.is_share
-        {
-            self.keys[at].refund(now, ask.cost, verdict.number);
+        let Some(at) = self.keys.find(ask) else {
+            return false;
+        };
+        let owes_word = self.keys[at].refund(now, ask.cost, verdict.number, verdict.used);
+        if owes_word {
+            self.queue_calm(at);
         }
+        owes_word
     }
 
     /// Forgets a request that no longer waits. What is granted for it goes back.
@@ -340,7 +377,7 @@ impl Leases {
             }
             entry.is_queued = false;
             let want = entry.want(now, number, nodes, lease);
-            if want.need + want.extra + want.back + want.spent + want.have > 0 {
+            if want.says_something() {
                 places.push(at);
                 wants.push(want);
             }
@@ -372,7 +409,8 @@ impl Leases {
         self.link.is_well(now, answer.nodes);
         let wants = flight.batch.wants.iter().zip(&answer.grants);
         for (at, (want, grant)) in flight.places.iter().zip(wants) {
-            self.granted(now, *at, flight.sent, want, grant, settled);
+            let landed = (flight.sent, answer.at_us);
+            self.granted(now, *at, landed, want, grant, settled);
         }
         true
     }
@@ -481,7 +519,7 @@ impl Leases {
         &mut self,
         now: Tick,
         at: u32,
-        sent: Tick,
+        landed: (Tick, u64),
         want: &Want,
         grant: &Grant,
         settled: &mut Settled,
@@ -490,7 +528,18 @@ impl Leases {
         let mut passes = Vec::new();
         let entry = &mut self.keys[at];
         let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
-        entry.granted(now, sent, want, grant, settle);
+        entry.granted(now, landed, want, grant, settle);
+        let granted = Granted {
+            at_us: landed.1,
+            mark: grant.mark,
+        };
+        let used = match want.is_exact {
+            true => Used::Counted(granted),
+            false => Used::Held {
+                until: landed.0 + self.settings.timeout / 2,
+                grant: granted,
+            },
+        };
         self.waiting[Standing::of(at) as usize] -= passes.len();
         for (ticket, allowed) in passes {
             let wait = if allowed { Duration::ZERO } else { grant.wait };
@@ -505,6 +554,7 @@ impl Leases {
                     is_share: false,
                     at: now,
                     number,
+                    used: if allowed { used } else { Used::Nothing },
                 },
             ));
         }
@@ -559,12 +609,12 @@ impl Leases {
         self.view.alone += 1;
         let nodes = self.link.nodes;
         let entry: &mut Entry = &mut self.keys[at];
-        let decision = entry.take_share(now, cost, nodes);
+        let (decision, used) = entry.take_share(now, cost, nodes);
         if decision.allowed {
             entry.spend(cost);
             self.queue_calm(at);
         }
-        self.verdict(now, decision, true)
+        self.of_share(now, decision, used)
     }
 
     /// Decides for a key that finds no place. While the store answers there soon is one, so nothing
@@ -572,19 +622,27 @@ impl Leases {
     fn without_place(&mut self, now: Tick, ask: &Ask<'_>) -> Verdict {
         self.keys.count_overflow(ask.standing);
         if !self.link.is_away() && ask.sharing != Sharing::Local {
-            return self.verdict(now, refused(self.settings.spacing), false);
+            return self.verdict(now, refused(self.settings.spacing), Used::Nothing);
         }
         let share = ask.quota.divided(self.link.nodes);
         let decision = self.keys.share_of_all(now, ask, &share);
-        self.verdict(now, decision, true)
+        self.of_share(now, decision, Used::Nothing)
     }
 
-    fn verdict(&self, now: Tick, decision: Decision, is_share: bool) -> Verdict {
+    fn of_share(&self, now: Tick, decision: Decision, used: Used) -> Verdict {
+        Verdict {
+            is_share: true,
+            ..self.verdict(now, decision, used)
+        }
+    }
+
+    fn verdict(&self, now: Tick, decision: Decision, used: Used) -> Verdict {
         Verdict {
             decision,
-            is_share,
+            is_share: false,
             at: now,
             number: self.link.number(),
+            used,
         }
     }
 }

@@ -54,6 +54,30 @@ pub struct Want {
     pub back: u64,
     /// What it used of its own share while the store was away.
     pub spent: u64,
+    /// What was granted to be counted at once, and is not to count after all.
+    pub undo: Undo,
+}
+
+impl Want {
+    /// Whether it wants anything, or has anything to tell.
+    pub(super) fn says_something(&self) -> bool {
+        let all = [self.need, self.extra, self.back, self.spent, self.have];
+        all.iter().any(|units| *units > 0) || self.undo.units > 0
+    }
+}
+
+/// Units that were counted when they were granted, for a request that passes nowhere after all.
+///
+/// The store takes back only what would not have come back by itself: what was granted counts as
+/// never granted, and nothing that others used is touched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Undo {
+    /// Units.
+    pub units: u64,
+    /// When they were granted: [`Answer::at_us`].
+    pub at_us: u64,
+    /// The [`Grant::mark`] of that time.
+    pub mark: u64,
 }
 
 /// What the store says to a batch.
@@ -63,6 +87,8 @@ pub struct Answer {
     pub number: u64,
     /// How many nodes are alive, the one that asks included.
     pub nodes: u32,
+    /// When it was answered, by the store's clock: microseconds since 1970.
+    pub at_us: u64,
     /// A grant for each want, in order.
     pub grants: Vec<Grant>,
 }
@@ -80,6 +106,9 @@ pub struct Grant {
     pub reset: Duration,
     /// How long what was granted may be used, from when the batch left.
     pub lease: Duration,
+    /// For a bucket: the parts owed now, and those that ever went back. The store itself needs it,
+    /// to [`Undo`] the grant.
+    pub mark: u64,
 }
 
 /// A store that did not answer as it should. The text says what was found, and what to do.

@@ -11,6 +11,7 @@ use super::{
 };
 
 mod places;
+mod undone;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SECOND_US: u64 = 1_000_000;
@@ -36,6 +37,7 @@ fn want(quota: &Quota, need: u64, extra: u64, have: u64) -> Want {
         have,
         back: 0,
         spent: 0,
+        undo: Undo::default(),
     }
 }
 
