@@ -17,9 +17,9 @@ use tokio::{
 };
 use watertight_base::Tick;
 use watertight_guard::throttle::{
-    Decision, Quota,
+    Quota,
     lease::{
-        Answer, Ask, Batch, Cluster, Failure, Leases, Outcome, Settings, Settled, Sharing,
+        Answer, Ask, Batch, Cluster, Failure, Known, Leases, Outcome, Settings, Settled, Sharing,
         Standing, Store, Taken, Ticket, Verdict, View,
     },
 };
@@ -93,7 +93,7 @@ impl Cluster for Shared {
         }))
     }
 
-    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
         self.inner.lock().leases.peek(now, ask)
     }
 

@@ -77,7 +77,9 @@ mod terms;
 
 pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
 pub use ledger::Ledger;
-pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Undo, Want};
+pub use message::{
+    Answer, Batch, Cluster, Failure, Grant, Known, Outcome, Source, Store, Trading, Undo, Want,
+};
 pub use terms::{Kind, Terms};
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use std::{fmt::Write as _, sync::Arc};
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Decision, Quota,
-    lease::{Ask, Cluster, Outcome, Sharing, Standing, Verdict},
+    lease::{Ask, Cluster, Known, Outcome, Sharing, Source, Standing, Verdict},
 };
 use watertight_plan::{Across, By};
 
-use super::{Applied, Asked, Rule};
+use super::{Applied, Asked, Keyed, Rule};
 use crate::QuotaState;
 
 /// Units that all nodes counted.
@@ -56,13 +56,23 @@ pub(super) async fn take(
     })
 }
 
-/// What is known of a limit that all nodes count; takes nothing.
+/// What is known of a limit that all nodes count; takes nothing. None: nothing.
 pub(super) fn peek(
     cluster: &dyn Cluster,
     now: Tick,
     applied: &Applied,
     asked: &Asked<'_>,
 ) -> Option<Decision> {
+    known(cluster, now, applied, asked).map(|known| known.decision)
+}
+
+/// The same, and how it is known.
+pub(super) fn known(
+    cluster: &dyn Cluster,
+    now: Tick,
+    applied: &Applied,
+    asked: &Asked<'_>,
+) -> Option<Known> {
     let rule = &applied.rule;
     let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
         return None;
@@ -70,6 +80,15 @@ pub(super) fn peek(
     let (name, cost) = (name(rule, asked), rule.cost(asked));
     let standing = standing(rule, asked);
     cluster.peek(now, &ask(&name, &quota, cost, (sharing, standing)))
+}
+
+impl Keyed {
+    /// How it is known what is known of a limit that all nodes count. None: it is this node's own
+    /// limit, or nothing is known of it here.
+    pub(crate) fn source(&self, now: Tick, applied: &Applied, asked: &Asked<'_>) -> Option<Source> {
+        let known = known(&**self.cluster.as_ref()?, now, applied, asked)?;
+        Some(known.source)
+    }
 }
 
 impl HeldTogether {

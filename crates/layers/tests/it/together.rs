@@ -6,21 +6,19 @@ use std::{
     time::Duration,
 };
 
-use watertight_base::Tick;
+use watertight_base::{Reason, Tick};
 use watertight_guard::{
     pool::{CompartmentSpec, PoolSpec},
-    throttle::{
-        Decision,
-        lease::{
-            Ask, Cluster, Leases, Ledger, Outcome, Settings, Settled, Sharing, Taken, Verdict, View,
-        },
+    throttle::lease::{
+        Ask, Cluster, Known, Leases, Ledger, Outcome, Settings, Settled, Sharing, Source, Taken,
+        Verdict, View,
     },
 };
 use watertight_layers::{Admission, Clock, Quotas, What};
 use watertight_plan::{Across, Builder, By, Limit, LimitStore, Throttling};
 
 use crate::{
-    id,
+    SECOND, id,
     limits::{MINUTE, ask, passes, rate, service, shop},
 };
 
@@ -78,7 +76,7 @@ impl Cluster for Together {
         }
     }
 
-    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
         self.0.lock().unwrap().0.peek(now, ask)
     }
 
@@ -264,6 +262,36 @@ async fn what_the_queue_refuses_is_charged_to_no_limit_of_the_cluster() {
         assert_eq!(served, 5);
         let permit = ask(&admission, &acme, "/seat").await.unwrap();
         assert_eq!(left(permit.quotas()), [94], "{sharing:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_used_up_together_is_explained_as_what_becomes_of_the_request() {
+    for sharing in [Sharing::Exact, Sharing::Leased, Sharing::Local] {
+        let cluster = Together::new(Settings::default());
+        let limit = shared(rate("rate", 5, HOUR), sharing);
+        let admission = open(shop(vec![limit]), &cluster);
+        let acme = admission.who(&id("acme")).unwrap();
+        let explain = || {
+            let cart = id("cart");
+            let what = What::new(&cart, Tick::MAX);
+            admission.explain(&acme, what, admission.clock().now())
+        };
+        let before = explain();
+        assert_eq!(before.refusal(), None);
+        assert_eq!(before.asks_store(), sharing != Sharing::Local);
+        assert_eq!(passes(&admission, &acme, "/cart").await, 5);
+        for _ in 0..3 {
+            let said = explain();
+            assert_eq!(said.refusal(), Some(Reason::TenantRate), "{sharing:?}");
+            let decision = said.limits[0].decision.unwrap();
+            assert!(decision.remaining == 0 && decision.wait > SECOND * 600);
+            if let Some(Source::Answer { age }) = said.limits[0].source {
+                assert!(age < SECOND * 20);
+            }
+            tokio::time::advance(SECOND * 3 / 2).await;
+        }
+        assert!(ask(&admission, &acme, "/cart").await.is_err());
     }
 }
 

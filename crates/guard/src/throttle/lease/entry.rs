@@ -6,7 +6,7 @@ use watertight_base::Tick;
 
 use super::{
     super::{Algorithm, Counter, Decision, Quota},
-    Grant, Kind, Settings, Terms, Ticket, Undo, Want,
+    Grant, Kind, Known, Settings, Source, Terms, Ticket, Undo, Want,
     demand::Demand,
     leases::Used,
 };
@@ -36,8 +36,9 @@ pub(super) struct Entry {
     closed: (Tick, u64),
     /// From when on the store may have some.
     ready: Tick,
-    /// What the store said was left, and when nothing would count any more.
+    /// What the store said was left, when it said so, and when nothing would count any more.
     left: u64,
+    told: Option<Tick>,
     clear: Tick,
     demand: Demand,
     pub(super) used_at: Tick,
@@ -52,7 +53,7 @@ pub(super) struct Entry {
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
     pub(super) asked: VecDeque<(Ticket, u64)>,
-    share: Counter,
+    pub(super) share: Counter,
     share_quota: Quota,
     share_of: u32,
 }
@@ -75,6 +76,7 @@ impl Entry {
             closed: (Tick::ZERO, u64::MAX),
             ready: Tick::ZERO,
             left: quota.capacity(),
+            told: None,
             clear: Tick::ZERO,
             demand: Demand::default(),
             used_at: Tick::ZERO,
@@ -107,7 +109,7 @@ impl Entry {
         self.terms = Terms::new(quota);
         self.is_exact = is_exact || is_tight(quota, settings.timeout);
         self.is_to_be_exact = is_exact;
-        (self.closed.0, self.share_of) = (Tick::ZERO, 0);
+        (self.closed.0, self.ready, self.share_of) = (Tick::ZERO, Tick::ZERO, 0);
     }
 
     /// How much would be missed if it were given up: 0 for nothing, 1 if the store remembers all
@@ -185,6 +187,32 @@ impl Entry {
     pub(super) fn closed_for(&self, now: Tick, cost: u64) -> Option<Duration> {
         let (until, least) = self.closed;
         (now < until && cost >= least).then(|| self.ready - now)
+    }
+
+    /// What is known of it: the lease, or what the store said last.
+    pub(super) fn known(&self, now: Tick, cost: u64) -> Option<Known> {
+        if cost > self.cost_max() {
+            let decision = self.decision(now, false, Duration::MAX);
+            let source = Source::Share;
+            return Some(Known { decision, source });
+        }
+        if !self.is_exact && self.lent_at(now) > 0 && self.lent_at(now) >= cost {
+            let decision = self.decision(now, true, Duration::ZERO);
+            let source = Source::Lease;
+            return Some(Known { decision, source });
+        }
+        let age = now - self.told?;
+        // Sooner than it said there may be some only if others give back what they have.
+        let wait = match cost >= self.closed.1 {
+            true => self.ready - now,
+            false => Duration::ZERO,
+        };
+        let mut decision = self.decision(now, wait.is_zero(), wait);
+        if decision.reset_in.is_zero() {
+            decision.remaining = self.quota.capacity();
+        }
+        let source = Source::Answer { age };
+        Some(Known { decision, source })
     }
 
     /// Takes from the node's own share of the limit.
@@ -291,6 +319,7 @@ impl Entry {
         let ends = sent + grant.lease;
         self.lent = self.lent_at(now);
         self.left = grant.left;
+        self.told = Some(now);
         self.clear = now + grant.reset;
         if now < ends && !self.is_exact {
             self.lent += grant.units - need;

@@ -5,8 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use watertight_base::Tick;
 
 use super::{
-    super::{Decision, Occupancy, Quota, Step},
-    Answer, Batch, Grant, Undo, Want,
+    super::{Counter, Decision, Occupancy, Quota, Step},
+    Answer, Batch, Grant, Known, Source, Undo, Want,
     entry::Entry,
     keys::Keys,
     lines::Lines,
@@ -299,29 +299,36 @@ impl Leases {
         self.wait(at, cost)
     }
 
-    /// What is known of a key without asking anybody; takes nothing. None: it is not known here.
-    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+    /// What is known of a key without asking anybody; takes nothing. None: nothing is known here.
+    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
+        let now = self.now.max(now);
         let is_away = self.link.is_away();
-        let Some(at) = self.keys.find(ask) else {
-            let is_alone = is_away || ask.sharing == Sharing::Local;
-            let share = ask.quota.divided(self.link.nodes);
-            let keys = &self.keys;
-            return is_alone
-                .then(|| keys.peek_share_of_all(now, ask, &share, is_away))
-                .flatten();
+        let is_alone = is_away || ask.sharing == Sharing::Local;
+        let share = ask.quota.divided(self.link.nodes);
+        let of_share = |decision| Known {
+            decision,
+            source: Source::Share,
         };
-        if is_away {
-            return None;
-        }
+        let Some(at) = self.keys.find(ask) else {
+            let full = self.keys.peek_share_of_all(now, ask, &share, is_away);
+            let unused = || peek(&Counter::new(&share), now, &share, ask.cost);
+            return is_alone.then(|| of_share(full.unwrap_or_else(unused)));
+        };
         let entry = &self.keys[at];
-        let closed = entry.closed_for(now, ask.cost);
-        let known = entry.decision(now, closed.is_none(), closed.unwrap_or_default());
-        if known.reset_in.is_zero() {
-            let remaining = ask.quota.capacity();
-            return Some(Decision { remaining, ..known });
+        if ask.sharing == Sharing::Local {
+            return Some(of_share(peek(&entry.share, now, &share, ask.cost)));
         }
-        // What the store said is old when nothing is left and nothing keeps the request out.
-        (closed.is_some() || known.remaining >= ask.cost).then_some(known)
+        let known = entry.known(now, ask.cost);
+        if !is_away {
+            return known;
+        }
+        // Without the store its last word holds for a moment only.
+        let holds = |known: &Known| {
+            !matches!(known.source, Source::Answer { .. })
+                || entry.closed_for(now, ask.cost).is_some()
+        };
+        let by_share = || of_share(peek(&entry.share, now, &share, ask.cost));
+        Some(known.filter(holds).unwrap_or_else(by_share))
     }
 
     /// Undoes a charge, as far as it still counts: units of a lease and of the own share are there
@@ -644,6 +651,17 @@ impl Leases {
             number: self.link.number(),
             used,
         }
+    }
+}
+
+/// What a counter would say, and what is left in it before.
+fn peek(counter: &Counter, now: Tick, quota: &Quota, cost: u64) -> Decision {
+    let before = counter.peek(now, quota, 0, Duration::ZERO);
+    let then = counter.peek(now, quota, cost, Duration::ZERO);
+    Decision {
+        allowed: then.allowed,
+        wait: then.wait(),
+        ..quota.describe(&before)
     }
 }
 

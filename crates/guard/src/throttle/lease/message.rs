@@ -131,14 +131,38 @@ pub trait Cluster: Send + Sync {
     /// Asks for a request. While there is a lease, the answer is here and now.
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome;
 
-    /// What is known of a limit without asking anybody; takes nothing. None: it is not known here.
-    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision>;
+    /// What is known of a limit without asking anybody; takes nothing. None: nothing is known here,
+    /// and the store would be asked.
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known>;
 
     /// Undoes what was taken for a request that passes nowhere after all, as far as that is safe.
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict);
 
     /// How it is doing.
     fn view(&self) -> View;
+}
+
+/// What a node knows of a limit without asking the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Known {
+    /// What would become of the request as far as is known, and what is left before it.
+    pub decision: Decision,
+    /// How that is known.
+    pub source: Source,
+}
+
+/// How a node knows what it knows of a limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The store said so this long ago, and would be asked again unless it said that there is none.
+    Answer {
+        /// The age of the answer.
+        age: Duration,
+    },
+    /// There are units on lease: the store need not be asked.
+    Lease,
+    /// The node's own counter, which decides: the store is away, or not to be asked.
+    Share,
 }
 
 /// What comes of asking.

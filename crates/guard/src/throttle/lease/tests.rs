@@ -10,6 +10,7 @@ use super::{
     *,
 };
 
+mod known;
 mod places;
 mod undone;
 
