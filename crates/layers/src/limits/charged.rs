@@ -15,7 +15,7 @@ use super::{
     cluster::{self, HeldTogether},
     wait::Waiting,
 };
-use crate::{Clock, Quotas};
+use crate::{Clock, QuotaState, Quotas};
 
 /// What a request was charged.
 #[derive(Debug)]
@@ -113,15 +113,15 @@ impl Charged {
         applied: &[&Applied],
         asked: &Asked<'_>,
     ) -> Result<(), Refused> {
-        for applied in applied {
-            let Some(held) = cluster::take(cluster, now, applied, asked).await else {
+        for one in applied {
+            let Some(held) = cluster::take(cluster, now, one, asked).await else {
                 continue;
             };
             let rule = Arc::clone(&held.rule);
             let state = held.state();
             let decision = state.decision;
             if !rule.limit.is_shadow {
-                self.quotas.states.push(state);
+                self.tell(state, applied);
             }
             if decision.allowed {
                 rule.counts.allowed.inc();
@@ -146,6 +146,18 @@ impl Charged {
             }
         }
         Ok(())
+    }
+
+    /// Puts in what headers say of a limit: the more specific first, whoever counts it.
+    fn tell(&mut self, state: QuotaState, applied: &[&Applied]) {
+        let ids = applied.iter().map(|applied| applied.rule.id());
+        let before: Vec<_> = ids.take_while(|limit| **limit != state.limit).collect();
+        let states = &mut self.quotas.states;
+        let told = states
+            .iter()
+            .take_while(|other| before.contains(&&other.limit));
+        let at = told.count();
+        states.insert(at, state);
     }
 
     /// Waits until every limit lets the request pass.

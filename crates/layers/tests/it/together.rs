@@ -295,6 +295,34 @@ async fn what_is_used_up_together_is_explained_as_what_becomes_of_the_request() 
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn headers_tell_of_the_more_specific_limit_first_whoever_counts_it() {
+    let cluster = Together::new(Settings::default());
+    let mut own = service("own", 2);
+    own.throttle = vec![
+        shared(rate("a", 9, HOUR), Sharing::Exact),
+        rate("b", 8, HOUR),
+    ];
+    let of_plan = vec![
+        rate("c", 7, HOUR),
+        shared(rate("d", 6, HOUR), Sharing::Leased),
+    ];
+    let everybody = shared(rate("e", 1, HOUR), Sharing::Local);
+    let builder = shop(of_plan).service(own).limit(rate("f", 5, HOUR));
+    let admission = open(builder.limit(everybody), &cluster);
+    let acme = admission.who(&id("acme")).unwrap();
+    let names = |quotas: &Quotas| -> String {
+        let names = quotas.iter().map(|state| state.limit.to_string());
+        names.collect()
+    };
+    let permit = ask(&admission, &acme, "/own").await.unwrap();
+    assert_eq!(names(permit.quotas()), "abcdfe");
+    assert_eq!(left(permit.quotas()), [8, 7, 6, 5, 4, 0]);
+    let refusal = ask(&admission, &acme, "/own").await.unwrap_err();
+    assert_eq!(names(&refusal.quotas), "abcdfe");
+    assert_eq!(left(&refusal.quotas), [8, 7, 6, 5, 4, 0]);
+}
+
 /// What headers say is left of each limit.
 fn left(quotas: &Quotas) -> Vec<u64> {
     quotas
