@@ -163,6 +163,9 @@ async fn invented_addresses_lock_out_no_listed_tenant_and_refill_no_limit_of_the
         let [named, proven, anybody] = cluster.view().tables;
         assert_eq!((named.live, proven.live, anybody.live), (2, 0, 64));
         assert_eq!(anybody.overflowed, 5_000 - 64);
+        let told = admission.keyed().together.unwrap();
+        assert_eq!(told, [named, proven, anybody]);
+        assert!(anybody.places == 64 && (64 * 480..64 * 4_000).contains(&anybody.bytes));
         for path in ["/leased", "/alone"] {
             let passed = [
                 passes(&admission, &listed[0], path).await,

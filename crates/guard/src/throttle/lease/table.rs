@@ -77,9 +77,9 @@ impl Table {
         self.has_room() || self.foreseen(now, is_away).is_some()
     }
 
-    /// How full it is. Names are counted once for each kind.
+    /// How full it is. What is asked for has two short lines, which are counted as if all had them.
     pub(super) fn occupancy(&self) -> Occupancy {
-        let entry = size_of::<Entry>() * self.entries.capacity();
+        let entry = size_of::<Entry>() * self.entries.capacity() + LINES * self.entries.len();
         let place = (size_of::<(Arc<str>, [u32; KINDS])>() + 1) * self.places.capacity();
         let names = self.name_bytes + COUNTS_OF_ARC * self.places.len();
         Occupancy {
@@ -128,5 +128,7 @@ impl Table {
 
 const COUNTS_OF_ARC: usize = 16;
 const KINDS: usize = 5;
+/// Two lines of four requests.
+const LINES: usize = 128;
 const LOOKS: usize = 8;
 const NOWHERE: u32 = u32::MAX;
