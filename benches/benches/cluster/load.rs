@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Quota,
-    lease::{Ask, Cluster as _, Outcome, Sharing, Verdict},
+    lease::{Ask, Cluster as _, Outcome, Sharing, Standing, Verdict},
 };
 use watertight_stores::Shared;
 
@@ -88,6 +88,7 @@ impl Load {
                     name,
                     quota: &quota,
                     cost: 1,
+                    standing: Standing::Named,
                     sharing: self.sharing,
                 };
                 match shared.take(asked, &ask) {

@@ -17,7 +17,7 @@ use watertight_base::{Rate, Tick};
 use watertight_benches::{Case, compare, is_for_figures};
 use watertight_guard::throttle::{
     Algorithm, Quota,
-    lease::{Ask, Cluster as _, Leases, Ledger, Settings, Sharing, Taken},
+    lease::{Ask, Cluster as _, Leases, Ledger, Settings, Sharing, Standing, Taken},
 };
 use watertight_stores::Shared;
 
@@ -78,7 +78,7 @@ async fn steady(sharing: Sharing, span: Duration) {
     println!(
         "  decided alone, overflowed   {:>9} {:>9}",
         count(|view| view.alone),
-        count(|view| view.overflowed)
+        count(|view| view.tables.iter().map(|table| table.overflowed).sum())
     );
     println!(
         "  waited for the store        {:>8.1}%",
@@ -152,6 +152,7 @@ fn leased() -> Case<'static> {
                 name: "tenant-1/rate",
                 quota: &quota,
                 cost: 1,
+                standing: Standing::Named,
                 sharing: Sharing::Leased,
             };
             let taken = leases.take(now, &ask);

@@ -17,7 +17,7 @@ use watertight_guard::{
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
-    throttle::lease,
+    throttle::lease::{self, Standing},
 };
 
 use watertight_layers::KeyedView;
@@ -286,7 +286,13 @@ fn encode_cluster(encoder: &mut DescriptorEncoder<'_>, view: &lease::View) -> fm
 }
 
 fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::Result {
-    let tables = [("named", view.named), ("anybody", view.invented)];
+    let own = [("named", view.named), ("anybody", view.invented)];
+    let own = own.map(|(table, occupancy)| (table.to_owned(), occupancy));
+    let together = view.together.into_iter().flat_map(|tables| {
+        let labels = Standing::ALL.map(|standing| format!("cluster-{}", standing.label()));
+        labels.into_iter().zip(tables)
+    });
+    let tables: Vec<_> = own.into_iter().chain(together).collect();
     let label = |table: &str| -> Labels { vec![("table", table.to_owned())] };
     let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let places = tables.iter().flat_map(|(table, occupancy)| {
@@ -299,7 +305,7 @@ fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::R
     gauges(
         encoder,
         "watertight_throttle_places",
-        "Places for callers in the tables of limits, by table and state: all, and those in use",
+        "Places for callers in the tables of limits, by table and state: all, and those in use; the tables of limits that all nodes count begin with cluster-",
         places,
     )?;
     gauges(
@@ -496,4 +502,51 @@ pub(crate) fn counters(
         ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+    use watertight_guard::throttle::Occupancy;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Tables(KeyedView);
+
+    impl Collector for Tables {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            encode_keyed(&mut encoder, &self.0)
+        }
+    }
+
+    #[test]
+    fn the_tables_of_limits_that_all_nodes_count_are_among_the_tables() -> fmt::Result {
+        let table = |live| Occupancy {
+            live,
+            places: 64,
+            overflowed: 7,
+            bytes: 4_096,
+        };
+        let view = KeyedView {
+            named: table(1),
+            invented: table(2),
+            together: Some([table(3), table(4), table(5)]),
+            waiting: 0,
+        };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Tables(view)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        for line in [
+            "watertight_throttle_places{table=\"cluster-named\",state=\"live\"} 3",
+            "watertight_throttle_places{table=\"cluster-proven\",state=\"live\"} 4",
+            "watertight_throttle_places{table=\"cluster-anybody\",state=\"all\"} 64",
+            "watertight_throttle_memory_bytes{table=\"cluster-anybody\"} 4096",
+            "watertight_throttle_overflows_total{table=\"cluster-anybody\"} 7",
+        ] {
+            assert!(text.contains(line), "{line} of {text}");
+        }
+        Ok(())
+    }
 }

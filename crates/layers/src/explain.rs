@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{CompartmentId, Percent, PlanId, Reason, TenantId, Tick};
-use watertight_guard::{pool::Foresight, throttle::Decision};
+use watertight_guard::{
+    pool::Foresight,
+    throttle::{Decision, lease::Source},
+};
 use watertight_plan::{Excess, Fallback, Limit};
 
 use crate::{
@@ -56,8 +59,11 @@ pub struct LimitView {
     pub home: Home,
     /// The limit.
     pub limit: Limit,
-    /// What it would say. None for one that counts what is in flight.
+    /// What it would say. None for one that counts what is in flight, and for one of which nothing is
+    /// known here because all nodes count it.
     pub decision: Option<Decision>,
+    /// How that is known of a limit that all nodes count.
+    pub source: Option<Source>,
     /// Requests that it counts in flight, if it counts these.
     pub in_flight: Option<u32>,
     /// Whether it would let the request pass, now or after waiting.
@@ -84,6 +90,13 @@ impl Explanation {
         let all_serve_less = refusing.clone().all(|view| view.fallback().is_some());
         let decides = refusing.find(|view| view.decides)?;
         decides.fallback().filter(|_| all_serve_less)
+    }
+
+    /// Whether a limit that lets the request pass as far as is known here would ask the store, which
+    /// may know more.
+    pub fn asks_store(&self) -> bool {
+        let mut binding = self.limits.iter().filter(|view| view.binds && view.allows);
+        binding.any(LimitView::asks_store)
     }
 
     /// The first reason for which the request would be refused. None: it would pass. One whose seat is
@@ -114,6 +127,12 @@ impl Explanation {
 }
 
 impl LimitView {
+    /// Whether the store would be asked for a request.
+    pub fn asks_store(&self) -> bool {
+        let is_known = self.decision.is_some() || self.in_flight.is_some();
+        !is_known || (self.allows && matches!(self.source, Some(Source::Answer { .. })))
+    }
+
     /// What is served instead of a request that it refuses.
     pub fn fallback(&self) -> Option<&Fallback> {
         match &self.limit.excess {
@@ -196,6 +215,7 @@ impl Admission {
             home: rule.home.clone(),
             limit: rule.limit.clone(),
             decision,
+            source: keyed.source(now, applied, asked),
             in_flight,
             allows: match &state {
                 Some(state) => state.decision.allowed || !is_asked,

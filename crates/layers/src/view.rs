@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use watertight_base::{PlanId, TenantId};
-use watertight_guard::throttle::{Occupancy, lease};
+use watertight_guard::throttle::{
+    Occupancy,
+    lease::{self, Standing},
+};
 
 use crate::{Admission, tenants::Lane};
 
@@ -48,6 +51,9 @@ pub struct KeyedView {
     pub named: Occupancy,
     /// The table of callers whom anybody can invent.
     pub invented: Occupancy,
+    /// The tables of limits that all nodes count, in the order of [`Standing::ALL`]. None: this node
+    /// is by itself.
+    pub together: Option<[Occupancy; Standing::ALL.len()]>,
     /// Requests that wait for their turn at a limit.
     pub waiting: u64,
 }
@@ -95,6 +101,7 @@ impl Admission {
         KeyedView {
             named: keyed.named.occupancy(now),
             invented: keyed.invented.occupancy(now),
+            together: self.cluster().map(|view| view.tables),
             waiting: keyed.lines.waiting(),
         }
     }

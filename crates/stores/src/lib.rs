@@ -14,7 +14,7 @@
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //! use watertight_base::{Rate, Tick};
-//! use watertight_guard::throttle::{Algorithm, Quota, lease::{Ask, Cluster, Outcome, Settings, Sharing}};
+//! use watertight_guard::throttle::{Algorithm, Quota, lease::{Ask, Cluster, Outcome, Settings, Sharing, Standing}};
 //! use watertight_stores::{Memory, Shared};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -22,7 +22,7 @@
 //! let shared = Shared::start(store, Settings::default(), || Tick::from_nanos(1));
 //! let rate = Rate::new(10, Duration::from_secs(1)).unwrap();
 //! let quota = Quota::new(Algorithm::TokenBucket { burst: 10 }, rate).unwrap();
-//! let ask = Ask { name: "acme/rate", quota: &quota, cost: 1, sharing: Sharing::Leased };
+//! let ask = Ask { name: "acme/rate", quota: &quota, cost: 1, sharing: Sharing::Leased, standing: Standing::Named };
 //! let verdict = match shared.take(Tick::from_nanos(1), &ask) {
 //!     Outcome::Now(verdict) => verdict,
 //!     Outcome::Later(verdict) => verdict.await,

@@ -17,10 +17,10 @@ use tokio::{
 };
 use watertight_base::Tick;
 use watertight_guard::throttle::{
-    Decision, Quota,
+    Quota,
     lease::{
-        Answer, Ask, Batch, Cluster, Failure, Leases, Outcome, Settings, Settled, Sharing, Store,
-        Taken, Ticket, Verdict, View,
+        Answer, Ask, Batch, Cluster, Failure, Known, Leases, Outcome, Settings, Settled, Sharing,
+        Standing, Store, Taken, Ticket, Verdict, View,
     },
 };
 
@@ -88,16 +88,19 @@ impl Cluster for Shared {
             ticket,
             name: ask.name.into(),
             quota: *ask.quota,
+            standing: ask.standing,
             inner: self.inner.clone(),
         }))
     }
 
-    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
         self.inner.lock().leases.peek(now, ask)
     }
 
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
-        self.inner.lock().leases.refund(now, ask, verdict);
+        if self.inner.lock().leases.refund(now, ask, verdict) {
+            self.inner.asked.notify_one();
+        }
     }
 
     fn view(&self) -> View {
@@ -125,6 +128,7 @@ struct Waiting {
     ticket: Ticket,
     name: Box<str>,
     quota: Quota,
+    standing: Standing,
     inner: Arc<Inner>,
 }
 
@@ -135,6 +139,7 @@ impl Waiting {
             quota: &self.quota,
             cost: 0,
             sharing: Sharing::Leased,
+            standing: self.standing,
         }
     }
 }

@@ -8,13 +8,18 @@ use watertight_plan::LimitStore;
 
 use crate::node::NodeError;
 
-/// Joins those who count in `store`. The store need not be there: until it is, the node keeps to
+/// Joins those who count in `store`, with so many places for keys that are not named in the
+/// configuration ([`Settings::keys`](watertight_guard::throttle::lease::Settings::keys)). The store need not be there: until it is, the node keeps to
 /// its share.
 ///
 /// # Errors
 /// [`NodeError::Store`] when the store's settings are none.
 #[cfg(feature = "engines")]
-pub(crate) fn join(store: &LimitStore, clock: Clock) -> Result<Arc<dyn Cluster>, NodeError> {
+pub(crate) fn join(
+    store: &LimitStore,
+    keys: usize,
+    clock: Clock,
+) -> Result<Arc<dyn Cluster>, NodeError> {
     use watertight_guard::throttle::lease::Settings;
     use watertight_stores::{Redis, RedisSettings, Shared};
 
@@ -30,6 +35,7 @@ pub(crate) fn join(store: &LimitStore, clock: Clock) -> Result<Arc<dyn Cluster>,
     let settings = Settings {
         timeout: store.timeout,
         nodes: store.nodes,
+        keys,
         ..Settings::default()
     };
     let shared = Shared::start(Arc::new(redis), settings, move || clock.now());
@@ -41,7 +47,7 @@ pub(crate) fn join(store: &LimitStore, clock: Clock) -> Result<Arc<dyn Cluster>,
 /// # Errors
 /// [`NodeError::Store`], always.
 #[cfg(not(feature = "engines"))]
-pub(crate) fn join(_: &LimitStore, _: Clock) -> Result<Arc<dyn Cluster>, NodeError> {
+pub(crate) fn join(_: &LimitStore, _: usize, _: Clock) -> Result<Arc<dyn Cluster>, NodeError> {
     let why = "this binary was built without `engines`, and so knows no Redis";
     Err(NodeError::Store(why.to_owned()))
 }

@@ -142,7 +142,7 @@ impl Node {
         let gateway = match &plan.throttling().store {
             None => Gateway::start(plan, clock)?,
             Some(store) => {
-                let cluster = cluster::join(store, clock)?;
+                let cluster = cluster::join(store, plan.throttling().keys, clock)?;
                 Gateway::start_with(plan, clock, cluster)?
             }
         };

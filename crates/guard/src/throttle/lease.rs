@@ -28,6 +28,10 @@
 //! not need it. Where so few units may be used at once that those on their way would be missed, a
 //! leased limit is counted exactly ([`Sharing::Exact`]).
 //!
+//! A request that something else refuses gives back what it took: to the lease, or with the next
+//! batch. What the store counted already it takes back as if it had never been granted ([`Undo`]),
+//! so an undo gives nobody more than that request would have left.
+//!
 //! # What holds when something is wrong
 //!
 //! | | beyond the limit, at most |
@@ -50,8 +54,11 @@
 //! # Laws
 //!
 //! 1. The table above, over every span of time.
-//! 2. Memory is bounded by [`Settings::keys`] on a node. A key that is forgotten loses what it had on
-//!    lease, and is charged for it.
+//! 2. Memory is bounded on a node: keys that the configuration names have a place each, all others
+//!    share [`Settings::keys`] for each [`Standing`]. Whoever is named keeps its place while anything
+//!    of it counts; nobody loses one that counts in no other place. Who finds none shares a coarse
+//!    counter, gets less than its limit, and is counted. Another key that is given up loses what it
+//!    had on lease, and is charged for it.
 //! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
 
@@ -61,13 +68,18 @@ mod entry;
 mod keys;
 mod leases;
 mod ledger;
+mod lines;
 mod link;
 mod message;
+mod overflow;
+mod table;
 mod terms;
 
-pub use leases::{Ask, Leases, Settings, Settled, Sharing, Taken, Ticket, Verdict, View};
+pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
 pub use ledger::Ledger;
-pub use message::{Answer, Batch, Cluster, Failure, Grant, Outcome, Store, Trading, Want};
+pub use message::{
+    Answer, Batch, Cluster, Failure, Grant, Known, Outcome, Source, Store, Trading, Undo, Want,
+};
 pub use terms::{Kind, Terms};
 
 #[cfg(test)]

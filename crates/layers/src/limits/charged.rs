@@ -16,7 +16,7 @@ use super::{
     shares::{HeldShare, settle},
     wait::{self, Standing, Waiting},
 };
-use crate::{Clock, Quotas};
+use crate::{Clock, QuotaState, Quotas};
 
 /// What a request was charged.
 #[derive(Debug)]
@@ -66,6 +66,10 @@ impl Charged {
         if let Some(cluster) = &self.keyed.cluster {
             for held in self.together.drain(..) {
                 held.refund(&**cluster, now);
+                let mut told = self.quotas.states.iter_mut();
+                if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
+                    *state = held.state_given_back();
+                }
             }
         }
         for share in self.shares.drain(..) {
@@ -146,8 +150,8 @@ impl Charged {
         applied: &[&Applied],
         asked: &Asked<'_>,
     ) -> Result<(), Refused> {
-        for applied in applied {
-            let Some(held) = cluster::take(cluster, self.at, applied, asked).await else {
+        for one in applied {
+            let Some(held) = cluster::take(cluster, self.at, one, asked).await else {
                 continue;
             };
             // The answer may have taken a round trip.
@@ -156,7 +160,7 @@ impl Charged {
             let state = held.state();
             let decision = state.decision;
             if !rule.limit.is_shadow {
-                self.quotas.states.push(state);
+                self.tell(state, applied);
             }
             if decision.allowed {
                 rule.counts.allowed.inc();
@@ -181,6 +185,18 @@ impl Charged {
             }
         }
         Ok(())
+    }
+
+    /// Puts in what headers say of a limit: the more specific first, whoever counts it.
+    fn tell(&mut self, state: QuotaState, applied: &[&Applied]) {
+        let ids = applied.iter().map(|applied| applied.rule.id());
+        let before: Vec<_> = ids.take_while(|limit| **limit != state.limit).collect();
+        let states = &mut self.quotas.states;
+        let told = states
+            .iter()
+            .take_while(|other| before.contains(&&other.limit));
+        let at = told.count();
+        states.insert(at, state);
     }
 
     /// Waits until every limit lets the request pass.

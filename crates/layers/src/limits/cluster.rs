@@ -1,19 +1,19 @@
 //! Limits that all nodes count together.
 //!
 //! They are asked last, since their answer may take a round trip, and since what a node's own limits
-//! refuse need not be counted by all. If one of them refuses, the others, and the node's own, get
-//! back what they were charged.
+//! refuse need not be counted by all. If one of them refuses, or a later step does, the others, and
+//! the node's own, get back what they were charged; the store with the next batch.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Decision, Quota,
-    lease::{Ask, Cluster, Outcome, Sharing, Verdict},
+    lease::{Ask, Cluster, Known, Outcome, Sharing, Source, Standing, Verdict},
 };
 use watertight_plan::{Across, By};
 
-use super::{Applied, Asked, Rule};
+use super::{Applied, Asked, Keyed, Rule};
 use crate::QuotaState;
 
 /// Units that all nodes counted.
@@ -23,6 +23,7 @@ pub(super) struct HeldTogether {
     quota: Quota,
     name: String,
     cost: u64,
+    standing: Standing,
     verdict: Verdict,
 }
 
@@ -38,7 +39,9 @@ pub(super) async fn take(
         return None;
     };
     let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let outcome = cluster.take(now, &ask(&name, &quota, cost, sharing));
+    let standing = standing(rule, asked);
+    let ask = ask(&name, &quota, cost, (sharing, standing));
+    let outcome = cluster.take(now, &ask);
     let verdict = match outcome {
         Outcome::Now(verdict) => verdict,
         Outcome::Later(answer) => answer.await,
@@ -48,32 +51,61 @@ pub(super) async fn take(
         quota,
         name,
         cost,
+        standing,
         verdict,
     })
 }
 
-/// What is known of a limit that all nodes count; takes nothing.
+/// What is known of a limit that all nodes count; takes nothing. None: nothing.
 pub(super) fn peek(
     cluster: &dyn Cluster,
     now: Tick,
     applied: &Applied,
     asked: &Asked<'_>,
 ) -> Option<Decision> {
+    known(cluster, now, applied, asked).map(|known| known.decision)
+}
+
+/// The same, and how it is known.
+pub(super) fn known(
+    cluster: &dyn Cluster,
+    now: Tick,
+    applied: &Applied,
+    asked: &Asked<'_>,
+) -> Option<Known> {
     let rule = &applied.rule;
     let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
         return None;
     };
     let (name, cost) = (name(rule, asked), rule.cost(asked));
-    cluster.peek(now, &ask(&name, &quota, cost, sharing))
+    let standing = standing(rule, asked);
+    cluster.peek(now, &ask(&name, &quota, cost, (sharing, standing)))
+}
+
+impl Keyed {
+    /// How it is known what is known of a limit that all nodes count. None: it is this node's own
+    /// limit, or nothing is known of it here.
+    pub(crate) fn source(&self, now: Tick, applied: &Applied, asked: &Asked<'_>) -> Option<Source> {
+        let known = known(&**self.cluster.as_ref()?, now, applied, asked)?;
+        Some(known.source)
+    }
 }
 
 impl HeldTogether {
     /// Gives back what was taken.
     pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
         if let Across::Cluster(sharing) = self.rule.limit.across {
-            let ask = ask(&self.name, &self.quota, self.cost, sharing);
+            let ask = ask(&self.name, &self.quota, self.cost, (sharing, self.standing));
             cluster.refund(now, &ask, &self.verdict);
         }
+    }
+
+    /// What is left when what was taken is there again.
+    pub(super) fn state_given_back(&self) -> QuotaState {
+        let mut state = self.state();
+        let left = state.decision.remaining.saturating_add(self.cost);
+        state.decision.remaining = left.min(self.quota.capacity());
+        state
     }
 
     pub(super) fn state(&self) -> QuotaState {
@@ -85,12 +117,34 @@ impl HeldTogether {
     }
 }
 
-fn ask<'a>(name: &'a str, quota: &'a Quota, cost: u64, sharing: Sharing) -> Ask<'a> {
+fn ask<'a>(
+    name: &'a str,
+    quota: &'a Quota,
+    cost: u64,
+    (sharing, standing): (Sharing, Standing),
+) -> Ask<'a> {
     Ask {
         name,
         quota,
         cost,
         sharing,
+        standing,
+    }
+}
+
+/// Who can bring the name of those who share a limit into being: what the configuration names is in
+/// nobody's way, and users are their tenant's, so a listed one's are no invention of anybody.
+fn standing(rule: &Rule, asked: &Asked<'_>) -> Standing {
+    let who = asked.who;
+    let has_user = rule.is_by(By::User) && who.user.is_some();
+    // Unlisted tenants have one name where a limit is by tenant alone.
+    let names_tenant = rule.is_by(By::User) || (rule.is_by(By::Key) && who.key.is_none());
+    if rule.is_by(By::Address) || (names_tenant && !who.is_listed) {
+        Standing::Anybody
+    } else if has_user {
+        Standing::Proven
+    } else {
+        Standing::Named
     }
 }
 

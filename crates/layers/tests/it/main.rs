@@ -20,6 +20,7 @@ mod quotas;
 mod reload;
 mod room;
 mod runtimes;
+mod together;
 mod tower_layer;
 mod turns;
 mod waiting;

@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Algorithm, Quota,
-    lease::{Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Taken, Verdict},
+    lease::{
+        Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Standing, Taken, Verdict,
+    },
 };
 
 use super::{
@@ -202,6 +204,7 @@ impl Gateway {
                 quota: &self.quota,
                 cost: 1,
                 sharing: Sharing::Leased,
+                standing: Standing::Named,
             };
             if let Taken::Now(verdict) = self.leases.take(now, &ask) {
                 self.note(now, &verdict);

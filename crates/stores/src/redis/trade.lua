@@ -1,9 +1,9 @@
 -- Trades a batch of a node for an answer, as guard's ledger does (throttle/lease/account.rs); the
 -- tests hold the two together. All numbers are whole and below 2^53, so doubles are exact.
 -- KEYS: the nodes, their last batches, then the key of each want.
--- ARGV: node, number, hold, lease, a node's life (all in microseconds), then 12 of each want.
+-- ARGV: node, number, hold, lease, a node's life (all in microseconds), then 15 of each want.
 
-local BUCKETS, MARGIN = 11, 64
+local BUCKETS, MARGIN, ROUND = 11, 64, 2 ^ 52
 
 local function div(a, b)
   return (a - a % b) / b
@@ -39,7 +39,8 @@ local nodes = redis.call('ZCARD', KEYS[1])
 
 -- An account is { unit, span, at, count, newest or window, holders }; the count is parts owed,
 -- units used, eleven counts (the newest first), or times and units in turn. A holder is
--- { node, lent, lent until, held, held until }.
+-- { node, lent, lent until, held, held until }. Behind that: nothing is undone that was granted before
+-- the seventh, and the parts that ever went back.
 
 local function sum(counts, step)
   local total = 0
@@ -68,7 +69,7 @@ local function fresh(terms)
   if terms.kind == 's' or terms.kind == 'w' then
     newest = div(now, terms.span)
   end
-  return { terms.unit, terms.span, now, count, newest, {} }
+  return { terms.unit, terms.span, now, count, newest, {}, now, 0 }
 end
 
 local function convert(account, terms)
@@ -84,7 +85,7 @@ local function convert(account, terms)
     for at = 1, BUCKETS do account[4][at] = 0 end
     account[4][1], account[5] = used, div(now, terms.span)
   end
-  account[1], account[2] = terms.unit, terms.span
+  account[1], account[2], account[7] = terms.unit, terms.span, now + 1
 end
 
 local function pass(account, terms, to)
@@ -149,6 +150,42 @@ local function keep_out(account, terms)
   end
 end
 
+local function give_back(account, parts)
+  parts = math.min(parts, account[4])
+  account[4], account[8] = account[4] - parts, (account[8] + parts) % ROUND
+end
+
+local function undo(account, terms, units, at, mark)
+  if units == 0 or at < account[7] or at > now then return end
+  units = math.min(units, math.max(terms.capacity, 1024))
+  if terms.kind == 'b' or terms.kind == 'l' then
+    local least = (mark % ROUND - account[8]) % ROUND
+    if least > ROUND / 2 then least = 0 end
+    local parts = math.max(0, least - (now - at) * terms.gain)
+    give_back(account, math.min(parts, units * account[1]))
+  elseif terms.kind == 'w' then
+    if account[5] == div(at, terms.span) then account[4] = math.max(0, account[4] - units) end
+  elseif terms.kind == 's' then
+    local age = math.max(0, account[5] - div(at, terms.span)) + 1
+    if age <= BUCKETS then account[4][age] = math.max(0, account[4][age] - units) end
+  else
+    local rest = {}
+    for entry = 1, #account[4], 2 do
+      local time, count = account[4][entry], account[4][entry + 1]
+      if time == at then
+        local parts = math.min(units, count)
+        units, count = units - parts, count - parts
+      end
+      if count > 0 then
+        rest[#rest + 1] = time
+        rest[#rest + 1] = count
+      end
+    end
+    account[4] = rest
+  end
+  keep_out(account, terms)
+end
+
 local function remove(holders, who)
   for at, holder in ipairs(holders) do
     if holder[1] == who then return table.remove(holders, at) end
@@ -165,7 +202,8 @@ local function report(account, terms, want)
   local back = math.min(want.back, over)
   local spent = math.min(want.spent, 2 * terms.capacity)
   if terms.kind == 'b' or terms.kind == 'l' then
-    local owed = math.max(0, account[4] - back * unit)
+    give_back(account, back * unit)
+    local owed = account[4]
     account[4] = math.min(owed + spent * unit, math.max(owed, 2 * terms.capacity * unit))
   elseif terms.kind == 'w' then
     account[4] = math.max(0, account[4] - back) + spent
@@ -254,7 +292,7 @@ local function reset(account, terms)
   return #log == 0 and 0 or math.max(0, log[#log - 1] + terms.span - now)
 end
 
-local answer = { 1, nodes }
+local answer = { 1, nodes, now }
 
 local function trade(key, at)
   local terms = {
@@ -275,9 +313,13 @@ local function trade(key, at)
   }
   local packed = redis.call('GET', key)
   local account = packed and cmsgpack.unpack(packed) or fresh(terms)
+  -- Those of an older version have not counted what went back.
+  account[7], account[8] = account[7] or now, account[8] or 0
   convert(account, terms)
   settle(account, terms)
+  if #account[6] == 0 and reset(account, terms) == 0 then account[7], account[8] = now, 0 end
   report(account, terms, want)
+  undo(account, terms, tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14]))
   local left = room(account, terms)
   local need = math.min(want.need, left - left % want.each)
   if terms.kind == 'l' and left > 0 then need = math.min(want.each, want.need) end
@@ -310,6 +352,8 @@ local function trade(key, at)
   answer[#answer + 1] = wait(account, terms, want.each)
   answer[#answer + 1] = clear
   answer[#answer + 1] = lives
+  local is_debt = terms.kind == 'b' or terms.kind == 'l'
+  answer[#answer + 1] = is_debt and (account[4] + account[8]) % ROUND or 0
   -- What is out may drain only when it is back, so it is kept for both.
   local keep = clear + math.max(0, ends - now)
   if keep == 0 then
@@ -320,6 +364,6 @@ local function trade(key, at)
 end
 
 for at = 3, #KEYS do
-  trade(KEYS[at], 6 + (at - 3) * 12)
+  trade(KEYS[at], 6 + (at - 3) * 15)
 end
 return answer

@@ -34,6 +34,9 @@ pub(super) fn command(name: &str, script: &str, prefix: &str, batch: &Batch) -> 
             want.have,
             want.back,
             want.spent,
+            want.undo.units,
+            want.undo.at_us,
+            want.undo.mark,
         ];
         for number in numbers {
             command.arg(number.min(EXACT));
@@ -60,21 +63,25 @@ pub(super) fn answer(value: &Value, batch: &Batch) -> Result<Answer, Failure> {
     };
     let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
     let numbers = numbers.ok_or_else(|| strange("what are no numbers"))?;
-    let (nodes, grants) = match numbers.as_slice() {
+    let (nodes, at_us, grants) = match numbers.as_slice() {
         [0] => return Err(Failure("a later batch of this node came before".to_owned())),
-        [1, nodes, grants @ ..] if grants.len() == 5 * batch.wants.len() => (*nodes, grants),
+        [1, nodes, at_us, grants @ ..] if grants.len() == NUMBERS * batch.wants.len() => {
+            (*nodes, *at_us, grants)
+        }
         _ => return Err(strange("another question")),
     };
-    let grants = grants.chunks_exact(5).map(|grant| Grant {
+    let grants = grants.chunks_exact(NUMBERS).map(|grant| Grant {
         units: grant[0],
         left: grant[1],
         wait: Duration::from_micros(grant[2]),
         reset: Duration::from_micros(grant[3]),
         lease: Duration::from_micros(grant[4]),
+        mark: grant[5],
     });
     Ok(Answer {
         number: batch.number,
         nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
+        at_us,
         grants: grants.collect(),
     })
 }
@@ -85,6 +92,8 @@ fn micros(span: Duration) -> u64 {
         .min(EXACT)
 }
 
+/// What the script says of each want.
+const NUMBERS: usize = 6;
 /// The largest number that is exact in a double, and so in the script.
 const EXACT: u64 = (1 << 53) - 1;
 
@@ -104,16 +113,17 @@ mod tests {
         let list = |numbers: &[i64]| {
             Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect())
         };
-        assert_eq!(answer(&list(&[1, 3]), &batch).unwrap().nodes, 3);
+        assert_eq!(answer(&list(&[1, 3, 7]), &batch).unwrap().nodes, 3);
         let garbage = [
             Value::Nil,
             Value::Okay,
             list(&[]),
             list(&[0]),
-            list(&[2, 1]),
-            list(&[1, -1]),
-            list(&[1, 1, 5]),
-            list(&[1, i64::MAX]),
+            list(&[2, 1, 1]),
+            list(&[1, -1, 1]),
+            list(&[1, 1]),
+            list(&[1, 1, 1, 5]),
+            list(&[1, i64::MAX, 1]),
             Value::Array(vec![Value::Int(1), Value::SimpleString("1".to_owned())]),
         ];
         for value in garbage {

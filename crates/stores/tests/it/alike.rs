@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight_guard::throttle::Algorithm;
-use watertight_guard::throttle::lease::{Batch, Ledger, Store as _, Terms, Want};
+use watertight_guard::throttle::lease::{Answer, Batch, Ledger, Store as _, Terms, Undo, Want};
 use watertight_stores::Redis;
 
 use crate::gateways::{SECOND, quota};
@@ -34,7 +34,19 @@ async fn a_script_that_differs_is_found() {
         // What is out drains.
         ("math.max(left, out(account) * account[1])", "left"),
         // What goes back goes back twice.
-        ("account[4] - back * unit", "account[4] - 2 * back * unit"),
+        (
+            "give_back(account, back * unit)",
+            "give_back(account, 2 * back * unit)",
+        ),
+        // What drained is undone as well.
+        ("least - (now - at) * terms.gain", "least"),
+        // What went back goes back again.
+        (
+            "account[4] - parts, (account[8] + parts) % ROUND",
+            "account[4] - parts, account[8]",
+        ),
+        // A grant is undone that the key has forgotten.
+        ("at < account[7] or ", ""),
         // A batch that comes late counts.
         ("if number <= last then", "if false then"),
         // A lease of a window outlives it.
@@ -56,6 +68,7 @@ async fn difference(bugs: &[(&str, &str)], rounds: u64) -> Option<String> {
     let server = Server::start().await;
     let store = stopped(&server, bugs);
     let (mut ledger, mut draws) = (Ledger::default(), Draws(7));
+    let mut counted = Vec::new();
     let mut now = 1_800_000_000_000_000_u64;
     for round in 0..rounds {
         now += match draws.below(10) {
@@ -65,7 +78,7 @@ async fn difference(bugs: &[(&str, &str)], rounds: u64) -> Option<String> {
         };
         // Now and then one comes late.
         let number = if draws.below(20) == 0 { 1 } else { round + 1 };
-        let batch = Arc::new(drawn(&mut draws, number));
+        let batch = Arc::new(drawn(&mut draws, number, &counted));
         let clock = now.to_string();
         server.command(&["SET", "clock", &clock]).await.unwrap();
         let ours = ledger.trade(now, &batch);
@@ -75,6 +88,9 @@ async fn difference(bugs: &[(&str, &str)], rounds: u64) -> Option<String> {
             (None, Err(failure)) => failure.0.contains("later batch"),
             _ => false,
         };
+        if let Some(answer) = &ours {
+            remember(&mut counted, &batch, answer);
+        }
         if !is_alike {
             return Some(format!("{round} at {now}: {batch:?}: {ours:?}, {theirs:?}"));
         }
@@ -99,7 +115,23 @@ fn stopped(server: &Server, bugs: &[(&str, &str)]) -> Redis {
     })
 }
 
-fn drawn(draws: &mut Draws, number: u64) -> Batch {
+/// What may be undone later: what was counted when it was granted.
+fn remember(counted: &mut Vec<(Arc<str>, Undo)>, batch: &Batch, answer: &Answer) {
+    for (want, grant) in batch.wants.iter().zip(&answer.grants) {
+        let undo = Undo {
+            units: grant.units,
+            at_us: answer.at_us,
+            mark: grant.mark,
+        };
+        if want.is_exact && undo.units > 0 {
+            counted.push((want.name.clone(), undo));
+        }
+    }
+    let old = counted.len().saturating_sub(40);
+    counted.drain(..old);
+}
+
+fn drawn(draws: &mut Draws, number: u64, counted: &[(Arc<str>, Undo)]) -> Batch {
     let limits = [
         (Algorithm::TokenBucket { burst: 50 }, 30, SECOND),
         (Algorithm::TokenBucket { burst: 7 }, 3_000_000, SECOND),
@@ -121,8 +153,18 @@ fn drawn(draws: &mut Draws, number: u64) -> Batch {
         let is_exact = matches!(at, 3 | 6) || draws.below(4) == 0;
         let scale = if at == 2 { 1_000_000 } else { 1 };
         let (need, each) = (draws.below(30), 1 + draws.below(3));
+        let name = Arc::from(format!("key-{at}-{}", draws.below(2)));
+        let known = counted.iter().filter(|(other, _)| *other == name);
+        let known: Vec<_> = known.map(|(_, undo)| *undo).collect();
+        let undo = match draws.below(2) {
+            0 if !known.is_empty() => {
+                known[usize::try_from(draws.below(known.len() as u64)).unwrap()]
+            }
+            _ => Undo::default(),
+        };
         wants.push(Want {
-            name: format!("key-{at}-{}", draws.below(2)).into(),
+            name,
+            undo,
             terms: Terms::new(&quota(algorithm, limit, period)),
             is_exact,
             need: need * each * scale,

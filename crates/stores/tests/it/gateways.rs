@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
 use watertight_base::{Rate, Tick};
-use watertight_guard::throttle::lease::{Ask, Cluster, Outcome, Settings, Sharing, Store, Verdict};
+use watertight_guard::throttle::lease::{
+    Ask, Cluster, Outcome, Settings, Sharing, Standing, Store, Verdict,
+};
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_stores::Shared;
 
@@ -100,6 +102,7 @@ impl Gateways {
             quota,
             cost: 1,
             sharing,
+            standing: Standing::Named,
         };
         let verdict = match self.each[at].take(now(), &ask) {
             Outcome::Now(verdict) => verdict,
@@ -123,6 +126,7 @@ impl Gateways {
                     quota,
                     cost: 1,
                     sharing: Sharing::Leased,
+                    standing: Standing::Named,
                 };
                 match self.each[at].take(now(), &ask) {
                     Outcome::Now(verdict) => self.log.add(&verdict),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight_guard::throttle::Algorithm;
-use watertight_guard::throttle::lease::{Ask, Cluster as _, Outcome, Sharing, Store};
+use watertight_guard::throttle::lease::{Ask, Cluster as _, Outcome, Sharing, Standing, Store};
 use watertight_stores::Memory;
 
 use crate::gateways::{Gateways, SECOND, bucket, now, now_us, quota};
@@ -127,6 +127,7 @@ async fn who_gives_up_waiting_is_not_charged_for_ever(gateways: Gateways) {
             quota: &quota,
             cost: 1,
             sharing: Sharing::Leased,
+            standing: Standing::Named,
         };
         if let Outcome::Later(verdict) = gateways.each[0].take(now(), &ask) {
             drop(verdict);

@@ -192,7 +192,10 @@ fn places(explanation: &Explanation) -> Table {
 fn verdict(explanation: &Explanation) -> String {
     let says = &explanation.says;
     match (explanation.outcome, explanation.status) {
-        (Outcome::Pass, _) => "would pass at once".to_owned(),
+        (Outcome::Pass, _) => {
+            let says = says.strip_prefix("It ").unwrap_or(says);
+            says.trim_end_matches('.').to_owned()
+        }
         (Outcome::Wait, _) => {
             let wait_ms = explanation.wait_ms.unwrap_or_default();
             format!("would wait about {wait_ms} ms")

@@ -3,10 +3,15 @@
 //! What is lent is owed and does not drain while it is out: debt never falls below it, sliding
 //! buckets count it as used now. So what is out counts against the burst. It is over when the node
 //! says so in its next batch, or when it has expired; then it counts as used at that time.
+//!
+//! What counts when it is granted may be undone. Had it never been granted, a bucket would owe less
+//! by what of it did not drain meanwhile, which is all of it as long as more was owed all the time.
+//! The least that was owed since is what was owed then, less what could drain and what went back:
+//! so an undo says how much was owed then, and how much had ever gone back.
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Batch, Grant, Kind, Terms, Want};
+use super::{Batch, Grant, Kind, Terms, Undo, Want};
 
 #[derive(Clone, Debug)]
 pub(super) struct Account {
@@ -16,6 +21,10 @@ pub(super) struct Account {
     at: u64,
     count: Count,
     holders: Vec<Holder>,
+    /// Nothing is undone that was granted before.
+    since: u64,
+    /// Parts that ever went back to a bucket.
+    returned: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +64,8 @@ impl Account {
             at: now,
             count,
             holders: Vec::new(),
+            since: now,
+            returned: 0,
         }
     }
 
@@ -63,7 +74,12 @@ impl Account {
         let terms = &want.terms;
         self.convert(now, terms);
         self.settle(now, terms);
+        // As good as new, and alike whether it was forgotten meanwhile or not.
+        if self.is_empty(now, terms) {
+            (self.since, self.returned) = (now, 0);
+        }
         self.report(now, batch.node, want);
+        self.undo(now, terms, &want.undo);
         let room = self.room(terms);
         let each = want.each.max(1);
         let need = match terms.kind {
@@ -101,6 +117,7 @@ impl Account {
             wait: Duration::from_micros(self.wait(now, terms, each)),
             reset: Duration::from_micros(self.reset(now, terms)),
             lease: Duration::from_micros(lease),
+            mark: self.mark(),
         }
     }
 
@@ -108,7 +125,11 @@ impl Account {
     pub(super) fn is_forgotten(&self, now: u64, terms: &Terms) -> bool {
         let mut later = self.clone();
         later.settle(now, terms);
-        later.holders.is_empty() && later.reset(now, terms) == 0
+        later.is_empty(now, terms)
+    }
+
+    fn is_empty(&self, now: u64, terms: &Terms) -> bool {
+        self.holders.is_empty() && self.reset(now, terms) == 0
     }
 
     /// Under other terms the same units are owed, and what was used counts as used now.
@@ -126,7 +147,7 @@ impl Account {
             }
             Count::Log(_) => {}
         }
-        (self.unit, self.span_us) = (terms.unit, terms.span_us);
+        (self.unit, self.span_us, self.since) = (terms.unit, terms.span_us, now + 1);
     }
 
     /// Lets time pass up to now, and leases end on the way.
@@ -209,7 +230,8 @@ impl Account {
         let unit = self.unit;
         match &mut self.count {
             Count::Debt(debt) => {
-                *debt = debt.saturating_sub(back * unit);
+                let parts = (back * unit).min(*debt);
+                (*debt, self.returned) = (*debt - parts, (self.returned + parts) % ROUND);
                 let spent = want.spent.min(2 * terms.capacity) * unit;
                 *debt = (*debt + spent).min(debt_max.max(*debt));
             }
@@ -235,6 +257,52 @@ impl Account {
             });
         }
         self.keep_out(terms);
+    }
+
+    /// Takes back what was counted when it was granted, as far as it still counts.
+    fn undo(&mut self, now: u64, terms: &Terms, undo: &Undo) {
+        if undo.units == 0 || undo.at_us < self.since || undo.at_us > now {
+            return;
+        }
+        let mut units = undo.units.min(terms.capacity.max(Terms::COST_MAX));
+        match &mut self.count {
+            Count::Debt(debt) => {
+                let drained = (now - undo.at_us).saturating_mul(terms.gain);
+                let least = (undo.mark % ROUND + ROUND - self.returned) % ROUND;
+                // More went back since than was owed then.
+                let least = if least > ROUND / 2 { 0 } else { least };
+                let parts = least.saturating_sub(drained).min(units * self.unit);
+                let parts = parts.min(*debt);
+                (*debt, self.returned) = (*debt - parts, (self.returned + parts) % ROUND);
+            }
+            Count::Window(window, used) if *window == undo.at_us / terms.span_us => {
+                *used = used.saturating_sub(units);
+            }
+            Count::Window(..) => {}
+            Count::Buckets(newest, counts) => {
+                let age = newest.saturating_sub(undo.at_us / terms.span_us);
+                let age = usize::try_from(age).unwrap_or(BUCKETS);
+                if let Some(count) = counts.get_mut(age) {
+                    *count = count.saturating_sub(units);
+                }
+            }
+            Count::Log(entries) => {
+                for (_, count) in entries.iter_mut().filter(|(at, _)| *at == undo.at_us) {
+                    let parts = units.min(*count);
+                    (units, *count) = (units - parts, *count - parts);
+                }
+                entries.retain(|(_, count)| *count > 0);
+            }
+        }
+        self.keep_out(terms);
+    }
+
+    /// What an undo of what is granted now has to say.
+    fn mark(&self) -> u64 {
+        match &self.count {
+            Count::Debt(debt) => (debt + self.returned) % ROUND,
+            _ => 0,
+        }
     }
 
     /// What is out is owed, even if the store has forgotten why.
@@ -349,5 +417,7 @@ pub(super) fn micros(span: Duration) -> u64 {
 }
 
 const BUCKETS: usize = 11;
+/// Where the number of parts that went back begins anew; sums of two such are exact in a double.
+const ROUND: u64 = 1 << 52;
 /// Clocks may differ in speed by one part in so many.
 const MARGIN: u64 = 64;

@@ -6,8 +6,9 @@ use watertight_base::Tick;
 
 use super::{
     super::{Algorithm, Counter, Decision, Quota},
-    Grant, Kind, Settings, Terms, Ticket, Want,
+    Grant, Kind, Known, Settings, Source, Terms, Ticket, Undo, Want,
     demand::Demand,
+    leases::Used,
 };
 
 #[derive(Debug)]
@@ -29,12 +30,15 @@ pub(super) struct Entry {
     back: u64,
     /// Used of the own share, for the store to know.
     spent: u64,
+    /// Granted and counted, but to be undone; one for each batch that granted some.
+    undo: VecDeque<Undo>,
     /// The store has none before this, for requests that cost so much or more.
     closed: (Tick, u64),
     /// From when on the store may have some.
     ready: Tick,
-    /// What the store said was left, and when nothing would count any more.
+    /// What the store said was left, when it said so, and when nothing would count any more.
     left: u64,
+    told: Option<Tick>,
     clear: Tick,
     demand: Demand,
     pub(super) used_at: Tick,
@@ -44,10 +48,12 @@ pub(super) struct Entry {
     /// Whether a batch with a want of it is on its way.
     is_asked: bool,
     pub(super) is_returning: bool,
+    /// Whether it is counted here alone, so that the store remembers nothing of it.
+    pub(super) is_local: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
     pub(super) asked: VecDeque<(Ticket, u64)>,
-    share: Counter,
+    pub(super) share: Counter,
     share_quota: Quota,
     share_of: u32,
 }
@@ -66,9 +72,11 @@ impl Entry {
             review_planned: Tick::MAX,
             back: 0,
             spent: 0,
+            undo: VecDeque::new(),
             closed: (Tick::ZERO, u64::MAX),
             ready: Tick::ZERO,
             left: quota.capacity(),
+            told: None,
             clear: Tick::ZERO,
             demand: Demand::default(),
             used_at: Tick::ZERO,
@@ -76,6 +84,7 @@ impl Entry {
             is_queued: false,
             is_asked: false,
             is_returning: false,
+            is_local: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             share: Counter::new(quota),
@@ -100,12 +109,34 @@ impl Entry {
         self.terms = Terms::new(quota);
         self.is_exact = is_exact || is_tight(quota, settings.timeout);
         self.is_to_be_exact = is_exact;
-        (self.closed.0, self.share_of) = (Tick::ZERO, 0);
+        (self.closed.0, self.ready, self.share_of) = (Tick::ZERO, Tick::ZERO, 0);
     }
 
-    /// Whether nobody waits for it, nothing is lent, and nothing is to be told to the store.
-    pub(super) fn is_idle(&self, now: Tick) -> bool {
-        !self.is_busy() && self.lent_at(now) == 0 && self.spent == 0
+    /// How much would be missed if it were given up: 0 for nothing, 1 if the store remembers all
+    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else.
+    pub(super) fn worth(&self, now: Tick, is_away: bool) -> Option<u8> {
+        if self.is_busy() || self.owes_word() {
+            None
+        } else if self.is_forgotten(now) {
+            Some(0)
+        } else if is_away || self.is_local {
+            None
+        } else {
+            Some(if self.lent_at(now) == 0 { 1 } else { 2 })
+        }
+    }
+
+    /// Whether nothing is lent, and nothing that it was used for counts any more, here or in the
+    /// store.
+    fn is_forgotten(&self, now: Tick) -> bool {
+        let is_known_clear = now >= self.clear && now >= self.closed.0 && now >= self.ready;
+        is_known_clear && self.lent_at(now) == 0 && self.is_share_unused(now)
+    }
+
+    fn is_share_unused(&self, now: Tick) -> bool {
+        let share = &self.share_quota;
+        let left = self.share.peek(now, share, 0, Duration::ZERO);
+        share.describe(&left).remaining == share.capacity()
     }
 
     /// Whether somebody waits for it, or it is in a batch.
@@ -158,11 +189,41 @@ impl Entry {
         (now < until && cost >= least).then(|| self.ready - now)
     }
 
+    /// What is known of it: the lease, or what the store said last.
+    pub(super) fn known(&self, now: Tick, cost: u64) -> Option<Known> {
+        if cost > self.cost_max() {
+            let decision = self.decision(now, false, Duration::MAX);
+            let source = Source::Share;
+            return Some(Known { decision, source });
+        }
+        if !self.is_exact && self.lent_at(now) > 0 && self.lent_at(now) >= cost {
+            let decision = self.decision(now, true, Duration::ZERO);
+            let source = Source::Lease;
+            return Some(Known { decision, source });
+        }
+        let age = now - self.told?;
+        // Sooner than it said there may be some only if others give back what they have.
+        let wait = match cost >= self.closed.1 {
+            true => self.ready - now,
+            false => Duration::ZERO,
+        };
+        let mut decision = self.decision(now, wait.is_zero(), wait);
+        if decision.reset_in.is_zero() {
+            decision.remaining = self.quota.capacity();
+        }
+        let source = Source::Answer { age };
+        Some(Known { decision, source })
+    }
+
     /// Takes from the node's own share of the limit.
-    pub(super) fn take_share(&mut self, now: Tick, cost: u64, nodes: u32) -> Decision {
+    pub(super) fn take_share(&mut self, now: Tick, cost: u64, nodes: u32) -> (Decision, Used) {
         let share = self.share(nodes);
         let step = self.share.take(now, &share, cost, Duration::ZERO);
-        share.describe(&step)
+        let used = match step.allowed {
+            true => Used::Share { step, nodes },
+            false => Used::Nothing,
+        };
+        (share.describe(&step), used)
     }
 
     /// Remembers that it was used, so that the own share is no second burst.
@@ -176,13 +237,41 @@ impl Entry {
     }
 
     pub(super) fn owes_word(&self) -> bool {
-        self.spent + self.back > 0
+        self.spent + self.back > 0 || !self.undo.is_empty()
     }
 
-    /// Undoes a charge, if the store has not been told of it.
-    pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64) {
-        if !self.is_exact && self.reported <= asked_at && now < self.ends {
-            self.lent += cost;
+    /// Undoes a charge. Of what the store counted by itself it is told; of other things only if it
+    /// was not told that they were used. Whether there is something to tell.
+    pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64, used: Used) -> bool {
+        let is_untold = self.reported <= asked_at;
+        match used {
+            Used::Lent if is_untold && !self.is_exact && now < self.ends => self.lent += cost,
+            Used::Held { until, .. } if is_untold && now < until => {
+                self.back = self.back.saturating_add(cost);
+            }
+            Used::Held { grant, .. } | Used::Counted(grant) => self.undo(grant.undo(cost)),
+            Used::Share { step, nodes } => {
+                if nodes == self.share_of {
+                    self.share.refund(now, &self.share_quota, &step, cost);
+                }
+                if is_untold {
+                    self.spent = self.spent.saturating_sub(cost);
+                }
+            }
+            Used::Nothing | Used::Lent => {}
+        }
+        self.owes_word()
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match self.undo.iter_mut().find(|other| other.at_us == undo.at_us) {
+            Some(other) => other.units = other.units.saturating_add(undo.units),
+            None if undo.units == 0 => {}
+            // Older grants are not worth a batch each: they have come back by themselves, mostly.
+            None => {
+                self.undo.truncate(UNDOS_MAX - 1);
+                self.undo.push_front(undo);
+            }
         }
     }
 
@@ -194,7 +283,7 @@ impl Entry {
         }
         self.lent = self.lent_at(now);
         if self.is_returning {
-            self.back = std::mem::take(&mut self.lent);
+            self.back += std::mem::take(&mut self.lent);
         }
         let target = if self.is_returning {
             0
@@ -212,6 +301,7 @@ impl Entry {
             have: self.lent,
             back: std::mem::take(&mut self.back),
             spent: std::mem::take(&mut self.spent),
+            undo: self.undo.pop_front().unwrap_or_default(),
         }
     }
 
@@ -219,7 +309,7 @@ impl Entry {
     pub(super) fn granted(
         &mut self,
         now: Tick,
-        sent: Tick,
+        (sent, at_us): (Tick, u64),
         want: &Want,
         grant: &Grant,
         settle: &mut dyn FnMut(Ticket, bool),
@@ -229,6 +319,7 @@ impl Entry {
         let ends = sent + grant.lease;
         self.lent = self.lent_at(now);
         self.left = grant.left;
+        self.told = Some(now);
         self.clear = now + grant.reset;
         if now < ends && !self.is_exact {
             self.lent += grant.units - need;
@@ -250,12 +341,21 @@ impl Entry {
             has_refused |= !fits;
             settle(ticket, fits);
         }
-        if !self.is_exact {
-            self.back += room;
+        // For those who have gone meanwhile.
+        match want.is_exact {
+            true => self.undo(Undo {
+                units: room,
+                at_us,
+                mark: grant.mark,
+            }),
+            false => self.back += room,
         }
         if has_refused || grant.left < want.each {
             self.closed = (sent + grant.wait.min(REASK), want.each);
             self.ready = sent + grant.wait;
+        } else if grant.left >= self.closed.1 {
+            // Some went back.
+            (self.closed.0, self.ready) = (Tick::ZERO, Tick::ZERO);
         }
     }
 
@@ -316,6 +416,8 @@ fn is_tight(quota: &Quota, timeout: Duration) -> bool {
     }
 }
 
+/// How many grants are undone, one in each batch.
+const UNDOS_MAX: usize = 64;
 /// A key that is used up is asked for again after this, at the latest: others may have returned
 /// some.
 const REASK: Duration = Duration::from_millis(500);

@@ -1,93 +1,97 @@
-//! The keys that a node knows, in a number of places that does not grow.
+//! The keys that a node knows, in a table for each standing.
+//!
+//! Whoever the configuration names has a place that nobody else can take: there are no more of them
+//! than it names. Keys that are proven, and keys that anybody can invent, have tables of their own
+//! that do not grow. A place goes to somebody else when nothing of its key counts any more, or when
+//! the store remembers all that does; else who has none shares a coarse counter with others.
 
-use std::{collections::HashMap, sync::Arc};
-
-use foldhash::fast::FixedState;
 use watertight_base::Tick;
 
-use super::{super::Quota, Kind, Settings, entry::Entry};
+use super::{
+    super::{Decision, Occupancy, Quota},
+    Ask, Kind, Settings, Sharing, Standing,
+    entry::Entry,
+    table::Table,
+};
 
 #[derive(Debug)]
 pub(super) struct Keys {
-    places: HashMap<Arc<str>, [u32; KINDS], FixedState>,
-    entries: Vec<Entry>,
-    most: usize,
-    /// Where the search for somebody to forget goes on.
-    hand: usize,
+    tables: [Table; Standing::ALL.len()],
 }
 
 impl Keys {
-    pub(super) fn new(seed: u64, most: usize) -> Self {
+    pub(super) fn new(seed: u64, settings: &Settings) -> Self {
+        let bounded = Some(settings.keys);
         Self {
-            places: HashMap::with_hasher(FixedState::with_seed(seed)),
-            entries: Vec::new(),
-            most: most.max(1),
-            hand: 0,
+            tables: [
+                Table::new(seed, None),
+                Table::new(seed.rotate_left(16), bounded),
+                Table::new(seed.rotate_left(32), bounded),
+            ],
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+    pub(super) fn find(&self, ask: &Ask<'_>) -> Option<u32> {
+        let at = self.table(ask).find(ask.name, Kind::of(ask.quota))?;
+        Some(ask.standing.tag() | at)
     }
 
-    pub(super) fn find(&self, name: &str, kind: Kind) -> Option<u32> {
-        let place = self.places.get(name)?[kind as usize];
-        (place != NOWHERE).then_some(place)
-    }
-
-    /// The key's place, in which somebody else may have been. `None` if all are waited for.
+    /// The key's place, in which somebody else may have been. `None` if there is none for it.
     pub(super) fn place(
         &mut self,
         now: Tick,
-        name: &str,
-        quota: &Quota,
-        kind: Kind,
-        is_exact: bool,
+        ask: &Ask<'_>,
+        is_away: bool,
         settings: &Settings,
     ) -> Option<u32> {
-        if let Some(at) = self.find(name, kind) {
+        let is_exact = ask.sharing == Sharing::Exact;
+        if let Some(at) = self.find(ask) {
             let entry = &mut self[at];
-            if !entry.is_of(quota, is_exact) {
-                entry.adopt(quota, is_exact, settings);
+            if !entry.is_of(ask.quota, is_exact) {
+                entry.adopt(ask.quota, is_exact, settings);
             }
             return Some(at);
         }
-        let entry = Entry::new(name, quota, is_exact, settings);
-        let name = entry.name.clone();
-        let at = if self.entries.len() < self.most {
-            self.entries.push(entry);
-            self.entries.len() - 1
-        } else {
-            let at = self.least_missed(now)?;
-            let old = std::mem::replace(&mut self.entries[at], entry);
-            self.forget(&old);
-            at
-        };
-        let at = u32::try_from(at).unwrap_or(NOWHERE);
-        self.places.entry(name).or_insert([NOWHERE; KINDS])[kind as usize] = at;
-        Some(at)
-    }
-
-    /// Of the next few: who is idle rather than who holds a lease, and who was not used for long.
-    fn least_missed(&mut self, now: Tick) -> Option<usize> {
-        let many = self.entries.len();
-        let looked = (0..LOOKS.min(many)).map(|step| (self.hand + step) % many);
-        let free = looked.filter(|at| !self.entries[*at].is_busy());
-        let least = free.min_by_key(|at| {
-            let entry = &self.entries[*at];
-            (!entry.is_idle(now), entry.used_at)
-        });
-        self.hand = (self.hand + LOOKS) % many;
-        least
-    }
-
-    fn forget(&mut self, old: &Entry) {
-        if let Some(places) = self.places.get_mut(&old.name) {
-            places[old.terms.kind as usize] = NOWHERE;
-            if *places == [NOWHERE; KINDS] {
-                self.places.remove(&old.name);
-            }
+        let is_alone = is_away || ask.sharing == Sharing::Local;
+        let table = &mut self.tables[ask.standing as usize];
+        // What it used of the coarse counter, it may not use again of its own.
+        if is_alone && table.overflow.counts_for(now, ask.name) {
+            return None;
         }
+        let entry = Entry::new(ask.name, ask.quota, is_exact, settings);
+        Some(ask.standing.tag() | table.add(now, entry, is_away)?)
+    }
+
+    /// Decides for a key that has no place, by a counter that it shares with others.
+    pub(super) fn share_of_all(&mut self, now: Tick, ask: &Ask<'_>, share: &Quota) -> Decision {
+        let table = &mut self.tables[ask.standing as usize];
+        table.overflow.take(now, ask.name, share, ask.cost)
+    }
+
+    /// What [`Keys::share_of_all`] would say; `None` if the key could have a place.
+    pub(super) fn peek_share_of_all(
+        &self,
+        now: Tick,
+        ask: &Ask<'_>,
+        share: &Quota,
+        is_away: bool,
+    ) -> Option<Decision> {
+        let table = self.table(ask);
+        let is_full = !table.has_place(now, is_away) || table.overflow.counts_for(now, ask.name);
+        is_full.then(|| table.overflow.peek(now, ask.name, share, ask.cost))
+    }
+
+    /// Counts a request whose key found no place, or no room to wait.
+    pub(super) fn count_overflow(&mut self, standing: Standing) {
+        self.tables[standing as usize].overflow.count();
+    }
+
+    pub(super) fn occupancy(&self) -> [Occupancy; Standing::ALL.len()] {
+        self.tables.each_ref().map(Table::occupancy)
+    }
+
+    fn table(&self, ask: &Ask<'_>) -> &Table {
+        &self.tables[ask.standing as usize]
     }
 }
 
@@ -95,16 +99,31 @@ impl std::ops::Index<u32> for Keys {
     type Output = Entry;
 
     fn index(&self, at: u32) -> &Entry {
-        &self.entries[at as usize]
+        self.tables[Standing::of(at) as usize].entry(at & PLACE)
     }
 }
 
 impl std::ops::IndexMut<u32> for Keys {
     fn index_mut(&mut self, at: u32) -> &mut Entry {
-        &mut self.entries[at as usize]
+        self.tables[Standing::of(at) as usize].entry_mut(at & PLACE)
     }
 }
 
-const KINDS: usize = 5;
-const LOOKS: usize = 8;
-const NOWHERE: u32 = u32::MAX;
+impl Standing {
+    /// Whose key is at a place.
+    pub(super) const fn of(at: u32) -> Self {
+        match at >> PLACE_BITS {
+            0 => Self::Named,
+            1 => Self::Proven,
+            _ => Self::Anybody,
+        }
+    }
+
+    /// What tells the places of its table from others.
+    const fn tag(self) -> u32 {
+        (self as u32) << PLACE_BITS
+    }
+}
+
+const PLACE_BITS: u32 = 30;
+pub(super) const PLACE: u32 = (1 << PLACE_BITS) - 1;

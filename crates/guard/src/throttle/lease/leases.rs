@@ -1,19 +1,15 @@
 //! A node's side: its leases, who waits for the store, and what to do without it.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use watertight_base::Tick;
 
 use super::{
-    super::{Decision, Quota},
-    Answer, Batch, Grant, Kind, Want,
+    super::{Counter, Decision, Occupancy, Quota, Step},
+    Answer, Batch, Grant, Known, Source, Undo, Want,
     entry::Entry,
     keys::Keys,
+    lines::Lines,
     link::{Flight, Link},
 };
 
@@ -29,9 +25,10 @@ pub struct Settings {
     pub spacing: Duration,
     /// How many nodes there are while the store has not said. Default 1.
     pub nodes: u32,
-    /// The most keys to know at once. Default 65,536.
+    /// The most keys to know at once that are proven, and as many that anybody can invent. Default
+    /// 65,536. Keys of which the configuration names all have each a place.
     pub keys: usize,
-    /// The most requests that wait for the store at once. Default 16,384.
+    /// The most requests that wait for the store at once, of keys of one standing. Default 16,384.
     pub waiting: usize,
 }
 
@@ -59,6 +56,35 @@ pub struct Ask<'a> {
     pub cost: u64,
     /// How nodes count together.
     pub sharing: Sharing,
+    /// Who can bring the key into being: always the same for a key.
+    pub standing: Standing,
+}
+
+/// Who can bring a key into being, and so whose place it may take.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Standing {
+    /// Whoever wrote the configuration: it names all that is in the key. Such a key keeps its place
+    /// as long as anything of it counts.
+    #[default]
+    Named,
+    /// Whoever proved it, but is not listed: say, a user whose token was checked.
+    Proven,
+    /// Anybody: an address, or a tenant's name that nobody listed.
+    Anybody,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Named, Self::Proven, Self::Anybody];
+
+    /// A word for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Proven => "proven",
+            Self::Anybody => "anybody",
+        }
+    }
 }
 
 /// How nodes count together.
@@ -109,6 +135,22 @@ pub struct Verdict {
     pub at: Tick,
     /// The last batch that had left by then.
     number: u64,
+    used: Used,
+}
+
+/// What was used for a request, so that it can be given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Used {
+    #[default]
+    Nothing,
+    /// Units of a lease.
+    Lent,
+    /// Units that the store granted for it, and keeps for it until then; afterwards they count.
+    Held { until: Tick, grant: Granted },
+    /// Units that the store counted when it granted them.
+    Counted(Granted),
+    /// Units of the own share, which was that of one of so many nodes.
+    Share { step: Step, nodes: u32 },
 }
 
 impl Verdict {
@@ -123,7 +165,25 @@ impl Verdict {
         is_share: true,
         at: Tick::ZERO,
         number: 0,
+        used: Used::Nothing,
     };
+}
+
+/// A grant, as an undo speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Granted {
+    at_us: u64,
+    mark: u64,
+}
+
+impl Granted {
+    pub(super) const fn undo(self, units: u64) -> Undo {
+        Undo {
+            units,
+            at_us: self.at_us,
+            mark: self.mark,
+        }
+    }
 }
 
 /// How a node's leases are doing: counts since the start, unless it says otherwise.
@@ -133,8 +193,9 @@ pub struct View {
     pub nodes: u32,
     /// Whether the store is away now.
     pub is_away: bool,
-    /// Keys known now.
-    pub keys: u64,
+    /// Keys known now, and what their tables take, in the order of [`Standing::ALL`]. What
+    /// overflowed are requests whose key found no place, or no room to wait.
+    pub tables: [Occupancy; Standing::ALL.len()],
     /// Requests that wait for the store now.
     pub waiting: u64,
     /// Decisions.
@@ -147,8 +208,6 @@ pub struct View {
     pub alone: u64,
     /// Units of leases that ended before they were used, as far as it was noticed.
     pub expired: u64,
-    /// Requests refused because no place was free for their key, or too many waited.
-    pub overflowed: u64,
     /// Batches that were given up, or answered by what was no answer.
     pub failures: u64,
     /// Answers that came after their batch was given up, or twice.
@@ -165,11 +224,9 @@ pub struct Leases {
     settings: Settings,
     keys: Keys,
     link: Link,
-    /// Keys with somebody waiting, and those that want a renewal or have something to tell.
-    urgent: VecDeque<u32>,
-    calm: VecDeque<u32>,
-    /// Whether somebody waits who is not to wait for others.
-    is_pressed: bool,
+    lines: Lines,
+    /// Requests that wait, by the standing of their keys.
+    waiting: [usize; Standing::ALL.len()],
     reviews: BinaryHeap<Reverse<(Tick, u32)>>,
     tickets: u64,
     /// The latest time that it was told.
@@ -186,11 +243,10 @@ impl Leases {
     pub fn new(node: u64, settings: Settings) -> Self {
         Self {
             settings,
-            keys: Keys::new(node, settings.keys),
+            keys: Keys::new(node, &settings),
             link: Link::new(node, settings),
-            urgent: VecDeque::new(),
-            calm: VecDeque::new(),
-            is_pressed: false,
+            lines: Lines::default(),
+            waiting: [0; Standing::ALL.len()],
             reviews: BinaryHeap::new(),
             tickets: 0,
             now: Tick::ZERO,
@@ -206,83 +262,93 @@ impl Leases {
         let now = self.advance(now);
         self.view.decisions += 1;
         self.link.decided();
-        let Ask { quota, cost, .. } = *ask;
-        let kind = Kind::of(quota);
-        let is_exact = ask.sharing == Sharing::Exact;
-        let settings = &self.settings;
-        let place = self
-            .keys
-            .place(now, ask.name, quota, kind, is_exact, settings);
-        let Some(at) = place else {
-            self.view.overflowed += 1;
-            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
+        let (cost, is_away) = (ask.cost, self.link.is_away());
+        let Some(at) = self.keys.place(now, ask, is_away, &self.settings) else {
+            return Taken::Now(self.without_place(now, ask));
         };
         let nodes = self.link.nodes;
         let entry = &mut self.keys[at];
         entry.count(now, cost);
         self.view.expired += entry.expire(now);
         if ask.sharing == Sharing::Local {
-            let decision = entry.take_share(now, cost, nodes);
-            return Taken::Now(self.verdict(now, decision, true));
+            entry.is_local = true;
+            let (decision, used) = entry.take_share(now, cost, nodes);
+            return Taken::Now(self.of_share(now, decision, used));
         }
         if cost > entry.cost_max() {
-            return Taken::Now(self.verdict(now, refused(Duration::MAX), false));
+            return Taken::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
         }
         if entry.take_lent(now, cost, nodes) {
             let decision = entry.decision(now, true, Duration::ZERO);
             if entry.is_low(now, nodes, self.settings.lease) {
                 self.queue_calm(at);
             }
-            return Taken::Now(self.verdict(now, decision, false));
+            return Taken::Now(self.verdict(now, decision, Used::Lent));
         }
         if let Some(wait) = entry.closed_for(now, cost) {
             let decision = entry.decision(now, false, wait);
-            return Taken::Now(self.verdict(now, decision, false));
+            return Taken::Now(self.verdict(now, decision, Used::Nothing));
         }
         if self.link.is_away() {
             return Taken::Now(self.alone(now, at, cost));
         }
-        if self.view.waiting >= self.settings.waiting as u64 {
-            self.view.overflowed += 1;
-            return Taken::Now(self.verdict(now, refused(self.settings.spacing), false));
+        if self.waiting[ask.standing as usize] >= self.settings.waiting {
+            self.keys.count_overflow(ask.standing);
+            return Taken::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
         }
         self.wait(at, cost)
     }
 
-    /// What is known of a key without asking anybody; takes nothing. None: it is not known here.
-    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision> {
-        if self.link.is_away() {
-            return None;
-        }
-        let at = self.keys.find(ask.name, Kind::of(ask.quota))?;
+    /// What is known of a key without asking anybody; takes nothing. None: nothing is known here.
+    pub fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
+        let now = self.now.max(now);
+        let is_away = self.link.is_away();
+        let is_alone = is_away || ask.sharing == Sharing::Local;
+        let share = ask.quota.divided(self.link.nodes);
+        let of_share = |decision| Known {
+            decision,
+            source: Source::Share,
+        };
+        let Some(at) = self.keys.find(ask) else {
+            let full = self.keys.peek_share_of_all(now, ask, &share, is_away);
+            let unused = || peek(&Counter::new(&share), now, &share, ask.cost);
+            return is_alone.then(|| of_share(full.unwrap_or_else(unused)));
+        };
         let entry = &self.keys[at];
-        let closed = entry.closed_for(now, ask.cost);
-        let known = entry.decision(now, closed.is_none(), closed.unwrap_or_default());
-        if known.reset_in.is_zero() {
-            let remaining = ask.quota.capacity();
-            return Some(Decision { remaining, ..known });
+        if ask.sharing == Sharing::Local {
+            return Some(of_share(peek(&entry.share, now, &share, ask.cost)));
         }
-        // What the store said is old when nothing is left and nothing keeps the request out.
-        (closed.is_some() || known.remaining >= ask.cost).then_some(known)
+        let known = entry.known(now, ask.cost);
+        if !is_away {
+            return known;
+        }
+        // Without the store its last word holds for a moment only.
+        let holds = |known: &Known| {
+            !matches!(known.source, Source::Answer { .. })
+                || entry.closed_for(now, ask.cost).is_some()
+        };
+        let by_share = || of_share(peek(&entry.share, now, &share, ask.cost));
+        Some(known.filter(holds).unwrap_or_else(by_share))
     }
 
-    /// Undoes a charge, as far as the store need not hear of it: units of a lease are there again.
-    /// Others stay used, so that nothing passes twice.
-    pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) {
+    /// Undoes a charge, as far as it still counts: units of a lease and of the own share are there
+    /// again, others go back with the next batch. What the store was told in between stays used, so
+    /// that nothing passes twice. Whether there is a next batch because of it.
+    pub fn refund(&mut self, now: Tick, ask: &Ask<'_>, verdict: &Verdict) -> bool {
         let now = self.advance(now);
-        let kind = Kind::of(ask.quota);
-        if let Some(at) = self.keys.find(ask.name, kind)
-            && verdict.decision.allowed
-            && !verdict.is_share
-        {
-            self.keys[at].refund(now, ask.cost, verdict.number);
+        let Some(at) = self.keys.find(ask) else {
+            return false;
+        };
+        let owes_word = self.keys[at].refund(now, ask.cost, verdict.number, verdict.used);
+        if owes_word {
+            self.queue_calm(at);
         }
+        owes_word
     }
 
     /// Forgets a request that no longer waits. What is granted for it goes back.
     pub fn cancel(&mut self, ask: &Ask<'_>, ticket: Ticket) {
-        let kind = Kind::of(ask.quota);
-        let Some(at) = self.keys.find(ask.name, kind) else {
+        let Some(at) = self.keys.find(ask) else {
             return;
         };
         let entry = &mut self.keys[at];
@@ -290,7 +356,7 @@ impl Leases {
         entry.waiting.retain(|(other, _)| *other != ticket);
         entry.asked.retain(|(other, _)| *other != ticket);
         let gone = before - entry.waiting.len() - entry.asked.len();
-        self.view.waiting -= gone as u64;
+        self.waiting[ask.standing as usize] -= gone;
     }
 
     /// Gives up a batch that is overdue, and hands out the next if it is time. Who is settled by
@@ -307,7 +373,7 @@ impl Leases {
         let (mut wants, mut places) = (Vec::new(), Vec::new());
         let number = self.link.next_number();
         while !self.link.is_away() && wants.len() < Batch::WANTS_MAX {
-            let Some(at) = self.next_in_line(wants.len()) else {
+            let Some(at) = self.lines.next(wants.len()) else {
                 break;
             };
             let (nodes, lease) = (self.link.nodes, self.settings.lease);
@@ -318,12 +384,12 @@ impl Leases {
             }
             entry.is_queued = false;
             let want = entry.want(now, number, nodes, lease);
-            if want.need + want.extra + want.back + want.spent + want.have > 0 {
+            if want.says_something() {
                 places.push(at);
                 wants.push(want);
             }
         }
-        self.is_pressed &= !self.urgent.is_empty();
+        self.lines.is_pressed &= self.lines.has_urgent();
         if wants.is_empty() && self.link.due(false, false) > now {
             return None;
         }
@@ -350,7 +416,8 @@ impl Leases {
         self.link.is_well(now, answer.nodes);
         let wants = flight.batch.wants.iter().zip(&answer.grants);
         for (at, (want, grant)) in flight.places.iter().zip(wants) {
-            self.granted(now, *at, flight.sent, want, grant, settled);
+            let landed = (flight.sent, answer.at_us);
+            self.granted(now, *at, landed, want, grant, settled);
         }
         true
     }
@@ -377,7 +444,8 @@ impl Leases {
         View {
             nodes: self.link.nodes,
             is_away: self.link.is_away(),
-            keys: self.keys.len() as u64,
+            tables: self.keys.occupancy(),
+            waiting: self.waiting.iter().sum::<usize>() as u64,
             ..self.view
         }
     }
@@ -387,28 +455,18 @@ impl Leases {
         self.now
     }
 
-    /// The last places of a batch are for those in no hurry, so that their turn comes.
-    fn next_in_line(&mut self, taken: usize) -> Option<u32> {
-        let (urgent, calm) = (&mut self.urgent, &mut self.calm);
-        match taken < Batch::WANTS_MAX / 8 * 7 {
-            true => urgent.pop_front().or_else(|| calm.pop_front()),
-            false => calm.pop_front().or_else(|| urgent.pop_front()),
-        }
-    }
-
     fn due(&self) -> Tick {
-        let has_wants = !self.urgent.is_empty() || !self.calm.is_empty();
-        self.link.due(has_wants, self.is_pressed)
+        self.link.due(!self.lines.is_empty(), self.lines.is_pressed)
     }
 
     fn wait(&mut self, at: u32, cost: u64) -> Taken {
         let ticket = Ticket(self.tickets);
         self.tickets += 1;
         self.view.asked += 1;
-        self.view.waiting += 1;
+        self.waiting[Standing::of(at) as usize] += 1;
         let entry = &mut self.keys[at];
         entry.waiting.push_back((ticket, cost));
-        self.is_pressed |= entry.is_exact;
+        self.lines.is_pressed |= entry.is_exact;
         self.queue_urgent(at);
         Taken::Ask(ticket)
     }
@@ -418,7 +476,7 @@ impl Leases {
         // While a batch is on its way for the key, the next is queued when it is back.
         if entry.is_free() && entry.waiting.len() == 1 {
             entry.is_queued = true;
-            self.urgent.push_back(at);
+            self.lines.push_urgent(at);
         }
     }
 
@@ -426,7 +484,7 @@ impl Leases {
         let entry = &mut self.keys[at];
         if !entry.is_queued && entry.is_free() {
             entry.is_queued = true;
-            self.calm.push_back(at);
+            self.lines.push_calm(at);
         }
     }
 
@@ -468,7 +526,7 @@ impl Leases {
         &mut self,
         now: Tick,
         at: u32,
-        sent: Tick,
+        landed: (Tick, u64),
         want: &Want,
         grant: &Grant,
         settled: &mut Settled,
@@ -477,8 +535,19 @@ impl Leases {
         let mut passes = Vec::new();
         let entry = &mut self.keys[at];
         let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
-        entry.granted(now, sent, want, grant, settle);
-        self.view.waiting -= passes.len() as u64;
+        entry.granted(now, landed, want, grant, settle);
+        let granted = Granted {
+            at_us: landed.1,
+            mark: grant.mark,
+        };
+        let used = match want.is_exact {
+            true => Used::Counted(granted),
+            false => Used::Held {
+                until: landed.0 + self.settings.timeout / 2,
+                grant: granted,
+            },
+        };
+        self.waiting[Standing::of(at) as usize] -= passes.len();
         for (ticket, allowed) in passes {
             let wait = if allowed { Duration::ZERO } else { grant.wait };
             if allowed {
@@ -492,6 +561,7 @@ impl Leases {
                     is_share: false,
                     at: now,
                     number,
+                    used: if allowed { used } else { Used::Nothing },
                 },
             ));
         }
@@ -510,8 +580,8 @@ impl Leases {
         }
         entry.is_queued = true;
         match entry.waiting.is_empty() {
-            true => self.calm.push_back(at),
-            false => self.urgent.push_back(at),
+            true => self.lines.push_calm(at),
+            false => self.lines.push_urgent(at),
         }
     }
 
@@ -524,7 +594,7 @@ impl Leases {
             self.settle_alone(now, *at, settled);
             self.queue_again(*at);
         }
-        for at in std::mem::take(&mut self.urgent) {
+        for at in self.lines.drain_urgent() {
             self.settle_alone(now, at, settled);
             self.keys[at].is_queued = false;
             self.queue_again(at);
@@ -535,7 +605,7 @@ impl Leases {
         let entry = &mut self.keys[at];
         let asked = std::mem::take(&mut entry.asked);
         let waiting = std::mem::take(&mut entry.waiting);
-        self.view.waiting -= (asked.len() + waiting.len()) as u64;
+        self.waiting[Standing::of(at) as usize] -= asked.len() + waiting.len();
         for (ticket, cost) in asked.into_iter().chain(waiting) {
             settled.push((ticket, self.alone(now, at, cost)));
         }
@@ -546,21 +616,52 @@ impl Leases {
         self.view.alone += 1;
         let nodes = self.link.nodes;
         let entry: &mut Entry = &mut self.keys[at];
-        let decision = entry.take_share(now, cost, nodes);
+        let (decision, used) = entry.take_share(now, cost, nodes);
         if decision.allowed {
             entry.spend(cost);
             self.queue_calm(at);
         }
-        self.verdict(now, decision, true)
+        self.of_share(now, decision, used)
     }
 
-    fn verdict(&self, now: Tick, decision: Decision, is_share: bool) -> Verdict {
+    /// Decides for a key that finds no place. While the store answers there soon is one, so nothing
+    /// passes that the store does not see; else a coarse counter decides.
+    fn without_place(&mut self, now: Tick, ask: &Ask<'_>) -> Verdict {
+        self.keys.count_overflow(ask.standing);
+        if !self.link.is_away() && ask.sharing != Sharing::Local {
+            return self.verdict(now, refused(self.settings.spacing), Used::Nothing);
+        }
+        let share = ask.quota.divided(self.link.nodes);
+        let decision = self.keys.share_of_all(now, ask, &share);
+        self.of_share(now, decision, Used::Nothing)
+    }
+
+    fn of_share(&self, now: Tick, decision: Decision, used: Used) -> Verdict {
+        Verdict {
+            is_share: true,
+            ..self.verdict(now, decision, used)
+        }
+    }
+
+    fn verdict(&self, now: Tick, decision: Decision, used: Used) -> Verdict {
         Verdict {
             decision,
-            is_share,
+            is_share: false,
             at: now,
             number: self.link.number(),
+            used,
         }
+    }
+}
+
+/// What a counter would say, and what is left in it before.
+fn peek(counter: &Counter, now: Tick, quota: &Quota, cost: u64) -> Decision {
+    let before = counter.peek(now, quota, 0, Duration::ZERO);
+    let then = counter.peek(now, quota, cost, Duration::ZERO);
+    Decision {
+        allowed: then.allowed,
+        wait: then.wait(),
+        ..quota.describe(&before)
     }
 }
 

@@ -45,6 +45,7 @@ impl Ledger {
         Some(Answer {
             number: batch.number,
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
+            at_us: now_us,
             grants,
         })
     }

@@ -54,6 +54,30 @@ pub struct Want {
     pub back: u64,
     /// What it used of its own share while the store was away.
     pub spent: u64,
+    /// What was granted to be counted at once, and is not to count after all.
+    pub undo: Undo,
+}
+
+impl Want {
+    /// Whether it wants anything, or has anything to tell.
+    pub(super) fn says_something(&self) -> bool {
+        let all = [self.need, self.extra, self.back, self.spent, self.have];
+        all.iter().any(|units| *units > 0) || self.undo.units > 0
+    }
+}
+
+/// Units that were counted when they were granted, for a request that passes nowhere after all.
+///
+/// The store takes back only what would not have come back by itself: what was granted counts as
+/// never granted, and nothing that others used is touched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Undo {
+    /// Units.
+    pub units: u64,
+    /// When they were granted: [`Answer::at_us`].
+    pub at_us: u64,
+    /// The [`Grant::mark`] of that time.
+    pub mark: u64,
 }
 
 /// What the store says to a batch.
@@ -63,6 +87,8 @@ pub struct Answer {
     pub number: u64,
     /// How many nodes are alive, the one that asks included.
     pub nodes: u32,
+    /// When it was answered, by the store's clock: microseconds since 1970.
+    pub at_us: u64,
     /// A grant for each want, in order.
     pub grants: Vec<Grant>,
 }
@@ -80,6 +106,9 @@ pub struct Grant {
     pub reset: Duration,
     /// How long what was granted may be used, from when the batch left.
     pub lease: Duration,
+    /// For a bucket: the parts owed now, and those that ever went back. The store itself needs it,
+    /// to [`Undo`] the grant.
+    pub mark: u64,
 }
 
 /// A store that did not answer as it should. The text says what was found, and what to do.
@@ -102,14 +131,38 @@ pub trait Cluster: Send + Sync {
     /// Asks for a request. While there is a lease, the answer is here and now.
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome;
 
-    /// What is known of a limit without asking anybody; takes nothing. None: it is not known here.
-    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Decision>;
+    /// What is known of a limit without asking anybody; takes nothing. None: nothing is known here,
+    /// and the store would be asked.
+    fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known>;
 
     /// Undoes what was taken for a request that passes nowhere after all, as far as that is safe.
     fn refund(&self, now: Tick, ask: &Ask<'_>, verdict: &Verdict);
 
     /// How it is doing.
     fn view(&self) -> View;
+}
+
+/// What a node knows of a limit without asking the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Known {
+    /// What would become of the request as far as is known, and what is left before it.
+    pub decision: Decision,
+    /// How that is known.
+    pub source: Source,
+}
+
+/// How a node knows what it knows of a limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The store said so this long ago, and would be asked again unless it said that there is none.
+    Answer {
+        /// The age of the answer.
+        age: Duration,
+    },
+    /// There are units on lease: the store need not be asked.
+    Lease,
+    /// The node's own counter, which decides: the store is away, or not to be asked.
+    Share,
 }
 
 /// What comes of asking.

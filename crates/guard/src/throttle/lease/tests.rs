@@ -10,6 +10,10 @@ use super::{
     *,
 };
 
+mod known;
+mod places;
+mod undone;
+
 const SECOND: Duration = Duration::from_secs(1);
 const SECOND_US: u64 = 1_000_000;
 /// A store's clock starts long after 1970.
@@ -34,6 +38,7 @@ fn want(quota: &Quota, need: u64, extra: u64, have: u64) -> Want {
         have,
         back: 0,
         spent: 0,
+        undo: Undo::default(),
     }
 }
 
@@ -228,6 +233,7 @@ fn ask(quota: &Quota) -> Ask<'_> {
         quota,
         cost: 1,
         sharing: Sharing::Leased,
+        standing: Standing::Named,
     }
 }
 
@@ -367,15 +373,19 @@ fn a_key_that_is_asked_for_keeps_its_place() {
     };
     let (mut leases, mut ledger) = (Leases::new(1, settings), Ledger::default());
     let (quota, mut settled, mut now) = (bucket(1_000, 1_000), Vec::new(), Tick::from_nanos(1));
+    let invented = Ask {
+        standing: Standing::Anybody,
+        ..ask(&quota)
+    };
     let other = Ask {
         name: "b",
-        ..ask(&quota)
+        ..invented
     };
     let mut batch = None;
     // Until a renewal is on its way that nobody waits for.
     while batch.is_none() {
         now = now + Duration::from_millis(1);
-        let waits = matches!(leases.take(now, &ask(&quota)), Taken::Ask(_));
+        let waits = matches!(leases.take(now, &invented), Taken::Ask(_));
         match leases.poll(now, &mut settled) {
             Some(sent) if waits || sent.wants.is_empty() => {
                 let answer = ledger
@@ -389,7 +399,7 @@ fn a_key_that_is_asked_for_keeps_its_place() {
     let Taken::Now(refused) = leases.take(now, &other) else {
         panic!("no place is free")
     };
-    assert!(!refused.decision.allowed && leases.view().overflowed == 1);
+    assert!(!refused.decision.allowed && leases.view().tables[2].overflowed == 1);
     let answer = ledger
         .trade(START_US + now.as_nanos() / 1_000, &batch.unwrap())
         .unwrap();
@@ -455,11 +465,12 @@ proptest! {
         let (mut now, mut settled, quota) = (Tick::from_nanos(1), Vec::new(), bucket(10, 10));
         let mut tickets = 0;
         for name in names {
-            let ask = Ask { name: &name.to_string(), ..ask(&quota) };
+            let standing = Standing::Anybody;
+            let ask = Ask { name: &name.to_string(), standing, ..ask(&quota) };
             tickets += usize::from(matches!(leases.take(now, &ask), Taken::Ask(_)));
             now = now + Duration::from_millis(1);
             turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
-            prop_assert!(leases.view().keys <= 16);
+            prop_assert!(leases.view().tables[2].live <= 16);
         }
         now = now + SECOND;
         turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);

@@ -197,6 +197,7 @@ fn no_span_holds_more_than_the_limit_whatever_happens_to_gateways_and_network() 
     coverage
         .require(&[
             "a batch comes late or twice",
+            "a charge is given back",
             "a lease ends unused",
             "a lease is renewed before it is used up",
             "a lease is returned",

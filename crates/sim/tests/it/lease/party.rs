@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use watertight_base::{Rate, Tick};
 use watertight_guard::throttle::lease::{
-    Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Taken, Ticket, View,
+    Answer, Ask, Batch, Leases, Ledger, Settings, Settled, Sharing, Standing, Taken, Ticket,
+    Verdict, View,
 };
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_sim::{Address, Network, Node, Outbox, World, sometimes};
@@ -171,19 +172,12 @@ impl Gateway {
             let draw = out.rng().u64(..*self.load.draws.last().unwrap());
             let limit = self.load.draws.partition_point(|end| *end <= draw);
             let limits = self.load.limits.clone();
-            let Limit {
-                name,
-                quota,
-                sharing,
-            } = &limits[limit];
-            let ask = Ask {
-                name,
-                quota,
-                cost: 1,
-                sharing: *sharing,
-            };
+            let ask = limits[limit].ask();
             match self.leases.take(now, &ask) {
                 Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
+                Taken::Now(verdict) if is_refused_later(&verdict, out) => {
+                    self.leases.refund(now, &ask, &verdict);
+                }
                 Taken::Now(verdict) => {
                     sometimes!(verdict.is_share, "a share is used");
                     self.decided.push(Decided {
@@ -243,6 +237,11 @@ impl Gateway {
         for (ticket, verdict) in settled {
             let at = self.waiting.iter().position(|(other, _)| *other == ticket);
             let (_, limit) = self.waiting.swap_remove(at.unwrap());
+            if is_refused_later(&verdict, out) {
+                let limits = self.load.limits.clone();
+                self.leases.refund(now, &limits[limit].ask(), &verdict);
+                continue;
+            }
             self.decided.push(Decided {
                 limit,
                 is_allowed: verdict.decision.allowed,
@@ -253,6 +252,25 @@ impl Gateway {
         if wakeup < self.poll_at {
             self.poll_at = wakeup;
             out.at(wakeup, Timer::Poll(wakeup));
+        }
+    }
+}
+
+/// One of eight that may pass is refused by something else, and gives back what it was charged.
+fn is_refused_later(verdict: &Verdict, out: &mut Outbox<Party>) -> bool {
+    let is_refused = verdict.decision.allowed && out.rng().u64(..8) == 0;
+    sometimes!(is_refused, "a charge is given back");
+    is_refused
+}
+
+impl Limit {
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            name: &self.name,
+            quota: &self.quota,
+            cost: 1,
+            sharing: self.sharing,
+            standing: Standing::Named,
         }
     }
 }

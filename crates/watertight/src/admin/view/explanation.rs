@@ -10,7 +10,7 @@ use watertight_base::Reason;
 use watertight_gateway::{NoExplanation, Question};
 use watertight_guard::{
     pool::{Class, Foresight, PoolView},
-    throttle::{Algorithm, Quota},
+    throttle::{Algorithm, Quota, lease::Source},
 };
 use watertight_layers::{Forced, LimitView};
 use watertight_plan::{Across, By, Count, Fallback, Limit, Measure, Plan, Service};
@@ -170,9 +170,7 @@ impl Explanation {
                 };
                 (Outcome::Refused, says, None)
             }
-            (None, _) if waits.is_zero() => {
-                (Outcome::Pass, "It would pass at once.".to_owned(), None)
-            }
+            (None, _) if waits.is_zero() => (Outcome::Pass, passes(said).to_owned(), None),
             (None, _) => {
                 let wait_ms = milliseconds(waits);
                 let says = format!("It would wait about {wait_ms} ms.");
@@ -237,6 +235,14 @@ impl Explanation {
             checks: Vec::new(),
             places: Vec::new(),
         }
+    }
+}
+
+/// What is said of a request that nothing known here holds back.
+fn passes(said: &watertight_layers::Explanation) -> &'static str {
+    match said.asks_store() {
+        true => "It would pass if the store of limits, which is asked, has some left.",
+        false => "It would pass at once.",
     }
 }
 
@@ -364,7 +370,7 @@ fn limit(view: &LimitView, question: &Question) -> Check {
                 says: format!(
                     "{}: {left}{}",
                     words(&quota, limit),
-                    by_whom(limit, question)
+                    by_whom(view, question)
                 ),
                 limit: Some(quota.rate().limit()),
                 remaining: Some(decision.remaining),
@@ -376,7 +382,7 @@ fn limit(view: &LimitView, question: &Question) -> Check {
             let count = view.in_flight.unwrap_or_default();
             Check {
                 kind: "concurrency".to_owned(),
-                says: format!("{count} of {most} in flight{}", by_whom(limit, question)),
+                says: format!("{count} of {most} in flight{}", by_whom(view, question)),
                 limit: Some(u64::from(most)),
                 remaining: Some(u64::from(most.saturating_sub(count))),
                 ..base
@@ -384,9 +390,9 @@ fn limit(view: &LimitView, question: &Question) -> Check {
         }
         (Count::Rate(quota), None) => Check {
             says: format!(
-                "{}: nothing known here{}",
+                "{}: nothing known here, the store is asked{}",
                 words(&quota, limit),
-                by_whom(limit, question)
+                by_whom(view, question)
             ),
             ..base
         },
@@ -410,8 +416,8 @@ fn words(quota: &Quota, limit: &Limit) -> String {
 }
 
 /// What is not plain about a limit.
-fn by_whom(limit: &Limit, question: &Question) -> String {
-    let mut notes = Vec::new();
+fn by_whom(view: &LimitView, question: &Question) -> String {
+    let (limit, mut notes) = (&view.limit, Vec::new());
     if limit.by != [By::Tenant] {
         let by: Vec<_> = limit.by.iter().map(|by| by.label()).collect();
         notes.push(format!("by {}", by.join(" and ")));
@@ -433,6 +439,17 @@ fn by_whom(limit: &Limit, question: &Question) -> String {
     }
     if limit.across != Across::Node {
         notes.push("counted by all nodes".to_owned());
+    }
+    match view.source {
+        Some(Source::Answer { age }) => {
+            // A tenth of a second is as much as anybody wants to know.
+            let tenths = age.as_millis() / 100;
+            let (seconds, rest) = (tenths / 10, tenths % 10);
+            notes.push(format!("as the store said {seconds}.{rest} s ago"));
+        }
+        Some(Source::Lease) => notes.push("some of it is on lease here".to_owned()),
+        Some(Source::Share) => notes.push("by this node's share".to_owned()),
+        None => {}
     }
     if notes.is_empty() {
         return String::new();
