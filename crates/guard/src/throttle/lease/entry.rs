@@ -8,7 +8,7 @@ use super::{
     super::{Algorithm, Counter, Decision, Quota},
     Grant, Kind, Known, Settings, Source, Terms, Ticket, Undo, Want,
     demand::Demand,
-    leases::Used,
+    leases::{Granted, Used},
 };
 
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub(super) used_at: Tick,
     /// The last batch that reported what is left of the lease.
     pub(super) reported: u64,
+    /// The last grant.
+    pub(super) granted: Granted,
     pub(super) is_queued: bool,
     /// Whether a batch with a want of it is on its way.
     is_asked: bool,
@@ -81,6 +83,7 @@ impl Entry {
             demand: Demand::default(),
             used_at: Tick::ZERO,
             reported: 0,
+            granted: Granted::default(),
             is_queued: false,
             is_asked: false,
             is_returning: false,
@@ -240,16 +243,19 @@ impl Entry {
         self.spent + self.back > 0 || !self.undo.is_empty()
     }
 
-    /// Undoes a charge. Of what the store counted by itself it is told; of other things only if it
-    /// was not told that they were used. Whether there is something to tell.
+    /// Undoes a charge. What the store does not know yet is as if it never was; what it counts it is
+    /// told to undo. Whether there is something to tell.
     pub(super) fn refund(&mut self, now: Tick, cost: u64, asked_at: u64, used: Used) -> bool {
         let is_untold = self.reported <= asked_at;
         match used {
-            Used::Lent if is_untold && !self.is_exact && now < self.ends => self.lent += cost,
+            Used::Lent(_) if is_untold && !self.is_exact && now < self.ends => self.lent += cost,
             Used::Held { until, .. } if is_untold && now < until => {
                 self.back = self.back.saturating_add(cost);
             }
-            Used::Held { grant, .. } | Used::Counted(grant) => self.undo(grant.undo(cost)),
+            // A unit of a lease did not drain while it was out, so it was owed as of the grant.
+            Used::Lent(grant) | Used::Held { grant, .. } | Used::Counted(grant) => {
+                self.undo(grant.undo(cost));
+            }
             Used::Share { step, nodes } => {
                 if nodes == self.share_of {
                     self.share.refund(now, &self.share_quota, &step, cost);
@@ -258,7 +264,7 @@ impl Entry {
                     self.spent = self.spent.saturating_sub(cost);
                 }
             }
-            Used::Nothing | Used::Lent => {}
+            Used::Nothing => {}
         }
         self.owes_word()
     }
@@ -315,6 +321,10 @@ impl Entry {
         settle: &mut dyn FnMut(Ticket, bool),
     ) {
         self.is_asked = false;
+        self.granted = Granted {
+            at_us,
+            mark: grant.mark,
+        };
         let need = grant.units.min(want.need);
         let ends = sent + grant.lease;
         self.lent = self.lent_at(now);
@@ -343,11 +353,7 @@ impl Entry {
         }
         // For those who have gone meanwhile.
         match want.is_exact {
-            true => self.undo(Undo {
-                units: room,
-                at_us,
-                mark: grant.mark,
-            }),
+            true => self.undo(self.granted.undo(room)),
             false => self.back += room,
         }
         if has_refused || grant.left < want.each {

@@ -143,8 +143,8 @@ pub struct Verdict {
 pub(super) enum Used {
     #[default]
     Nothing,
-    /// Units of a lease.
-    Lent,
+    /// Units of a lease, as of the last grant before they were used.
+    Lent(Granted),
     /// Units that the store granted for it, and keeps for it until then; afterwards they count.
     Held { until: Tick, grant: Granted },
     /// Units that the store counted when it granted them.
@@ -170,10 +170,10 @@ impl Verdict {
 }
 
 /// A grant, as an undo speaks of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Granted {
-    at_us: u64,
-    mark: u64,
+    pub(super) at_us: u64,
+    pub(super) mark: u64,
 }
 
 impl Granted {
@@ -280,10 +280,11 @@ impl Leases {
         }
         if entry.take_lent(now, cost, nodes) {
             let decision = entry.decision(now, true, Duration::ZERO);
+            let used = Used::Lent(entry.granted);
             if entry.is_low(now, nodes, self.settings.lease) {
                 self.queue_calm(at);
             }
-            return Taken::Now(self.verdict(now, decision, Used::Lent));
+            return Taken::Now(self.verdict(now, decision, used));
         }
         if let Some(wait) = entry.closed_for(now, cost) {
             let decision = entry.decision(now, false, wait);
@@ -536,10 +537,7 @@ impl Leases {
         let entry = &mut self.keys[at];
         let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
         entry.granted(now, landed, want, grant, settle);
-        let granted = Granted {
-            at_us: landed.1,
-            mark: grant.mark,
-        };
+        let granted = entry.granted;
         let used = match want.is_exact {
             true => Used::Counted(granted),
             false => Used::Held {

@@ -336,7 +336,7 @@ fn a_hot_key_is_renewed_before_its_lease_is_used_up() {
 }
 
 #[test]
-fn a_refund_after_the_store_was_told_is_none() {
+fn a_refund_after_the_store_was_told_gives_no_unit_back_here() {
     let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
     let (quota, mut settled, mut now) = (bucket(1_000, 1_000), Vec::new(), Tick::from_nanos(1));
     let mut lent = None;
@@ -363,6 +363,41 @@ fn a_refund_after_the_store_was_told_is_none() {
     let (before, _) = remaining(&mut leases, now);
     leases.refund(now, &ask(&quota), &old);
     assert_eq!(remaining(&mut leases, now).0, before - 1);
+}
+
+/// Eight requests at once, each of which is refused by something else 40 ms later.
+#[test]
+fn a_refund_after_the_store_was_told_is_undone_there() {
+    let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
+    let mut settled = Vec::new();
+    let rate = Rate::new(100, Duration::from_secs(86_400)).unwrap();
+    let quota = Quota::new(Algorithm::TokenBucket { burst: 100 }, rate).unwrap();
+    let mut now = Tick::from_nanos(1_000_000);
+    let mut pass = |leases: &mut Leases, now: &mut Tick, requests: usize| {
+        let mut verdicts = Vec::new();
+        for _ in 0..requests {
+            if let Taken::Now(verdict) = leases.take(*now, &ask(&quota)) {
+                verdicts.push(verdict);
+            }
+        }
+        for _ in 0..8 {
+            *now = *now + Duration::from_millis(5);
+            turn(leases, &mut ledger, now, 1, &mut settled);
+            verdicts.extend(settled.drain(..).map(|(_, verdict)| verdict));
+        }
+        verdicts.retain(|verdict| verdict.decision.allowed);
+        verdicts
+    };
+    for _ in 0..20 {
+        for verdict in pass(&mut leases, &mut now, 8) {
+            leases.refund(now, &ask(&quota), &verdict);
+        }
+    }
+    let passed: usize = (0..50).map(|_| pass(&mut leases, &mut now, 4).len()).sum();
+    assert!(
+        (98..=101).contains(&passed),
+        "{passed} of 100, and one a day"
+    );
 }
 
 #[test]
