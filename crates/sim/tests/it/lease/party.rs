@@ -73,6 +73,8 @@ pub(crate) struct Gateway {
     load: Load,
     leases: Leases,
     waiting: Vec<(Ticket, usize)>,
+    /// Charged, and to be given back at this time, since something else will refuse it.
+    held: Vec<(Tick, usize, Verdict)>,
     owed_milli: u64,
     poll_at: Tick,
     batch: Option<Arc<Batch>>,
@@ -143,7 +145,10 @@ impl Node for Party {
 
     fn on_crash(&mut self) {
         match self {
-            Self::Gateway(gateway) => gateway.waiting.clear(),
+            Self::Gateway(gateway) => {
+                gateway.waiting.clear();
+                gateway.held.clear();
+            }
             Self::Store(store) => store.ledger = Ledger::default(),
         }
     }
@@ -165,6 +170,7 @@ impl Gateway {
             let span = Duration::from_millis(out.rng().u64(100..1_500));
             self.fit = (percent, now + span);
         }
+        self.give_back(now);
         self.owed_milli += self.load.per_step_milli * self.fit.0 / 100;
         let expired = self.view().expired;
         while self.owed_milli >= 1_000 {
@@ -176,7 +182,7 @@ impl Gateway {
             match self.leases.take(now, &ask) {
                 Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
                 Taken::Now(verdict) if is_refused_later(&verdict, out) => {
-                    self.leases.refund(now, &ask, &verdict);
+                    self.hold(now, limit, verdict, out);
                 }
                 Taken::Now(verdict) => {
                     sometimes!(verdict.is_share, "a share is used");
@@ -190,6 +196,23 @@ impl Gateway {
         }
         sometimes!(self.view().expired > expired, "a lease ends unused");
         self.go_on(now, Vec::new(), out);
+    }
+
+    /// Half of those that something else refuses are refused at once, and half within 400 ms: by then
+    /// the store may have been told that they used something.
+    fn hold(&mut self, now: Tick, limit: usize, verdict: Verdict, out: &mut Outbox<Party>) {
+        let wait = Duration::from_millis(out.rng().u64(..400));
+        let is_late = out.rng().u64(..2) == 0;
+        let until = if is_late { now + wait } else { now };
+        self.held.push((until, limit, verdict));
+        self.give_back(now);
+    }
+
+    fn give_back(&mut self, now: Tick) {
+        let limits = self.load.limits.clone();
+        for (_, limit, verdict) in self.held.extract_if(.., |(until, ..)| *until <= now) {
+            self.leases.refund(now, &limits[limit].ask(), &verdict);
+        }
     }
 
     fn answer(&mut self, now: Tick, mut answer: Answer, out: &mut Outbox<Party>) {
@@ -238,8 +261,7 @@ impl Gateway {
             let at = self.waiting.iter().position(|(other, _)| *other == ticket);
             let (_, limit) = self.waiting.swap_remove(at.unwrap());
             if is_refused_later(&verdict, out) {
-                let limits = self.load.limits.clone();
-                self.leases.refund(now, &limits[limit].ask(), &verdict);
+                self.hold(now, limit, verdict, out);
                 continue;
             }
             self.decided.push(Decided {
@@ -326,6 +348,7 @@ pub(crate) fn world(
             load,
             leases: Leases::new(0, settings),
             waiting: Vec::new(),
+            held: Vec::new(),
             owed_milli: 0,
             poll_at: Tick::MAX,
             batch: None,
