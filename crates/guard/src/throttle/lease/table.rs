@@ -1,6 +1,6 @@
 //! Keys of one standing, and who is given up when there is no place left.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::FixedState;
 use watertight_base::Tick;
@@ -105,12 +105,12 @@ impl Table {
     fn foreseen(&self, now: Tick, is_away: bool) -> Option<usize> {
         let many = self.entries.len();
         let looked = (0..LOOKS.min(many)).map(|step| (self.hand + step) % many);
-        // Where there is no bound, only those are given up who miss nothing.
-        let worth_most = if self.most.is_some() { u8::MAX } else { 0 };
         let free = looked.filter_map(|at| {
             let entry = &self.entries[at];
             let worth = entry.worth(now, is_away)?;
-            (worth <= worth_most).then_some(((worth, entry.used_at), at))
+            // Where there is no bound, only those are given up who miss nothing, now or soon.
+            let is_idle = worth == 0 && entry.used_at + IDLE < now;
+            (self.most.is_some() || is_idle).then_some(((worth, entry.used_at), at))
         });
         free.min().map(|(_, at)| at)
     }
@@ -131,4 +131,6 @@ const KINDS: usize = 5;
 /// Two lines of four requests.
 const LINES: usize = 128;
 const LOOKS: usize = 8;
+/// A key that was not used for so long has to ask the store anyway.
+const IDLE: Duration = Duration::from_secs(60);
 const NOWHERE: u32 = u32::MAX;
