@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use super::{Counter, Key, Quota, Step, Tables};
+use super::{Behind, Counter, Key, Quota, Step, Tables};
 
 /// Where it is kept what was used of a limit.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +68,11 @@ impl Place<'_> {
         }
     }
 
-    /// Tells a schedule that who was let in passes only at `now`, later than it said.
-    pub fn passed_late(&self, now: Tick, quota: &Quota) {
+    /// Tells a schedule how far those fell behind it who wait for their turns.
+    pub fn fall_behind(&self, quota: &Quota, behind: Behind) {
         match self {
-            Self::Own(counter) => counter.passed_late(now, quota),
-            Self::Keyed(tables, key) => tables.passed_late(now, *key, quota),
+            Self::Own(counter) => counter.fall_behind(quota, behind),
+            Self::Keyed(tables, key) => tables.fall_behind(*key, quota, behind),
         }
     }
 }

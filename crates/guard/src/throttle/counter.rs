@@ -9,7 +9,8 @@ use std::time::Duration;
 use watertight_base::Tick;
 
 use super::{
-    Algorithm, Quota, Step, point, sliding_buckets::SlidingBuckets, sliding_log::SlidingLog, word,
+    Algorithm, Behind, Quota, Step, point, sliding_buckets::SlidingBuckets,
+    sliding_log::SlidingLog, word,
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
@@ -95,10 +96,10 @@ impl Counter {
         }
     }
 
-    /// Tells a schedule that who was let in passes only at `now`, later than it said.
-    pub fn passed_late(&self, now: Tick, quota: &Quota) {
+    /// Tells a schedule how far those fell behind it who wait for their turns.
+    pub fn fall_behind(&self, quota: &Quota, behind: Behind) {
         if let State::Word(state) = &self.0 {
-            word::passed_late(state, quota, point::of(now));
+            word::fall_behind(state, quota, behind);
         }
     }
 }

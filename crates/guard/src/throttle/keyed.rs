@@ -24,7 +24,7 @@ use foldhash::quality::FixedState;
 use watertight_base::Tick;
 
 use self::{logs::Logs, slots::Slots, windows::Windows};
-use super::{Algorithm, Quota, Step, point};
+use super::{Algorithm, Behind, Quota, Step, point};
 use crate::sync::{Mutex, PoisonError};
 
 /// A caller and a limit, hashed with the tables' seed.
@@ -227,10 +227,10 @@ impl Tables {
         }
     }
 
-    /// Tells a schedule that who was let in passes only at `now`, later than it said.
-    pub fn passed_late(&self, now: Tick, key: Key, quota: &Quota) {
-        if quota.algorithm == Algorithm::LeakyBucket {
-            self.slots().passed_late(point::of(now), key, quota);
+    /// Tells a schedule how far those fell behind it who wait for their turns.
+    pub fn fall_behind(&self, key: Key, quota: &Quota, behind: Behind) {
+        if quota.is_schedule() {
+            self.slots().fall_behind(key, behind);
         }
     }
 

@@ -43,8 +43,3 @@ pub(super) fn refund(step: &Step, word: u64) -> u64 {
         word
     }
 }
-
-/// The word when who was scheduled passes at `now` instead: the next keeps its distance from that.
-pub(super) fn late(quota: &Quota, word: u64, now: u64) -> u64 {
-    word.max(now.saturating_add(quota.unit).min(point::NEVER - 1))
-}

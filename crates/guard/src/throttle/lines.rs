@@ -1,8 +1,21 @@
 //! Those who wait for the moment that a schedule gave them.
 //!
-//! A line exists while somebody waits in it: it bounds how many may, and it keeps the distance
-//! between those who leave. A timer may come late; who leaves late does not make those behind catch
-//! up, so a leaky bucket never lets two leave closer together than its rate says.
+//! A line exists while somebody waits in it: it bounds how many may, and it keeps to the rate those
+//! who leave. They leave in the order of their turns: who is late lets whoever is there go first.
+//!
+//! # Timers that come late
+//!
+//! A timer comes late, and of two lines the longer decides. So buckets have a second word here, of who
+//! has really left, by the same algorithm as the schedule: who was made to wait elsewhere, or by a stall,
+//! does not leave together with others whose moments were before or after. A leaky bucket makes up for
+//! lateness up to [`Quota::lateness`], and for no more: else it would fall behind its rate with each
+//! timer. (It is what the cell rate algorithm of ITU-T I.371 calls the cell delay variation tolerance.)
+//! So that no half-open period holds more than the limit all the same, its units are that much further
+//! apart ([`Quota::timed`]). Whatever those who leave fall behind, the schedule is told, so that who comes
+//! later learns how long it will really be.
+//!
+//! Windows and logs have no such word: who waits for one of them and longer for another limit counts in
+//! the window of its turn.
 //!
 //! # Turns given up
 //!
@@ -13,7 +26,7 @@
 //! does not remember pass unused.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     time::Duration,
 };
 
@@ -53,6 +66,19 @@ pub enum Stand {
     Joined(Option<Turn>),
 }
 
+/// Where somebody who has a turn stands among those who have theirs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Due {
+    /// From when on it would leave.
+    point: u64,
+    /// Of those who would at once, who came first.
+    number: u64,
+}
+
+/// What the schedule's word must be at least, since whoever left was late.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Behind(pub(super) u64);
+
 #[derive(Debug, Default)]
 struct Line {
     waiting: u32,
@@ -60,7 +86,13 @@ struct Line {
     most: u32,
     /// Turns given up, the soonest first.
     free: Vec<Turn>,
-    /// The point from which on the next may leave.
+    /// The units of those who have turns.
+    due: BTreeMap<Due, u64>,
+    /// Their sum.
+    owed: u64,
+    /// How many had a place in the order.
+    numbered: u64,
+    /// The schedule's word, as of those who have left.
     next: u64,
 }
 
@@ -108,13 +140,45 @@ impl Lines {
         Stand::Joined(suits.map(|at| line.free.remove(at)))
     }
 
+    /// Puts who joined the line of `key` among those who have turns there.
+    pub fn expect(&self, key: Key, turn: &Turn) -> Due {
+        let mut lines = self.lines(key);
+        let line = lines.entry(key).or_default();
+        if line.due.is_empty() {
+            line.next = line.next.max(turn.word_before());
+        }
+        line.put(turn.step.ready, turn)
+    }
+
+    /// Tells the line of `key` that `due` leaves no sooner than at `until`, for a reason of its own: others
+    /// need not wait for it.
+    pub fn put_off(&self, key: Key, due: &mut Due, turn: &Turn, until: Tick) {
+        let point = point::of(until);
+        if point <= due.point {
+            return;
+        }
+        if let Some(line) = self.lines(key).get_mut(&key) {
+            line.take_out(*due);
+            *due = line.put(point, turn);
+        }
+    }
+
     /// Leaves the line, having passed, or giving up a turn. `undo` takes a turn out of the schedule; it is
     /// called when nobody waits any more, for the last turn first, and must not ask for lines.
-    pub fn leave(&self, key: Key, given_up: Option<Turn>, mut undo: impl FnMut(&Turn)) {
+    pub fn leave(
+        &self,
+        key: Key,
+        due: Option<Due>,
+        given_up: Option<Turn>,
+        mut undo: impl FnMut(&Turn),
+    ) {
         let mut lines = self.lines(key);
         if let Entry::Occupied(mut entry) = lines.entry(key) {
             let line = entry.get_mut();
             line.waiting -= 1;
+            if let Some(due) = due {
+                line.take_out(due);
+            }
             if let Some(turn) = given_up {
                 line.give_up(turn);
             }
@@ -133,35 +197,28 @@ impl Lines {
         }
     }
 
-    /// Asks to pass at `now`, at a cost of so many units, after the time that the schedule gave has
-    /// come.
+    /// Asks to pass at `now` in `turn`, after its time has come. Says what the schedule's word must be at
+    /// least, for [`Place::catch_up`].
     ///
     /// # Errors
-    /// How long to wait yet, when somebody who was late left too short a time ago.
-    pub fn pass(&self, now: Tick, key: Key, quota: &Quota, cost: u64) -> Result<(), Duration> {
-        if quota.algorithm() != Algorithm::LeakyBucket {
-            return Ok(());
-        }
+    /// How long to wait yet, when those who should have left before have not, or left too short a time ago.
+    pub fn pass(&self, now: Tick, key: Key, due: Due, turn: &Turn) -> Result<Behind, Duration> {
         let mut lines = self.lines(key);
         let Some(line) = lines.get_mut(&key) else {
-            return Ok(());
+            return Ok(Behind(0));
         };
-        let now = point::of(now);
-        if line.next > now {
-            return Err(point::span(line.next - now));
+        match line.wait(point::of(now), due, turn) {
+            Some(wait) => Err(wait),
+            None => Ok(line.pass(point::of(now), due, turn)),
         }
-        line.next = now.saturating_add(quota.unit.saturating_mul(cost));
-        Ok(())
     }
 
     /// How long [`Lines::pass`] would make wait.
-    pub fn held_up(&self, now: Tick, key: Key, quota: &Quota) -> Duration {
-        if quota.algorithm() != Algorithm::LeakyBucket {
-            return Duration::ZERO;
-        }
+    pub fn held_up(&self, now: Tick, key: Key, due: Due, turn: &Turn) -> Duration {
         let lines = self.lines(key);
-        let next = lines.get(&key).map_or(0, |line| line.next);
-        point::span(next.saturating_sub(point::of(now)))
+        let line = lines.get(&key);
+        line.and_then(|line| line.wait(point::of(now), due, turn))
+            .unwrap_or_default()
     }
 
     /// Whether somebody waits for `key`.
@@ -191,6 +248,42 @@ impl Line {
         has_room
     }
 
+    fn put(&mut self, point: u64, turn: &Turn) -> Due {
+        self.numbered += 1;
+        let due = Due {
+            point,
+            number: self.numbered,
+        };
+        self.due.insert(due, turn.cost);
+        self.owed = self.owed.saturating_add(turn.cost);
+        due
+    }
+
+    fn take_out(&mut self, due: Due) {
+        let cost = self.due.remove(&due).unwrap_or_default();
+        self.owed = self.owed.saturating_sub(cost);
+    }
+
+    /// How long until `turn` may be used, if that is after `now`.
+    fn wait(&self, now: u64, due: Due, turn: &Turn) -> Option<Duration> {
+        let advance = turn.advance()?;
+        let before: u64 = self.due.range(..due).map(|(_, cost)| cost).sum();
+        let first = self.next.saturating_add(turn.points(before));
+        let from = first.saturating_sub(advance);
+        (from > now).then(|| point::span(from - now))
+    }
+
+    fn pass(&mut self, now: u64, due: Due, turn: &Turn) -> Behind {
+        self.take_out(due);
+        let made_up = match turn.quota.algorithm() {
+            Algorithm::LeakyBucket => point::of_span(turn.quota.lateness()),
+            _ => 0,
+        };
+        let left = self.next.max(now.saturating_sub(made_up));
+        self.next = left.saturating_add(turn.points(turn.cost));
+        Behind(self.next.saturating_add(turn.points(self.owed)))
+    }
+
     fn give_up(&mut self, turn: Turn) {
         let at = self
             .free
@@ -208,6 +301,26 @@ impl Turn {
         place.refund(now, &self.quota, &self.step, self.cost);
     }
 
+    /// The schedule's word when it gave the turn.
+    fn word_before(&self) -> u64 {
+        self.step.before.max(self.step.now)
+    }
+
+    /// By how much it may pass before the schedule's word; none where the word is not a schedule's.
+    const fn advance(&self) -> Option<u64> {
+        match self.quota.algorithm {
+            Algorithm::LeakyBucket => Some(0),
+            Algorithm::TokenBucket { .. } => {
+                Some(self.quota.span.saturating_sub(self.points(self.cost)))
+            }
+            _ => None,
+        }
+    }
+
+    const fn points(&self, units: u64) -> u64 {
+        self.quota.unit.saturating_mul(units)
+    }
+
     /// Whether a request of `cost` that comes at `now` can pass in it. A turn of a window can be had as
     /// long as that lasts.
     fn suits(&self, now: u64, quota: &Quota, cost: u64) -> bool {
@@ -223,51 +336,4 @@ impl Turn {
 }
 
 #[cfg(test)]
-mod tests {
-    use watertight_base::Rate;
-
-    use super::*;
-    use crate::throttle::Tables;
-
-    #[test]
-    fn a_line_is_bounded_and_gone_when_nobody_waits() {
-        let lines = Lines::default();
-        let key = Tables::new(1, 1, 1, 7).key("a");
-        assert!(lines.join(key, 2) && lines.join(key, 2) && !lines.join(key, 2));
-        assert!(lines.has(key));
-        let leave = || lines.leave(key, None, |_| {});
-        leave();
-        assert!(lines.join(key, 2));
-        leave();
-        leave();
-        assert!(!lines.has(key) && lines.waiting() == 0);
-        assert!(lines.lines(key).is_empty());
-    }
-
-    #[test]
-    fn twenty_who_are_late_leave_one_after_the_other() {
-        let rate = Rate::new(200, Duration::from_secs(1)).unwrap();
-        let quota = Quota::new(Algorithm::LeakyBucket, rate).unwrap();
-        let lines = Lines::default();
-        let key = Tables::new(1, 1, 1, 7).key("a");
-        let mut due = Vec::new();
-        for _ in 0..20 {
-            assert!(lines.join(key, 100));
-            due.push(Tick::from_nanos(500_000_000));
-        }
-        let mut left = Vec::new();
-        while let Some(now) = due.iter().min().copied() {
-            let place = due.iter().position(|at| *at == now).unwrap();
-            match lines.pass(now, key, &quota, 1) {
-                Ok(()) => {
-                    left.push(now);
-                    due.remove(place);
-                    lines.leave(key, None, |_| {});
-                }
-                Err(wait) => due[place] = now + wait,
-            }
-        }
-        let apart = left.windows(2).map(|pair| pair[1] - pair[0]);
-        assert!(apart.min().unwrap() >= Duration::from_millis(5));
-    }
-}
+mod tests;

@@ -123,6 +123,38 @@ impl Quota {
         }
     }
 
+    /// Whether units have moments one after the other, as those of buckets have.
+    pub const fn is_schedule(&self) -> bool {
+        matches!(
+            self.algorithm,
+            Algorithm::TokenBucket { .. } | Algorithm::LeakyBucket
+        )
+    }
+
+    /// By how much who leaves a line late may make up for it: a part in 512 of a period, at most 2 ms,
+    /// which is how late timers come on a machine that is not too busy.
+    pub fn lateness(&self) -> Duration {
+        const MOST: Duration = Duration::from_millis(2);
+        MOST.min(self.rate.period() / 512)
+    }
+
+    /// The same for those who wait for their turns, and leave up to [`Quota::lateness`] late: units of a
+    /// leaky bucket are spaced as if the period were longer by that, so that none holds more than the
+    /// limit. At worst a part in 512 of the rate is not used.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        match self.algorithm {
+            Algorithm::LeakyBucket => {
+                let period = point::of_span(self.rate.period() + self.lateness());
+                Self {
+                    unit: period.div_ceil(self.rate.limit()),
+                    ..self
+                }
+            }
+            _ => self,
+        }
+    }
+
     /// The long-term average, or the limit of a period.
     pub const fn rate(&self) -> Rate {
         self.rate

@@ -3,7 +3,7 @@
 //! In all of them the word is a point in time, and a word that is past is as good as none: that is
 //! what lets a table give its place away without asking whose it was.
 
-use super::{Algorithm, Quota, Step, fixed_window, leaky_bucket, token_bucket};
+use super::{Algorithm, Behind, Quota, Step, fixed_window, leaky_bucket, point, token_bucket};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What becomes of `word`; changes nothing.
@@ -35,11 +35,9 @@ pub(super) fn refund(quota: &Quota, step: &Step, word: u64, now: u64) -> u64 {
     }
 }
 
-pub(super) fn late(quota: &Quota, word: u64, now: u64) -> u64 {
-    match quota.algorithm {
-        Algorithm::LeakyBucket => leaky_bucket::late(quota, word, now),
-        _ => word,
-    }
+/// A schedule's word, when those who wait fell so far behind it.
+pub(super) fn behind(word: u64, behind: Behind) -> u64 {
+    word.max(behind.0.min(point::NEVER - 1))
 }
 
 /// Changes a word by `change` until nobody else changed it meanwhile. `change` says what comes of a
@@ -64,9 +62,10 @@ pub(super) fn refund_in(word: &AtomicU64, quota: &Quota, step: &Step, now: u64) 
     replace(word, |seen| refund(quota, step, seen, now));
 }
 
-/// Lets the next keep its distance from who passes at `now`.
-pub(super) fn passed_late(word: &AtomicU64, quota: &Quota, now: u64) {
-    replace(word, |seen| late(quota, seen, now));
+pub(super) fn fall_behind(word: &AtomicU64, quota: &Quota, to: Behind) {
+    if quota.is_schedule() {
+        replace(word, |seen| behind(seen, to));
+    }
 }
 
 fn replace(word: &AtomicU64, change: impl Fn(u64) -> u64) {

@@ -1,7 +1,9 @@
 //! Holding all limits that apply against a request.
 //!
 //! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
-//! before it takes anything of what is shared.
+//! before it takes anything of what is shared. When it may go, all others are asked again, as of then,
+//! and what they were charged at first is given back: what a limit lets pass is what leaves, not what
+//! comes, and they were charged at first so that nobody fills a line with what another limit refuses.
 
 use std::{fmt, hash::BuildHasher, sync::Arc, time::Duration};
 
@@ -19,6 +21,7 @@ use watertight_plan::{By, Excess, Fallback, Throttling};
 use super::{
     Applied, Asked, Charged, Pacer, Placing, Rule, Tally,
     asked::Caller,
+    charged::InLine,
     cluster,
     wait::{self, Standing, Waiting},
 };
@@ -189,6 +192,7 @@ impl Keyed {
         let mut charged = Box::new(Charged {
             places: Vec::new(),
             held: Vec::new(),
+            exceeded: Vec::new(),
             together: Vec::new(),
             shares: Vec::new(),
             keyed: Arc::clone(self),
@@ -222,15 +226,22 @@ impl Keyed {
                 Entered::Uncounted => {}
             }
         }
-        self.take(&applied, &asked, &mut charged)?;
-        if let Some(cluster) = &self.cluster {
-            charged.take_together(&**cluster, &applied, &asked).await?;
+        let mut in_line = Vec::new();
+        loop {
+            self.take(&applied, &asked, &mut charged, in_line)?;
+            if let Some(cluster) = &self.cluster {
+                charged.take_together(&**cluster, &applied, &asked).await?;
+            }
+            charged.join(&asked)?;
+            if charged.pass() {
+                break;
+            }
+            charged.wait(&asked).await?;
+            in_line = charged.ask_again();
+            asked.share = self.health.share(asked.service);
         }
-        charged.wait(&asked).await?;
         charged.is_whole = true;
-        for held in &charged.held {
-            held.rule.count(&held.said);
-        }
+        charged.count();
         Ok(charged)
     }
 
@@ -389,13 +400,14 @@ impl Keyed {
         }
     }
 
-    /// Charges all rates, or none, as of now: that is not when the request came if it waited for a
-    /// place since then.
+    /// Charges all rates, or none, as of now: that is not when the request came if it waited since then.
+    /// Of those in whose lines it stands it has its turns.
     fn take(
         self: &Arc<Self>,
         applied: &[&Applied],
         asked: &Asked<'_>,
         charged: &mut Charged,
+        mut in_line: Vec<InLine>,
     ) -> Result<(), Refused> {
         let now = charged.at;
         let rules = self.rates(applied, asked);
@@ -403,7 +415,11 @@ impl Keyed {
         let standings: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
             .map(|(applied, quota, kept)| {
-                let rule = &*applied.rule;
+                let rule = &applied.rule;
+                let is_of = |(other, _): &InLine| Arc::ptr_eq(other, rule);
+                if let Some(at) = in_line.iter().position(is_of) {
+                    return Standing::InLine(in_line.swap_remove(at).1);
+                }
                 let at = (charged.clock, now);
                 Standing::at(self, at, (rule, kept), quota, rule.cost(asked))
             })

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Algorithm, Step, Turn, lease::Cluster};
+use watertight_guard::throttle::{Step, Turn, lease::Cluster};
 use watertight_plan::Measure;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     charge::{Asking, InPlace, Kept, Refused, queue_full},
     cluster::{self, HeldTogether},
     shares::{HeldShare, settle},
-    wait::{self, Standing, Waiting},
+    wait::{Standing, Waiting},
 };
 use crate::{Clock, QuotaState, Quotas};
 
@@ -23,6 +23,8 @@ use crate::{Clock, QuotaState, Quotas};
 pub(crate) struct Charged {
     pub(super) places: Vec<InPlace>,
     pub(super) held: Vec<Held>,
+    /// Limits that do not bind, and would not have let it pass.
+    pub(super) exceeded: Vec<Arc<Rule>>,
     pub(super) together: Vec<HeldTogether>,
     /// What was taken of the shares that are in force.
     pub(super) shares: Vec<HeldShare>,
@@ -40,6 +42,9 @@ pub(crate) struct Charged {
     /// As of when limits are asked: when the request came, and after each wait when that ended.
     pub(crate) at: Tick,
 }
+
+/// A place in the line of a limit.
+pub(super) type InLine = (Arc<Rule>, Box<Waiting>);
 
 /// Units that were taken.
 #[derive(Debug)]
@@ -135,11 +140,27 @@ impl Charged {
                 turn,
                 waiting: standing.with(turn),
             });
-            return;
+        } else {
+            self.exceeded.push(rule);
         }
-        rule.count(&said);
-        if !rule.limit.is_shadow {
-            self.less = Some(rule);
+    }
+
+    /// Counts what limits said of a request that passes.
+    pub(super) fn count(&mut self) {
+        for rule in self.exceeded.drain(..) {
+            rule.count_exceeded();
+            if !rule.limit.is_shadow {
+                self.less = Some(rule);
+            }
+        }
+        for held in &self.held {
+            let (rule, said) = (&held.rule, &held.said);
+            let quota = rule.quota.as_ref();
+            rule.count_allowed(quota.is_some_and(|quota| quota.is_near(said, rule.near_left)));
+        }
+        for held in &self.together {
+            held.rule
+                .count_allowed(held.state().decision.remaining < held.rule.near_left);
         }
     }
 
@@ -163,16 +184,9 @@ impl Charged {
                 self.tell(state, applied);
             }
             if decision.allowed {
-                rule.counts.allowed.inc();
-                if decision.remaining < rule.near_left {
-                    rule.counts.near.inc();
-                }
                 self.together.push(held);
-            } else if rule.limit.is_shadow {
-                rule.counts.shadow_refused.inc();
             } else if !rule.binds() {
-                rule.counts.degraded.inc();
-                self.less = Some(rule);
+                self.exceeded.push(rule);
             } else {
                 rule.counts.refused.inc();
                 return Err(Refused {
@@ -199,8 +213,8 @@ impl Charged {
         states.insert(at, state);
     }
 
-    /// Waits until every limit lets the request pass.
-    pub(super) async fn wait(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
+    /// Joins the lines of limits that make it wait.
+    pub(super) fn join(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
         let (clock, now) = (self.clock, self.at);
         let keyed = Arc::clone(&self.keyed);
         let waits = |held: &Held| {
@@ -212,59 +226,114 @@ impl Charged {
         if !delaying.any(waits) {
             return Ok(());
         }
-        let mut longest = Duration::ZERO;
         for at in 0..self.held.len() {
             let held = &mut self.held[at];
-            let Some(queue) = held.rule.queue() else {
+            let Some(queue) = held.rule.queue().filter(|_| held.waiting.is_none()) else {
                 continue;
             };
             let has_to_wait = waits(held);
-            // Who waits for one limit leaves later than a schedule knows of, and keeps its distance.
-            if !has_to_wait && held.turn.quota.algorithm() != Algorithm::LeakyBucket {
+            // Who waits for one limit leaves later than another's schedule knows of.
+            if !has_to_wait && !held.turn.quota.is_schedule() {
                 continue;
             }
             let wait = held.turn.step.wait_from(now);
-            longest = longest.max(wait);
-            if held.waiting.is_none() {
-                let joined = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue);
-                held.waiting = joined.map(|mut waiting| {
-                    waiting.turn = Some(held.turn);
-                    Box::new(waiting)
-                });
-            }
-            let rule = &held.rule;
-            if held.waiting.is_none() {
-                let rule = Arc::clone(rule);
+            let Some(waiting) = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue)
+            else {
+                let rule = Arc::clone(&held.rule);
                 return Err(queue_full(&rule, wait, self.give_back(now)));
-            }
+            };
+            held.waiting = Some(Box::new(waiting.with(held.turn)));
             if now + wait > asked.deadline {
-                let rule = Arc::clone(rule);
-                rule.counts.refused.inc();
-                return Err(Refused {
-                    reason: Reason::TenantRate,
-                    retry_after: wait,
-                    quotas: self.give_back(now),
-                    fallback: rule.fallback(),
-                    rule,
-                });
+                return Err(self.too_late(at, wait));
             }
             if has_to_wait {
-                rule.counts.delayed.inc();
+                held.rule.counts.delayed.inc();
             }
         }
-        tokio::time::sleep_until(clock.instant(now + longest).into()).await;
-        let passed = wait::pass(clock, &self.held).await;
-        for held in &mut self.held {
-            let Some(mut waiting) = held.waiting.take() else {
-                continue;
-            };
-            if let Some(place) = keyed.place(&held.counter) {
-                place.passed_late(passed, &held.turn.quota);
-            }
-            // It is used.
-            waiting.turn = None;
-        }
-        self.at = passed;
         Ok(())
+    }
+
+    /// Passes all lines at one moment, if all let it. Who passed one line and then stood in another would
+    /// leave later than the first knows of.
+    pub(super) fn pass(&mut self) -> bool {
+        if self.lines().next().is_none() {
+            return true;
+        }
+        let now = self.clock.now();
+        if self.lines().any(|waiting| !waiting.left(now).is_zero()) {
+            return false;
+        }
+        let mut passed = 0;
+        let passes = self.lines().all(|waiting| {
+            let passes = waiting.pass(now);
+            passed += usize::from(passes);
+            passes
+        });
+        if passes {
+            let waiting = self.held.iter_mut().filter_map(|held| held.waiting.take());
+            waiting.for_each(|waiting| waiting.use_up());
+            self.at = now;
+        } else {
+            // Somebody was faster between the question and this.
+            self.lines().take(passed).for_each(Waiting::stand_again);
+        }
+        passes
+    }
+
+    /// Waits until all lines would let it pass.
+    pub(super) async fn wait(&mut self, asked: &Asked<'_>) -> Result<(), Refused> {
+        loop {
+            let now = self.clock.now();
+            let left = self.held.iter().enumerate().filter_map(|(at, held)| {
+                let left = held.waiting.as_ref()?.left(now);
+                Some((left, at))
+            });
+            let (longest, at) = left.max().unwrap_or_default();
+            if longest.is_zero() {
+                self.at = now;
+                return Ok(());
+            }
+            let until = now + longest;
+            if until > asked.deadline {
+                return Err(self.too_late(at, longest));
+            }
+            for waiting in self.lines() {
+                if waiting.left(now) < longest {
+                    waiting.put_off(until);
+                }
+            }
+            tokio::time::sleep_until(self.clock.instant(until).into()).await;
+        }
+    }
+
+    /// Gives back what is to be asked again after a wait: all but the places in lines.
+    pub(super) fn ask_again(&mut self) -> Vec<InLine> {
+        let (now, mut in_line) = (self.at, Vec::new());
+        for mut held in std::mem::take(&mut self.held) {
+            match held.waiting.take() {
+                Some(waiting) => in_line.push((held.rule, waiting)),
+                None => self.held.push(held),
+            }
+        }
+        self.give_back(now);
+        self.exceeded.clear();
+        in_line
+    }
+
+    fn lines(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        let waiting = self.held.iter_mut().map(|held| held.waiting.as_deref_mut());
+        waiting.flatten()
+    }
+
+    fn too_late(&mut self, at: usize, wait: Duration) -> Refused {
+        let rule = Arc::clone(&self.held[at].rule);
+        rule.counts.refused.inc();
+        Refused {
+            reason: Reason::TenantRate,
+            retry_after: wait,
+            quotas: self.give_back(self.clock.now()),
+            fallback: rule.fallback(),
+            rule,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use watertight_base::{LimitId, PlanId, ServiceId, TenantId, Tick};
-use watertight_guard::throttle::{Counter, InFlightCount, Quota, Step};
+use watertight_guard::throttle::{Counter, InFlightCount, Quota};
 use watertight_plan::{Across, By, Count, Excess, Fallback, Limit, Measure};
 
 use super::{Asked, asked::Caller, counts::RuleCounts};
@@ -103,7 +103,11 @@ pub(crate) enum Tally {
 impl Rule {
     pub(crate) fn new(home: &Home, limit: &Limit, origin: Duration, counts: RuleCounts) -> Self {
         let quota = match limit.count {
-            Count::Rate(quota) => Some(quota.from_origin(origin)),
+            Count::Rate(quota) => {
+                let quota = quota.from_origin(origin);
+                let is_waited_for = !limit.excess.patience().is_zero();
+                Some(if is_waited_for { quota.timed() } else { quota })
+            }
             Count::InFlight(_) => None,
         };
         let capacity = quota.map_or(0, |quota| quota.capacity());
@@ -208,21 +212,20 @@ impl Rule {
         }
     }
 
-    /// Counts what it said of a request that passed.
-    pub(crate) fn count(&self, step: &Step) {
-        let counts = &self.counts;
-        if step.allowed {
-            counts.allowed.inc();
-            if self
-                .quota
-                .is_some_and(|quota| quota.is_near(step, self.near_left))
-            {
-                counts.near.inc();
-            }
-        } else if self.limit.is_shadow {
-            counts.shadow_refused.inc();
+    /// Counts a request that it let pass.
+    pub(crate) fn count_allowed(&self, is_near: bool) {
+        self.counts.allowed.inc();
+        if is_near {
+            self.counts.near.inc();
+        }
+    }
+
+    /// Counts a request that passed although it was beyond the limit, as that does not bind.
+    pub(crate) fn count_exceeded(&self) {
+        if self.limit.is_shadow {
+            self.counts.shadow_refused.inc();
         } else {
-            counts.degraded.inc();
+            self.counts.degraded.inc();
         }
     }
 

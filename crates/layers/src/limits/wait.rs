@@ -1,15 +1,17 @@
 //! The line in front of a limit that delays.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Notify;
 use watertight_base::Tick;
-use watertight_guard::throttle::{Key, Quota, Stand, Turn};
+use watertight_guard::throttle::{Due, Key, Quota, Stand, Turn};
 
 use super::{
     Rule,
     charge::{Kept, Keyed},
-    charged::Held,
 };
 use crate::Clock;
 
@@ -21,7 +23,9 @@ pub(super) struct Waiting {
     key: Key,
     counter: Kept,
     /// What is left behind for others, unless it is used.
-    pub(super) turn: Option<Turn>,
+    turn: Option<Turn>,
+    /// Where it stands among those who have turns.
+    due: Option<Due>,
 }
 
 /// Where somebody stands who comes to a limit that delays.
@@ -51,7 +55,57 @@ impl Waiting {
             key,
             counter: counter.clone(),
             turn: None,
+            due: None,
         })
+    }
+
+    /// The same, of who has `turn`.
+    pub(super) fn with(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        if self.due.is_none() {
+            self.due = Some(self.keyed.lines.expect(self.key, &turn));
+        }
+        self
+    }
+
+    /// How long it waits at `now` for its moment, and for those before it.
+    pub(super) fn left(&self, now: Tick) -> Duration {
+        let (Some(turn), Some(due)) = (&self.turn, self.due) else {
+            return Duration::ZERO;
+        };
+        let held_up = self.keyed.lines.held_up(now, self.key, due, turn);
+        turn.step.wait_from(now).max(held_up)
+    }
+
+    /// Has others not wait for it before `until`, as something else keeps it as long.
+    pub(super) fn put_off(&mut self, until: Tick) {
+        if let (Some(turn), Some(due)) = (&self.turn, &mut self.due) {
+            self.keyed.lines.put_off(self.key, due, turn, until);
+        }
+    }
+
+    /// Whether it may pass; if so it has.
+    pub(super) fn pass(&mut self, now: Tick) -> bool {
+        let (Some(turn), Some(due)) = (&self.turn, self.due) else {
+            return true;
+        };
+        let passed = self.keyed.lines.pass(now, self.key, due, turn);
+        if let (Ok(behind), Some(place)) = (passed, self.keyed.place(&self.counter)) {
+            place.fall_behind(&turn.quota, behind);
+        }
+        passed.is_ok()
+    }
+
+    /// Stands in the line again, since another did not let it pass.
+    pub(super) fn stand_again(&mut self) {
+        if let Some(turn) = &self.turn {
+            self.due = Some(self.keyed.lines.expect(self.key, turn));
+        }
+    }
+
+    /// Leaves, having passed: no turn is left behind.
+    pub(super) fn use_up(mut self) {
+        self.turn = None;
     }
 }
 
@@ -81,6 +135,7 @@ impl Standing {
                 key,
                 counter: counter.clone(),
                 turn,
+                due: turn.map(|turn| keyed.lines.expect(key, &turn)),
             })),
         }
     }
@@ -88,10 +143,7 @@ impl Standing {
     /// The place in the line, of who has `turn`.
     pub(super) fn with(self, turn: Turn) -> Option<Box<Waiting>> {
         match self {
-            Self::InLine(mut waiting) => {
-                waiting.turn = Some(turn);
-                Some(waiting)
-            }
+            Self::InLine(waiting) => Some(Box::new(waiting.with(turn))),
             Self::Nowhere | Self::Outside => None,
         }
     }
@@ -105,38 +157,11 @@ impl Standing {
     }
 }
 
-/// Passes all lines at one moment, at the distance that each limit wants from whoever passed before.
-/// When that was. Who passed one line and then stood in another would leave later than the first
-/// knows of.
-pub(super) async fn pass(clock: Clock, held: &[Held]) -> Tick {
-    loop {
-        let now = clock.now();
-        let held_up = held.iter().filter_map(|held| {
-            let Waiting { keyed, key, .. } = held.waiting.as_deref()?;
-            Some(keyed.lines.held_up(now, *key, &held.turn.quota))
-        });
-        let wait = held_up.max().unwrap_or_default();
-        // Somebody may be faster between the question and this. Who passed some lines already stands
-        // in them again then.
-        let passes = |held: &Held| {
-            let Some(Waiting { keyed, key, .. }) = held.waiting.as_deref() else {
-                return true;
-            };
-            let Turn { quota, cost, .. } = &held.turn;
-            keyed.lines.pass(now, *key, quota, *cost).is_ok()
-        };
-        if wait.is_zero() && held.iter().all(passes) {
-            return now;
-        }
-        tokio::time::sleep_until(clock.instant(now + wait).into()).await;
-    }
-}
-
 impl Drop for Waiting {
     fn drop(&mut self) {
         let now = self.clock.now();
         let turn = self.turn.take();
-        self.keyed.lines.leave(self.key, turn, |turn| {
+        self.keyed.lines.leave(self.key, self.due, turn, |turn| {
             if let Some(place) = self.keyed.place(&self.counter) {
                 turn.undo(&place, now);
             }

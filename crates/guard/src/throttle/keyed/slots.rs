@@ -20,7 +20,7 @@
 use std::iter;
 
 use super::{
-    super::{Quota, Step, token_bucket, word},
+    super::{Behind, Quota, Step, token_bucket, word},
     Key, Occupancy,
     shared::Cells,
 };
@@ -150,14 +150,14 @@ impl Slots {
         });
     }
 
-    pub(super) fn passed_late(&self, now: u64, key: Key, quota: &Quota) {
+    pub(super) fn fall_behind(&self, key: Key, behind: Behind) {
         let Some(place) = self.find(key) else { return };
         place.update(|seen| Step {
             allowed: true,
-            ready: now,
-            now,
+            ready: seen,
+            now: seen,
             before: seen,
-            after: word::late(quota, seen, now),
+            after: word::behind(seen, behind),
             used: 0,
         });
     }
