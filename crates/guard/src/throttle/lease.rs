@@ -63,6 +63,7 @@
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
 
 mod account;
+mod ask;
 mod demand;
 mod entry;
 mod keys;
@@ -72,14 +73,17 @@ mod lines;
 mod link;
 mod message;
 mod overflow;
+mod settings;
 mod table;
 mod terms;
 
-pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
+pub use ask::{Ask, Settled, Sharing, Standing, Taken, Ticket, Verdict};
+pub use leases::Leases;
 pub use ledger::Ledger;
 pub use message::{
     Answer, Batch, Cluster, Failure, Grant, Known, Outcome, Source, Store, Trading, Undo, Want,
 };
+pub use settings::{Settings, View};
 pub use terms::{Kind, Terms};
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use watertight_base::Tick;
 use super::{
     super::{Algorithm, Counter, Decision, Quota},
     Grant, Kind, Known, Settings, Source, Terms, Ticket, Undo, Want,
+    ask::{Granted, Used},
     demand::Demand,
-    leases::{Granted, Used},
 };
 
 #[derive(Debug)]

@@ -5,214 +5,15 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 use watertight_base::Tick;
 
 use super::{
-    super::{Counter, Decision, Occupancy, Quota, Step},
-    Answer, Batch, Grant, Known, Source, Undo, Want,
+    super::{Counter, Decision, Quota},
+    Answer, Ask, Batch, Grant, Known, Settings, Settled, Sharing, Source, Standing, Taken, Ticket,
+    Verdict, View, Want,
+    ask::Used,
     entry::Entry,
     keys::Keys,
     lines::Lines,
     link::{Flight, Link},
 };
-
-/// What leases go by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Settings {
-    /// How long the store may take to answer. Default 50 ms.
-    pub timeout: Duration,
-    /// How long a lease lives. Default 5 s.
-    pub lease: Duration,
-    /// The time between batches, if the store was asked that lately. Default 10 ms; after 64
-    /// decisions the next may leave after 1 ms.
-    pub spacing: Duration,
-    /// How many nodes there are while the store has not said. Default 1.
-    pub nodes: u32,
-    /// The most keys to know at once that are proven, and as many that anybody can invent. Default
-    /// 65,536. Keys of which the configuration names all have each a place.
-    pub keys: usize,
-    /// The most requests that wait for the store at once, of keys of one standing. Default 16,384.
-    pub waiting: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_millis(50),
-            lease: Duration::from_secs(5),
-            spacing: Duration::from_millis(10),
-            nodes: 1,
-            keys: 65_536,
-            waiting: 16_384,
-        }
-    }
-}
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Who shares the limit, and which it is: the same on all nodes, and no other key's.
-    pub name: &'a str,
-    /// How it counts. All nodes should agree; while they do not, each is granted by its own.
-    pub quota: &'a Quota,
-    /// What it asks for, in units.
-    pub cost: u64,
-    /// How nodes count together.
-    pub sharing: Sharing,
-    /// Who can bring the key into being: always the same for a key.
-    pub standing: Standing,
-}
-
-/// Who can bring a key into being, and so whose place it may take.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Standing {
-    /// Whoever wrote the configuration: it names all that is in the key. Such a key keeps its place
-    /// as long as anything of it counts.
-    #[default]
-    Named,
-    /// Whoever proved it, but is not listed: say, a user whose token was checked.
-    Proven,
-    /// Anybody: an address, or a tenant's name that nobody listed.
-    Anybody,
-}
-
-impl Standing {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Named, Self::Proven, Self::Anybody];
-
-    /// A word for metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Named => "named",
-            Self::Proven => "proven",
-            Self::Anybody => "anybody",
-        }
-    }
-}
-
-/// How nodes count together.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Sharing {
-    /// The store is asked for each request, and counts it when it grants it.
-    Exact,
-    /// The store hands out leases, taken from the limit beforehand.
-    #[default]
-    Leased,
-    /// Each node keeps to its share of the limit; the store only says how many nodes there are.
-    Local,
-}
-
-impl Sharing {
-    /// The word in the configuration.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Leased => "leased",
-            Self::Local => "local",
-        }
-    }
-}
-
-/// What comes of asking.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Taken {
-    /// Decided here and now.
-    Now(Verdict),
-    /// The store is asked; the ticket is settled when it has answered, or has not.
-    Ask(Ticket),
-}
-
-/// A request that waits for the store.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ticket(u64);
-
-/// Whether a request may pass.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
-    /// Whether, and what is left. Of a lease, what is left is what was when the store last said.
-    pub decision: Decision,
-    /// Whether it was decided by this node's own share, because the store is away or is not to be
-    /// asked.
-    pub is_share: bool,
-    /// When it was decided.
-    pub at: Tick,
-    /// The last batch that had left by then.
-    number: u64,
-    used: Used,
-}
-
-/// What was used for a request, so that it can be given back.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Used {
-    #[default]
-    Nothing,
-    /// Units of a lease, as of the last grant before they were used.
-    Lent(Granted),
-    /// Units that the store granted for it, and keeps for it until then; afterwards they count.
-    Held { until: Tick, grant: Granted },
-    /// Units that the store counted when it granted them.
-    Counted(Granted),
-    /// Units of the own share, which was that of one of so many nodes.
-    Share { step: Step, nodes: u32 },
-}
-
-impl Verdict {
-    /// For whoever asked a node that has ended.
-    pub const REFUSED: Self = Self {
-        decision: Decision {
-            allowed: false,
-            remaining: 0,
-            reset_in: Duration::ZERO,
-            wait: Duration::from_secs(1),
-        },
-        is_share: true,
-        at: Tick::ZERO,
-        number: 0,
-        used: Used::Nothing,
-    };
-}
-
-/// A grant, as an undo speaks of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Granted {
-    pub(super) at_us: u64,
-    pub(super) mark: u64,
-}
-
-impl Granted {
-    pub(super) const fn undo(self, units: u64) -> Undo {
-        Undo {
-            units,
-            at_us: self.at_us,
-            mark: self.mark,
-        }
-    }
-}
-
-/// How a node's leases are doing: counts since the start, unless it says otherwise.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct View {
-    /// Nodes alive, as the store said last.
-    pub nodes: u32,
-    /// Whether the store is away now.
-    pub is_away: bool,
-    /// Keys known now, and what their tables take, in the order of [`Standing::ALL`]. What
-    /// overflowed are requests whose key found no place, or no room to wait.
-    pub tables: [Occupancy; Standing::ALL.len()],
-    /// Requests that wait for the store now.
-    pub waiting: u64,
-    /// Decisions.
-    pub decisions: u64,
-    /// Batches sent: round trips to the store.
-    pub trips: u64,
-    /// Decisions that had to wait for one.
-    pub asked: u64,
-    /// Decisions by the own share because the store was away.
-    pub alone: u64,
-    /// Units of leases that ended before they were used, as far as it was noticed.
-    pub expired: u64,
-    /// Batches that were given up, or answered by what was no answer.
-    pub failures: u64,
-    /// Answers that came after their batch was given up, or twice.
-    pub late: u64,
-}
 
 /// A node's leases. A state machine, to be put behind one short lock.
 ///
@@ -233,9 +34,6 @@ pub struct Leases {
     now: Tick,
     view: View,
 }
-
-/// Who was let in, and who was not.
-pub type Settled = Vec<(Ticket, Verdict)>;
 
 impl Leases {
     /// The leases of a node. `node` is a random number that tells this process from every other,
