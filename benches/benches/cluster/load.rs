@@ -86,6 +86,7 @@ impl Load {
                 let (name, asked) = (&self.names[tenant], now());
                 let ask = Ask {
                     name,
+                    limit: "rate",
                     quota: &quota,
                     cost: 1,
                     standing: Standing::Named,

@@ -150,6 +150,7 @@ fn leased() -> Case<'static> {
             now = now + Duration::from_nanos(200);
             let ask = Ask {
                 name: "tenant-1/rate",
+                limit: "rate",
                 quota: &quota,
                 cost: 1,
                 standing: Standing::Named,

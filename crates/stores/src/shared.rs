@@ -136,6 +136,7 @@ impl Waiting {
     fn ask(&self) -> Ask<'_> {
         Ask {
             name: &self.name,
+            limit: "",
             quota: &self.quota,
             cost: 0,
             sharing: Sharing::Leased,

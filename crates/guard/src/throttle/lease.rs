@@ -55,10 +55,12 @@
 //!
 //! 1. The table above, over every span of time.
 //! 2. Memory is bounded on a node: keys that the configuration names have a place each, all others
-//!    share [`Settings::keys`] for each [`Standing`]. Whoever is named keeps its place while anything
-//!    of it counts; nobody loses one that counts in no other place. Who finds none shares a coarse
-//!    counter, gets less than its limit, and is counted. Another key that is given up loses what it
-//!    had on lease, and is charged for it.
+//!    share [`Settings::keys`] for each [`Standing`], and as many again for what is [`Sharing::Local`].
+//!    Whoever is named keeps its place while anything of it counts; nobody loses one that counts in no
+//!    other place. Who finds none shares a coarse counter with keys of the same limit, gets less than
+//!    its limit, and is counted. While the store answers, a key that it counts is without a place
+//!    only as long as all of its table have a word for the store, and is refused that long. Another
+//!    key that is given up loses what it had on lease, and is charged for it.
 //! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
 

@@ -20,11 +20,20 @@ use crate::QuotaState;
 #[derive(Debug)]
 pub(super) struct HeldTogether {
     pub(super) rule: Arc<Rule>,
-    quota: Quota,
-    name: String,
-    cost: u64,
-    standing: Standing,
+    question: Question,
     verdict: Verdict,
+}
+
+/// What one limit that all nodes count is asked.
+#[derive(Debug)]
+struct Question {
+    name: String,
+    /// How much of the name says which limit it is, whoever shares it.
+    limit: usize,
+    quota: Quota,
+    cost: u64,
+    sharing: Sharing,
+    standing: Standing,
 }
 
 /// Asks one limit that all nodes count.
@@ -34,24 +43,15 @@ pub(super) async fn take(
     applied: &Applied,
     asked: &Asked<'_>,
 ) -> Option<HeldTogether> {
-    let rule = &applied.rule;
-    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
-        return None;
-    };
-    let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let standing = standing(rule, asked);
-    let ask = ask(&name, &quota, cost, (sharing, standing));
-    let outcome = cluster.take(now, &ask);
+    let question = Question::of(&applied.rule, asked)?;
+    let outcome = cluster.take(now, &question.ask());
     let verdict = match outcome {
         Outcome::Now(verdict) => verdict,
         Outcome::Later(answer) => answer.await,
     };
     Some(HeldTogether {
-        rule: Arc::clone(rule),
-        quota,
-        name,
-        cost,
-        standing,
+        rule: Arc::clone(&applied.rule),
+        question,
         verdict,
     })
 }
@@ -73,13 +73,8 @@ pub(super) fn known(
     applied: &Applied,
     asked: &Asked<'_>,
 ) -> Option<Known> {
-    let rule = &applied.rule;
-    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
-        return None;
-    };
-    let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let standing = standing(rule, asked);
-    cluster.peek(now, &ask(&name, &quota, cost, (sharing, standing)))
+    let question = Question::of(&applied.rule, asked)?;
+    cluster.peek(now, &question.ask())
 }
 
 impl Keyed {
@@ -94,41 +89,54 @@ impl Keyed {
 impl HeldTogether {
     /// Gives back what was taken.
     pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
-        if let Across::Cluster(sharing) = self.rule.limit.across {
-            let ask = ask(&self.name, &self.quota, self.cost, (sharing, self.standing));
-            cluster.refund(now, &ask, &self.verdict);
-        }
+        cluster.refund(now, &self.question.ask(), &self.verdict);
     }
 
     /// What is left when what was taken is there again.
     pub(super) fn state_given_back(&self) -> QuotaState {
         let mut state = self.state();
-        let left = state.decision.remaining.saturating_add(self.cost);
-        state.decision.remaining = left.min(self.quota.capacity());
+        let left = state.decision.remaining.saturating_add(self.question.cost);
+        state.decision.remaining = left.min(state.quota.capacity());
         state
     }
 
     pub(super) fn state(&self) -> QuotaState {
         QuotaState {
             limit: self.rule.id().clone(),
-            quota: self.quota,
+            quota: self.question.quota,
             decision: self.verdict.decision,
         }
     }
 }
 
-fn ask<'a>(
-    name: &'a str,
-    quota: &'a Quota,
-    cost: u64,
-    (sharing, standing): (Sharing, Standing),
-) -> Ask<'a> {
-    Ask {
-        name,
-        quota,
-        cost,
-        sharing,
-        standing,
+impl Question {
+    /// None: the limit is this node's own.
+    fn of(rule: &Rule, asked: &Asked<'_>) -> Option<Self> {
+        let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
+            return None;
+        };
+        let mut name = format!("{}/{}", rule.home, rule.id());
+        let limit = name.len();
+        add_who(&mut name, rule, asked);
+        Some(Self {
+            name,
+            limit,
+            quota,
+            cost: rule.cost(asked),
+            sharing,
+            standing: standing(rule, asked),
+        })
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            name: &self.name,
+            limit: &self.name[..self.limit],
+            quota: &self.quota,
+            cost: self.cost,
+            sharing: self.sharing,
+            standing: self.standing,
+        }
     }
 }
 
@@ -148,10 +156,10 @@ fn standing(rule: &Rule, asked: &Asked<'_>) -> Standing {
     }
 }
 
-/// Who shares a limit, in words that are the same on all nodes: `plan standard/rate/tenant=acme`.
-/// Names have no `/` or `=`; what a caller chose is written so that it has none either.
-fn name(rule: &Rule, asked: &Asked<'_>) -> String {
-    let mut name = format!("{}/{}", rule.home, rule.id());
+/// Adds to the name of a limit who shares it, in words that are the same on all nodes:
+/// `plan standard/rate/tenant=acme`. Names have no `/` or `=`; what a caller chose is written so that
+/// it has none either.
+fn add_who(name: &mut String, rule: &Rule, asked: &Asked<'_>) {
     for by in &rule.limit.by {
         let who = asked.who;
         // Infallible: writing to a String.
@@ -179,7 +187,6 @@ fn name(rule: &Rule, asked: &Asked<'_>) -> String {
             }
         };
     }
-    name
 }
 
 /// At most 64 characters of a word, with those that would not be told apart in a name as hex.

@@ -201,6 +201,7 @@ impl Gateway {
             self.due -= 1_000;
             let ask = Ask {
                 name: "a-tenant",
+                limit: "rate",
                 quota: &self.quota,
                 cost: 1,
                 sharing: Sharing::Leased,

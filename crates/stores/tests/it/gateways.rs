@@ -99,6 +99,7 @@ impl Gateways {
     ) -> Verdict {
         let ask = Ask {
             name,
+            limit: "limit",
             quota,
             cost: 1,
             sharing,
@@ -123,6 +124,7 @@ impl Gateways {
                 let at = usize::try_from(asked % 3).unwrap();
                 let ask = Ask {
                     name,
+                    limit: "limit",
                     quota,
                     cost: 1,
                     sharing: Sharing::Leased,

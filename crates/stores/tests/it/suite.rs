@@ -124,6 +124,7 @@ async fn who_gives_up_waiting_is_not_charged_for_ever(gateways: Gateways) {
     for _ in 0..50 {
         let ask = Ask {
             name: "a",
+            limit: "limit",
             quota: &quota,
             cost: 1,
             sharing: Sharing::Leased,

@@ -14,6 +14,8 @@ use super::{
 pub struct Ask<'a> {
     /// Who shares the limit, and which it is: the same on all nodes, and no other key's.
     pub name: &'a str,
+    /// Which limit it is. There are no more of them than the configuration has.
+    pub limit: &'a str,
     /// How it counts. All nodes should agree; while they do not, each is granted by its own.
     pub quota: &'a Quota,
     /// What it asks for, in units.
@@ -40,15 +42,6 @@ pub enum Standing {
 impl Standing {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Named, Self::Proven, Self::Anybody];
-
-    /// A word for metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Named => "named",
-            Self::Proven => "proven",
-            Self::Anybody => "anybody",
-        }
-    }
 }
 
 /// How nodes count together.

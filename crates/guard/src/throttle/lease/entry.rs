@@ -50,8 +50,6 @@ pub(super) struct Entry {
     /// Whether a batch with a want of it is on its way.
     is_asked: bool,
     pub(super) is_returning: bool,
-    /// Whether it is counted here alone, so that the store remembers nothing of it.
-    pub(super) is_local: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
     pub(super) asked: VecDeque<(Ticket, u64)>,
@@ -87,7 +85,6 @@ impl Entry {
             is_queued: false,
             is_asked: false,
             is_returning: false,
-            is_local: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             share: Counter::new(quota),
@@ -115,14 +112,26 @@ impl Entry {
         (self.closed.0, self.ready, self.share_of) = (Tick::ZERO, Tick::ZERO, 0);
     }
 
+    /// Begins with what was used of the own share where it was counted in another way.
+    pub(super) fn inherit(&mut self, now: Tick, before: &Self) {
+        (self.share_quota, self.share_of) = (self.quota.divided(before.share_of), before.share_of);
+        self.share = before.used_under(now, &self.share_quota);
+    }
+
+    /// What was used of the own share, as the same part of another.
+    pub(super) fn used_under(&self, now: Tick, share: &Quota) -> Counter {
+        self.share.converted(now, &self.share_quota, share)
+    }
+
     /// How much would be missed if it were given up: 0 for nothing, 1 if the store remembers all
-    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else.
-    pub(super) fn worth(&self, now: Tick, is_away: bool) -> Option<u8> {
+    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else, as is
+    /// all of it while the node is alone with it.
+    pub(super) fn worth(&self, now: Tick, is_alone: bool) -> Option<u8> {
         if self.is_busy() || self.owes_word() {
             None
         } else if self.is_forgotten(now) {
             Some(0)
-        } else if is_away || self.is_local {
+        } else if is_alone {
             None
         } else {
             Some(if self.lent_at(now) == 0 { 1 } else { 2 })

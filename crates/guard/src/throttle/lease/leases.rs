@@ -69,7 +69,6 @@ impl Leases {
         entry.count(now, cost);
         self.view.expired += entry.expire(now);
         if ask.sharing == Sharing::Local {
-            entry.is_local = true;
             let (decision, used) = entry.take_share(now, cost, nodes);
             return Taken::Now(self.of_share(now, decision, used));
         }
@@ -92,7 +91,7 @@ impl Leases {
             return Taken::Now(self.alone(now, at, cost));
         }
         if self.waiting[ask.standing as usize] >= self.settings.waiting {
-            self.keys.count_overflow(ask.standing);
+            self.keys.count_overflow(ask);
             return Taken::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
         }
         self.wait(at, cost)
@@ -109,9 +108,14 @@ impl Leases {
             source: Source::Share,
         };
         let Some(at) = self.keys.find(ask) else {
-            let full = self.keys.peek_share_of_all(now, ask, &share, is_away);
-            let unused = || peek(&Counter::new(&share), now, &share, ask.cost);
-            return is_alone.then(|| of_share(full.unwrap_or_else(unused)));
+            let full = self.keys.peek_share_of_all(now, ask, &share, is_alone);
+            let own = || {
+                let before = self.keys.elsewhere(ask);
+                let used = before.map(|entry| entry.used_under(now, &share));
+                let counter = used.unwrap_or_else(|| Counter::new(&share));
+                peek(&counter, now, &share, ask.cost)
+            };
+            return is_alone.then(|| of_share(full.unwrap_or_else(own)));
         };
         let entry = &self.keys[at];
         if ask.sharing == Sharing::Local {
@@ -420,10 +424,10 @@ impl Leases {
         self.of_share(now, decision, used)
     }
 
-    /// Decides for a key that finds no place. While the store answers there soon is one, so nothing
-    /// passes that the store does not see; else a coarse counter decides.
+    /// Decides for a key that finds no place. Among keys that the store counts there soon is one while
+    /// it answers, so nothing passes that it does not see; else a coarse counter decides.
     fn without_place(&mut self, now: Tick, ask: &Ask<'_>) -> Verdict {
-        self.keys.count_overflow(ask.standing);
+        self.keys.count_overflow(ask);
         if !self.link.is_away() && ask.sharing != Sharing::Local {
             return self.verdict(now, refused(self.settings.spacing), Used::Nothing);
         }

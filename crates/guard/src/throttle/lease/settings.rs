@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::Occupancy, Standing};
+use super::{super::Occupancy, keys::TABLES};
 
 /// What leases go by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,8 +16,9 @@ pub struct Settings {
     pub spacing: Duration,
     /// How many nodes there are while the store has not said. Default 1.
     pub nodes: u32,
-    /// The most keys to know at once that are proven, and as many that anybody can invent. Default
-    /// 65,536. Keys of which the configuration names all have each a place.
+    /// The most keys to know at once that are proven, and as many that anybody can invent; and of
+    /// each as many again that are counted here alone. Default 65,536. Keys of which the configuration
+    /// names all have each a place.
     pub keys: usize,
     /// The most requests that wait for the store at once, of keys of one standing. Default 16,384.
     pub waiting: usize,
@@ -43,9 +44,9 @@ pub struct View {
     pub nodes: u32,
     /// Whether the store is away now.
     pub is_away: bool,
-    /// Keys known now, and what their tables take, in the order of [`Standing::ALL`]. What
-    /// overflowed are requests whose key found no place, or no room to wait.
-    pub tables: [Occupancy; Standing::ALL.len()],
+    /// Keys known now, and what their tables take, in the order of [`View::TABLES`]. What overflowed
+    /// are requests whose key found no place, or no room to wait.
+    pub tables: [Occupancy; TABLES],
     /// Requests that wait for the store now.
     pub waiting: u64,
     /// Decisions.
@@ -62,4 +63,15 @@ pub struct View {
     pub failures: u64,
     /// Answers that came after their batch was given up, or twice.
     pub late: u64,
+}
+
+impl View {
+    /// Words for the tables, for metrics.
+    pub const TABLES: [&str; TABLES] = [
+        "named",
+        "proven",
+        "anybody",
+        "local-proven",
+        "local-anybody",
+    ];
 }

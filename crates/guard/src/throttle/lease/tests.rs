@@ -230,6 +230,7 @@ fn turn(
 fn ask(quota: &Quota) -> Ask<'_> {
     Ask {
         name: "a",
+        limit: "rate",
         quota,
         cost: 1,
         sharing: Sharing::Leased,

@@ -289,6 +289,7 @@ impl Limit {
     fn ask(&self) -> Ask<'_> {
         Ask {
             name: &self.name,
+            limit: &self.name,
             quota: &self.quota,
             cost: 1,
             sharing: self.sharing,
