@@ -291,7 +291,7 @@ impl Entry {
     }
 
     /// What to ask the store for. Those who wait are asked for together if they cost the same.
-    pub(super) fn want(&mut self, now: Tick, number: u64, nodes: u32, lease: Duration) -> Want {
+    pub(super) fn want(&mut self, now: Tick, nodes: u32, lease: Duration) -> Want {
         let each = self.waiting.front().map_or(1, |(_, cost)| *cost).max(1);
         while self.waiting.front().is_some_and(|(_, cost)| *cost == each) {
             self.asked.extend(self.waiting.pop_front());
@@ -305,7 +305,7 @@ impl Entry {
         } else {
             self.target(nodes, lease)
         };
-        (self.is_returning, self.is_asked, self.reported) = (false, true, number);
+        self.is_returning = false;
         Want {
             name: self.name.clone(),
             terms: self.terms,
@@ -318,6 +318,11 @@ impl Entry {
             spent: std::mem::take(&mut self.spent),
             undo: self.undo.pop_front().unwrap_or_default(),
         }
+    }
+
+    /// What it wants leaves with the batch of that number.
+    pub(super) fn leaves(&mut self, number: u64) {
+        (self.is_asked, self.reported) = (true, number);
     }
 
     /// Takes in what the store granted; who of those that asked may pass goes to `settled`.

@@ -186,8 +186,10 @@ impl Leases {
                 continue;
             }
             entry.is_queued = false;
-            let want = entry.want(now, number, nodes, lease);
+            let want = entry.want(now, nodes, lease);
+            // Else those who waited have gone.
             if want.says_something() {
+                entry.leaves(number);
                 places.push(at);
                 wants.push(want);
             }
