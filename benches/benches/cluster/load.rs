@@ -91,6 +91,7 @@ impl Load {
                     cost: 1,
                     standing: Standing::Named,
                     sharing: self.sharing,
+                    binds: true,
                 };
                 match shared.take(asked, &ask) {
                     Outcome::Now(verdict) => run.log(tenant, asked, &verdict, asked),

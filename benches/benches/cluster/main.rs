@@ -155,6 +155,7 @@ fn leased() -> Case<'static> {
                 cost: 1,
                 standing: Standing::Named,
                 sharing: Sharing::Leased,
+                binds: true,
             };
             let taken = leases.take(now, &ask);
             if matches!(taken, Taken::Ask(_)) || leases.next_wakeup() <= now {

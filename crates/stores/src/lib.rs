@@ -29,6 +29,7 @@
 //!     cost: 1,
 //!     sharing: Sharing::Leased,
 //!     standing: Standing::Named,
+//!     binds: true,
 //! };
 //! let verdict = match shared.take(Tick::from_nanos(1), &ask) {
 //!     Outcome::Now(verdict) => verdict,

@@ -32,6 +32,12 @@
 //! batch. What the store counted already it takes back as if it had never been granted ([`Undo`]),
 //! so an undo gives nobody more than that request would have left.
 //!
+//! A request that asks for several keys is decided as one ([`Leases::take_all`]): what the node can say
+//! by itself first, then all that the store has to say as one [`Claim`] of one batch, which it charges
+//! whole or not at all. So what one key refuses is charged to no other, not even for a moment, and
+//! a request waits for one trip. Only units that were on lease here already are set aside until the
+//! store has answered; and without the store, the node's shares are charged all or none.
+//!
 //! # What holds when something is wrong
 //!
 //! | | beyond the limit, at most |
@@ -63,6 +69,7 @@
 //!    key that is given up loses what it had on lease, and is charged for it.
 //! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
+//! 5. Of the keys that a request asks for as one, all that bind are charged, or none.
 
 mod account;
 mod ask;
@@ -83,7 +90,8 @@ pub use ask::{Ask, Settled, Sharing, Standing, Taken, Ticket, Verdict};
 pub use leases::Leases;
 pub use ledger::Ledger;
 pub use message::{
-    Answer, Batch, Cluster, Failure, Grant, Known, Outcome, Source, Store, Trading, Undo, Want,
+    Answer, Batch, Claim, Cluster, Failure, Grant, Known, Outcome, Part, Source, Store, Trading,
+    Undo, Want,
 };
 pub use settings::{Settings, View};
 pub use terms::{Kind, Terms};

@@ -1,8 +1,9 @@
 //! Limits that all nodes count together.
 //!
 //! They are asked last, since their answer may take a round trip, and since what a node's own limits
-//! refuse need not be counted by all. If one of them refuses, or a later step does, the others, and
-//! the node's own, get back what they were charged; the store with the next batch.
+//! refuse need not be counted by all. They are asked as one, in one trip: if one of them refuses, none
+//! is charged. Then, or if a later step refuses, the node's own limits get back what they were charged,
+//! and these too; the store with the next batch.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -13,7 +14,7 @@ use watertight_guard::throttle::{
 };
 use watertight_plan::{Across, By};
 
-use super::{Applied, Asked, Keyed, Rule};
+use super::{Applied, Asked, Charged, Keyed, Rule};
 use crate::QuotaState;
 
 /// Units that all nodes counted.
@@ -34,26 +35,55 @@ struct Question {
     cost: u64,
     sharing: Sharing,
     standing: Standing,
+    binds: bool,
 }
 
-/// Asks one limit that all nodes count.
-pub(super) async fn take(
-    cluster: &dyn Cluster,
-    now: Tick,
-    applied: &Applied,
-    asked: &Asked<'_>,
-) -> Option<HeldTogether> {
-    let question = Question::of(&applied.rule, asked)?;
-    let outcome = cluster.take(now, &question.ask());
-    let verdict = match outcome {
-        Outcome::Now(verdict) => verdict,
-        Outcome::Later(answer) => answer.await,
-    };
-    Some(HeldTogether {
-        rule: Arc::clone(&applied.rule),
-        question,
-        verdict,
-    })
+impl Charged {
+    /// Asks all limits that all nodes count, as one. What they charge is given back if the request
+    /// leaves meanwhile.
+    pub(super) async fn ask_together(
+        &mut self,
+        cluster: &dyn Cluster,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) {
+        let questions = applied.iter().filter_map(|applied| {
+            let question = Question::of(&applied.rule, asked)?;
+            Some((Arc::clone(&applied.rule), question))
+        });
+        let questions: Vec<_> = questions.collect();
+        let asks = questions.iter().map(|(_, question)| question.ask());
+        let outcomes = match asks.collect::<Vec<_>>().as_slice() {
+            [] => return,
+            [ask] => vec![Some(cluster.take(self.at, ask))],
+            asks => cluster.take_all(self.at, asks),
+        };
+        let mut later = Vec::new();
+        for ((rule, question), outcome) in questions.into_iter().zip(outcomes) {
+            // Headers tell also of those that were not asked, what is known of them.
+            if outcome.is_none()
+                && !rule.limit.is_shadow
+                && let Some(known) = cluster.peek(self.at, &question.ask())
+            {
+                self.tell(question.state(&rule, known.decision), applied);
+            }
+            let held = |verdict| HeldTogether {
+                rule,
+                question,
+                verdict,
+            };
+            match outcome {
+                Some(Outcome::Now(verdict)) => self.together.push(held(verdict)),
+                Some(Outcome::Later(answer)) => later.push((held, answer)),
+                None => {}
+            }
+        }
+        for (held, answer) in later {
+            self.together.push(held(answer.await));
+        }
+        // The answer may have taken a round trip.
+        self.at = self.clock.now();
+    }
 }
 
 /// What is known of a limit that all nodes count; takes nothing. None: nothing.
@@ -87,6 +117,11 @@ impl Keyed {
 }
 
 impl HeldTogether {
+    /// Whether anything was taken.
+    pub(super) fn is_charged(&self) -> bool {
+        self.verdict.is_charged()
+    }
+
     /// Gives back what was taken.
     pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
         cluster.refund(now, &self.question.ask(), &self.verdict);
@@ -101,11 +136,7 @@ impl HeldTogether {
     }
 
     pub(super) fn state(&self) -> QuotaState {
-        QuotaState {
-            limit: self.rule.id().clone(),
-            quota: self.question.quota,
-            decision: self.verdict.decision,
-        }
+        self.question.state(&self.rule, self.verdict.decision)
     }
 }
 
@@ -125,7 +156,16 @@ impl Question {
             cost: rule.cost(asked),
             sharing,
             standing: standing(rule, asked),
+            binds: rule.binds(),
         })
+    }
+
+    fn state(&self, rule: &Rule, decision: Decision) -> QuotaState {
+        QuotaState {
+            limit: rule.id().clone(),
+            quota: self.quota,
+            decision,
+        }
     }
 
     fn ask(&self) -> Ask<'_> {
@@ -136,6 +176,7 @@ impl Question {
             cost: self.cost,
             sharing: self.sharing,
             standing: self.standing,
+            binds: self.binds,
         }
     }
 }

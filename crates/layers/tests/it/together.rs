@@ -63,17 +63,24 @@ fn carry(leases: &mut Leases, ledger: &mut Option<Ledger>, now: Tick) -> Settled
 
 impl Cluster for Together {
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome {
+        let outcomes = self.take_all(now, std::slice::from_ref(ask));
+        outcomes.into_iter().flatten().next().unwrap()
+    }
+
+    fn take_all(&self, now: Tick, asks: &[Ask<'_>]) -> Vec<Option<Outcome>> {
         let (leases, ledger) = &mut *self.0.lock().unwrap();
-        let ticket = match leases.take(now, ask) {
-            Taken::Now(verdict) => return Outcome::Now(verdict),
-            Taken::Ask(ticket) => ticket,
-        };
-        loop {
-            let settled = carry(leases, ledger, now);
-            if let Some((_, verdict)) = settled.into_iter().find(|(other, _)| *other == ticket) {
-                return Outcome::Now(verdict);
-            }
+        let taken = leases.take_all(now, asks);
+        let is_asked = |taken: &Option<Taken>| matches!(taken, Some(Taken::Ask(_)));
+        let mut settled = Settled::new();
+        while settled.is_empty() && taken.iter().any(is_asked) {
+            settled = carry(leases, ledger, now);
         }
+        let verdict_of = |ticket| settled.iter().find(|(other, _)| *other == ticket);
+        let outcomes = taken.into_iter().map(|taken| match taken? {
+            Taken::Now(verdict) => Some(Outcome::Now(verdict)),
+            Taken::Ask(ticket) => Some(Outcome::Now(verdict_of(ticket).unwrap().1)),
+        });
+        outcomes.collect()
     }
 
     fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
@@ -235,6 +242,36 @@ async fn what_one_limit_of_the_cluster_refuses_is_charged_to_no_other() {
         let said = admission.explain(&acme, what, admission.clock().now());
         assert_eq!(left(&said.quotas), [95, 0], "{sharing:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_limits_of_a_request_that_the_store_counts_are_asked_in_one_trip() {
+    let cluster = Together::new(Settings::default());
+    let everybody = |name, limit| Limit {
+        by: vec![By::Global],
+        ..shared(rate(name, limit, HOUR), Sharing::Exact)
+    };
+    let trial = Limit {
+        is_shadow: true,
+        ..everybody("trial", 2)
+    };
+    let own = shared(rate("own", 50, HOUR), Sharing::Exact);
+    let builder = shop(vec![own]).limit(everybody("all", 7)).limit(trial);
+    let admission = open(builder, &cluster);
+    let acme = admission.who(&id("acme")).unwrap();
+    for number in 1..=7 {
+        let permit = ask(&admission, &acme, "/cart").await.unwrap();
+        assert_eq!(left(permit.quotas()), [50 - number, 7 - number]);
+        assert_eq!(cluster.view().trips, number);
+    }
+    for _ in 0..5 {
+        let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::TenantRate);
+        assert!(refusal.retry_after > SECOND * 300);
+        assert_eq!(left(&refusal.quotas), [43, 0]);
+    }
+    // What is known to be used up is no reason to ask.
+    assert_eq!(cluster.view().trips, 7);
 }
 
 #[tokio::test(start_paused = true)]

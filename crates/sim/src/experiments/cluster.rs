@@ -206,6 +206,7 @@ impl Gateway {
                 cost: 1,
                 sharing: Sharing::Leased,
                 standing: Standing::Named,
+                binds: true,
             };
             if let Taken::Now(verdict) = self.leases.take(now, &ask) {
                 self.note(now, &verdict);

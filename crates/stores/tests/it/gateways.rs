@@ -104,6 +104,7 @@ impl Gateways {
             cost: 1,
             sharing,
             standing: Standing::Named,
+            binds: true,
         };
         let verdict = match self.each[at].take(now(), &ask) {
             Outcome::Now(verdict) => verdict,
@@ -129,6 +130,7 @@ impl Gateways {
                     cost: 1,
                     sharing: Sharing::Leased,
                     standing: Standing::Named,
+                    binds: true,
                 };
                 match self.each[at].take(now(), &ask) {
                     Outcome::Now(verdict) => self.log.add(&verdict),

@@ -24,6 +24,8 @@ pub struct Ask<'a> {
     pub sharing: Sharing,
     /// Who can bring the key into being: always the same for a key.
     pub standing: Standing,
+    /// Whether the request is refused where this is, if it asks for more than this.
+    pub binds: bool,
 }
 
 /// Who can bring a key into being, and so whose place it may take.
@@ -114,6 +116,21 @@ pub(super) enum Used {
 }
 
 impl Verdict {
+    /// Whether anything was used for the request, that can be given back.
+    pub fn is_charged(&self) -> bool {
+        self.used != Used::Nothing
+    }
+
+    /// The same when so many units that it used are there again.
+    pub(super) fn given_back(mut self, cost: u64, quota: &Quota) -> Self {
+        if self.is_charged() {
+            let left = self.decision.remaining.saturating_add(cost);
+            self.decision.remaining = left.min(quota.capacity());
+            self.used = Used::Nothing;
+        }
+        self
+    }
+
     /// For whoever asked a node that has ended.
     pub const REFUSED: Self = Self {
         decision: Decision {

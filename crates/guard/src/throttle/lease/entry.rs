@@ -47,8 +47,10 @@ pub(super) struct Entry {
     /// The last grant.
     pub(super) granted: Granted,
     pub(super) is_queued: bool,
-    /// Whether a batch with a want of it is on its way.
-    is_asked: bool,
+    /// Which want of the batch on its way is of it.
+    pub(super) asked_as: Option<usize>,
+    /// Claims that are not settled, of which it is a part.
+    pub(super) claims: u32,
     pub(super) is_returning: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
@@ -83,7 +85,8 @@ impl Entry {
             reported: 0,
             granted: Granted::default(),
             is_queued: false,
-            is_asked: false,
+            asked_as: None,
+            claims: 0,
             is_returning: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
@@ -100,7 +103,7 @@ impl Entry {
 
     /// Whether a want of it may be sent: none is on its way.
     pub(super) const fn is_free(&self) -> bool {
-        !self.is_asked
+        self.asked_as.is_none()
     }
 
     /// Takes a new quota, and keeps what was used. What is lent stays lent.
@@ -153,7 +156,7 @@ impl Entry {
 
     /// Whether somebody waits for it, or it is in a batch.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_queued || self.is_asked || !self.waiting.is_empty()
+        self.is_queued || !self.is_free() || !self.waiting.is_empty() || self.claims > 0
     }
 
     pub(super) fn count(&mut self, now: Tick, cost: u64) {
@@ -290,9 +293,16 @@ impl Entry {
         }
     }
 
-    /// What to ask the store for. Those who wait are asked for together if they cost the same.
-    pub(super) fn want(&mut self, now: Tick, nodes: u32, lease: Duration) -> Want {
-        let each = self.waiting.front().map_or(1, |(_, cost)| *cost).max(1);
+    /// What to ask the store for. Those who wait are asked for together if they cost the same. If
+    /// nobody does, the store says when there may be as many as are claimed.
+    pub(super) fn want(
+        &mut self,
+        now: Tick,
+        claimed: u64,
+        (nodes, lease): (u32, Duration),
+    ) -> Want {
+        let front = self.waiting.front();
+        let each = front.map_or(claimed, |(_, cost)| *cost).max(1);
         while self.waiting.front().is_some_and(|(_, cost)| *cost == each) {
             self.asked.extend(self.waiting.pop_front());
         }
@@ -320,9 +330,9 @@ impl Entry {
         }
     }
 
-    /// What it wants leaves with the batch of that number.
-    pub(super) fn leaves(&mut self, number: u64) {
-        (self.is_asked, self.reported) = (true, number);
+    /// What it wants leaves with the batch of that number, as one of its wants.
+    pub(super) fn leaves(&mut self, number: u64, want: usize) {
+        (self.asked_as, self.reported) = (Some(want), number);
     }
 
     /// Takes in what the store granted; who of those that asked may pass goes to `settled`.
@@ -334,7 +344,7 @@ impl Entry {
         grant: &Grant,
         settle: &mut dyn FnMut(Ticket, bool),
     ) {
-        self.is_asked = false;
+        self.asked_as = None;
         self.granted = Granted {
             at_us,
             mark: grant.mark,
@@ -366,10 +376,7 @@ impl Entry {
             settle(ticket, fits);
         }
         // For those who have gone meanwhile.
-        match want.is_exact {
-            true => self.undo(self.granted.undo(room)),
-            false => self.back += room,
-        }
+        self.give_back(want, room);
         if has_refused || grant.left < want.each {
             self.closed = (sent + grant.wait.min(REASK), want.each);
             self.ready = sent + grant.wait;
@@ -379,10 +386,27 @@ impl Entry {
         }
     }
 
+    /// What is used of what the last answer granted for those who wait, and keeps for them until then.
+    pub(super) fn used(&self, want: &Want, until: Tick) -> Used {
+        let grant = self.granted;
+        match want.is_exact {
+            true => Used::Counted(grant),
+            false => Used::Held { until, grant },
+        }
+    }
+
+    /// What was granted by the last answer, and is not to be used.
+    pub(super) fn give_back(&mut self, want: &Want, units: u64) {
+        match want.is_exact {
+            true => self.undo(self.granted.undo(units)),
+            false => self.back = self.back.saturating_add(units),
+        }
+    }
+
     /// The batch is lost; what it was to tell is told again. It may have arrived after all: then
     /// what was spent is charged twice, and never not at all.
     pub(super) fn lost(&mut self, want: &Want) {
-        self.is_asked = false;
+        self.asked_as = None;
         self.spend(want.spent);
     }
 

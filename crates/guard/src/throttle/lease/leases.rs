@@ -1,17 +1,20 @@
 //! A node's side: its leases, who waits for the store, and what to do without it.
 
+mod claims;
+
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use watertight_base::Tick;
 
+use self::claims::Claims;
 use super::{
     super::{Counter, Decision, Quota},
-    Answer, Ask, Batch, Grant, Known, Settings, Settled, Sharing, Source, Standing, Taken, Ticket,
-    Verdict, View, Want,
+    Answer, Ask, Batch, Claim, Grant, Known, Settings, Settled, Sharing, Source, Standing, Taken,
+    Ticket, Verdict, View, Want,
     ask::Used,
     entry::Entry,
     keys::Keys,
-    lines::Lines,
+    lines::{Lines, Next},
     link::{Flight, Link},
 };
 
@@ -26,6 +29,7 @@ pub struct Leases {
     keys: Keys,
     link: Link,
     lines: Lines,
+    claims: Claims,
     /// Requests that wait, by the standing of their keys.
     waiting: [usize; Standing::ALL.len()],
     reviews: BinaryHeap<Reverse<(Tick, u32)>>,
@@ -33,6 +37,30 @@ pub struct Leases {
     /// The latest time that it was told.
     now: Tick,
     view: View,
+}
+
+/// What becomes of one ask.
+enum Decided {
+    Now(Verdict),
+    /// The store is to be asked for the key at this place.
+    Ask(u32),
+}
+
+/// A batch that is being written, which keys its wants are for, and which tickets its claims begin
+/// with.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) wants: Vec<Want>,
+    pub(super) places: Vec<u32>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) claimed: Vec<Ticket>,
+}
+
+impl Draft {
+    /// How full it is.
+    fn len(&self) -> usize {
+        self.wants.len().max(self.claims.len())
+    }
 }
 
 impl Leases {
@@ -44,6 +72,7 @@ impl Leases {
             keys: Keys::new(node, &settings),
             link: Link::new(node, settings),
             lines: Lines::default(),
+            claims: Claims::default(),
             waiting: [0; Standing::ALL.len()],
             reviews: BinaryHeap::new(),
             tickets: 0,
@@ -57,44 +86,10 @@ impl Leases {
     /// `now` is read for this request; one that is older than what others said counts as theirs, so
     /// that nobody uses a lease that is over.
     pub fn take(&mut self, now: Tick, ask: &Ask<'_>) -> Taken {
-        let now = self.advance(now);
-        self.view.decisions += 1;
-        self.link.decided();
-        let (cost, is_away) = (ask.cost, self.link.is_away());
-        let Some(at) = self.keys.place(now, ask, is_away, &self.settings) else {
-            return Taken::Now(self.without_place(now, ask));
-        };
-        let nodes = self.link.nodes;
-        let entry = &mut self.keys[at];
-        entry.count(now, cost);
-        self.view.expired += entry.expire(now);
-        if ask.sharing == Sharing::Local {
-            let (decision, used) = entry.take_share(now, cost, nodes);
-            return Taken::Now(self.of_share(now, decision, used));
+        match self.decide(now, ask) {
+            Decided::Now(verdict) => Taken::Now(verdict),
+            Decided::Ask(at) => self.wait(at, ask.cost),
         }
-        if cost > entry.cost_max() {
-            return Taken::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
-        }
-        if entry.take_lent(now, cost, nodes) {
-            let decision = entry.decision(now, true, Duration::ZERO);
-            let used = Used::Lent(entry.granted);
-            if entry.is_low(now, nodes, self.settings.lease) {
-                self.queue_calm(at);
-            }
-            return Taken::Now(self.verdict(now, decision, used));
-        }
-        if let Some(wait) = entry.closed_for(now, cost) {
-            let decision = entry.decision(now, false, wait);
-            return Taken::Now(self.verdict(now, decision, Used::Nothing));
-        }
-        if self.link.is_away() {
-            return Taken::Now(self.alone(now, at, cost));
-        }
-        if self.waiting[ask.standing as usize] >= self.settings.waiting {
-            self.keys.count_overflow(ask);
-            return Taken::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
-        }
-        self.wait(at, cost)
     }
 
     /// What is known of a key without asking anybody; takes nothing. None: nothing is known here.
@@ -151,6 +146,9 @@ impl Leases {
 
     /// Forgets a request that no longer waits. What is granted for it goes back.
     pub fn cancel(&mut self, ask: &Ask<'_>, ticket: Ticket) {
+        if self.cancel_claim(ticket) {
+            return;
+        }
         let Some(at) = self.keys.find(ask) else {
             return;
         };
@@ -173,33 +171,25 @@ impl Leases {
         if self.link.has_flight() || self.due() > now {
             return None;
         }
-        let (mut wants, mut places) = (Vec::new(), Vec::new());
+        let mut draft = Draft::default();
         let number = self.link.next_number();
-        while !self.link.is_away() && wants.len() < Batch::WANTS_MAX {
-            let Some(at) = self.lines.next(wants.len()) else {
-                break;
-            };
-            let (nodes, lease) = (self.link.nodes, self.settings.lease);
-            let entry = &mut self.keys[at];
-            // A key stands in both lines when somebody came while it was to be renewed.
-            if !entry.is_queued || !entry.is_free() {
-                continue;
-            }
-            entry.is_queued = false;
-            let want = entry.want(now, nodes, lease);
-            // Else those who waited have gone.
-            if want.says_something() {
-                entry.leaves(number);
-                places.push(at);
-                wants.push(want);
+        while !self.link.is_away() && draft.len() < Batch::WANTS_MAX {
+            match self.lines.next(draft.len()) {
+                None => break,
+                // A key stands in both lines when somebody came while it was to be renewed.
+                Some(Next::Key(at)) if self.keys[at].is_queued && self.keys[at].is_free() => {
+                    self.want(now, number, at, None, &mut draft);
+                }
+                Some(Next::Key(_)) => {}
+                Some(Next::Claim(first)) => self.claim(now, number, first, &mut draft),
             }
         }
         self.lines.is_pressed &= self.lines.has_urgent();
-        if wants.is_empty() && self.link.due(false, false) > now {
+        if draft.wants.is_empty() && self.link.due(false, false) > now {
             return None;
         }
         self.view.trips += 1;
-        Some(self.link.send(now, wants, places))
+        Some(self.link.send(now, draft))
     }
 
     /// The store has answered. Who is settled by that is added to `settled`. Whether the answer was
@@ -224,6 +214,7 @@ impl Leases {
             let landed = (flight.sent, answer.at_us);
             self.granted(now, *at, landed, want, grant, settled);
         }
+        self.settle_claims(now, &flight, answer, settled);
         true
     }
 
@@ -264,16 +255,88 @@ impl Leases {
         self.link.due(!self.lines.is_empty(), self.lines.is_pressed)
     }
 
+    /// What can be said here and now, or that the store is to be asked for the key at a place.
+    fn decide(&mut self, now: Tick, ask: &Ask<'_>) -> Decided {
+        let now = self.advance(now);
+        self.view.decisions += 1;
+        self.link.decided();
+        let (cost, is_away) = (ask.cost, self.link.is_away());
+        let Some(at) = self.keys.place(now, ask, is_away, &self.settings) else {
+            return Decided::Now(self.without_place(now, ask));
+        };
+        let nodes = self.link.nodes;
+        let entry = &mut self.keys[at];
+        entry.count(now, cost);
+        self.view.expired += entry.expire(now);
+        if ask.sharing == Sharing::Local {
+            let (decision, used) = entry.take_share(now, cost, nodes);
+            return Decided::Now(self.of_share(now, decision, used));
+        }
+        if cost > entry.cost_max() {
+            return Decided::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
+        }
+        if entry.take_lent(now, cost, nodes) {
+            let decision = entry.decision(now, true, Duration::ZERO);
+            let used = Used::Lent(entry.granted);
+            if entry.is_low(now, nodes, self.settings.lease) {
+                self.queue_calm(at);
+            }
+            return Decided::Now(self.verdict(now, decision, used));
+        }
+        if let Some(wait) = entry.closed_for(now, cost) {
+            let decision = entry.decision(now, false, wait);
+            return Decided::Now(self.verdict(now, decision, Used::Nothing));
+        }
+        if self.link.is_away() {
+            return Decided::Now(self.alone(now, at, cost));
+        }
+        if self.waiting[ask.standing as usize] >= self.settings.waiting {
+            self.keys.count_overflow(ask);
+            return Decided::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
+        }
+        Decided::Ask(at)
+    }
+
     fn wait(&mut self, at: u32, cost: u64) -> Taken {
+        let ticket = self.ticket(at);
+        self.keys[at].waiting.push_back((ticket, cost));
+        self.queue_urgent(at);
+        Taken::Ask(ticket)
+    }
+
+    /// A ticket for whoever waits for a key.
+    fn ticket(&mut self, at: u32) -> Ticket {
         let ticket = Ticket(self.tickets);
         self.tickets += 1;
         self.view.asked += 1;
         self.waiting[Standing::of(at) as usize] += 1;
+        self.lines.is_pressed |= self.keys[at].is_exact;
+        ticket
+    }
+
+    /// Puts what is wanted of a key into a batch, or finds it there. Units are claimed of it besides.
+    fn want(
+        &mut self,
+        now: Tick,
+        number: u64,
+        at: u32,
+        claimed: Option<u64>,
+        draft: &mut Draft,
+    ) -> usize {
+        let terms = (self.link.nodes, self.settings.lease);
         let entry = &mut self.keys[at];
-        entry.waiting.push_back((ticket, cost));
-        self.lines.is_pressed |= entry.is_exact;
-        self.queue_urgent(at);
-        Taken::Ask(ticket)
+        if let Some(want) = entry.asked_as {
+            return want;
+        }
+        entry.is_queued = false;
+        let want = entry.want(now, claimed.unwrap_or(1), terms);
+        // Else those who waited have gone.
+        if claimed.is_some() || want.says_something() {
+            entry.leaves(number, draft.wants.len());
+            draft.places.push(at);
+            draft.wants.push(want);
+        }
+        draft.wants.len().saturating_sub(1)
     }
 
     fn queue_urgent(&mut self, at: u32) {
@@ -322,7 +385,10 @@ impl Leases {
                 && grant.lease <= self.settings.lease
                 && grant.left <= want.terms.capacity
         };
+        let is_of = |(claim, waits): (&Claim, &Vec<Duration>)| claim.parts.len() == waits.len();
         answer.grants.len() == batch.wants.len()
+            && answer.claims.len() == batch.claims.len()
+            && batch.claims.iter().zip(&answer.claims).all(is_of)
             && (1..=NODES_MAX).contains(&answer.nodes)
             && batch.wants.iter().zip(&answer.grants).all(is_possible)
     }
@@ -341,14 +407,7 @@ impl Leases {
         let entry = &mut self.keys[at];
         let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
         entry.granted(now, landed, want, grant, settle);
-        let granted = entry.granted;
-        let used = match want.is_exact {
-            true => Used::Counted(granted),
-            false => Used::Held {
-                until: landed.0 + self.settings.timeout / 2,
-                grant: granted,
-            },
-        };
+        let used = entry.used(want, landed.0 + self.settings.timeout / 2);
         self.waiting[Standing::of(at) as usize] -= passes.len();
         for (ticket, allowed) in passes {
             let wait = if allowed { Duration::ZERO } else { grant.wait };
@@ -401,6 +460,7 @@ impl Leases {
             self.keys[at].is_queued = false;
             self.queue_again(at);
         }
+        self.settle_claims_alone(now, settled);
     }
 
     fn settle_alone(&mut self, now: Tick, at: u32, settled: &mut Settled) {

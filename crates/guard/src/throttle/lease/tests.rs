@@ -10,6 +10,7 @@ use super::{
     *,
 };
 
+mod claims;
 mod known;
 mod places;
 mod undone;
@@ -49,6 +50,7 @@ fn batch(node: u64, number: u64, want: Want) -> Batch {
         hold: Duration::from_millis(50),
         lease: SECOND,
         wants: vec![want],
+        claims: Vec::new(),
     }
 }
 
@@ -235,6 +237,7 @@ fn ask(quota: &Quota) -> Ask<'_> {
         cost: 1,
         sharing: Sharing::Leased,
         standing: Standing::Named,
+        binds: true,
     }
 }
 

@@ -294,6 +294,7 @@ impl Limit {
             cost: 1,
             sharing: self.sharing,
             standing: Standing::Named,
+            binds: true,
         }
     }
 }
