@@ -288,7 +288,9 @@ impl Tally {
         let Some((before, tally)) = old else {
             return Arc::new(Self::new(rule));
         };
-        if before.counts_like(rule) {
+        // What tenants shared becomes a counter of each, and not one that they go on sharing.
+        let is_whose_it_was = before.is_by(By::Tenant) == rule.is_by(By::Tenant);
+        if is_whose_it_was && before.counts_like(rule) {
             return Arc::clone(tally);
         }
         let converted = match (&**tally, &before.quota, &rule.quota) {
