@@ -87,7 +87,7 @@ impl Waiting {
         };
         let passed = self.keyed.lines.pass(now, self.key, due, turn);
         if let (Ok(behind), Some(place)) = (passed, self.keyed.place(&self.counter)) {
-            place.fall_behind(&turn.quota, behind);
+            place.fall_behind(turn, behind);
         }
         passed.is_ok()
     }

@@ -17,6 +17,7 @@ mod leaks;
 mod limits;
 mod metrics;
 mod places;
+mod promised;
 mod quotas;
 mod reload;
 mod room;
