@@ -86,10 +86,12 @@ impl Load {
                 let (name, asked) = (&self.names[tenant], now());
                 let ask = Ask {
                     name,
+                    limit: "rate",
                     quota: &quota,
                     cost: 1,
                     standing: Standing::Named,
                     sharing: self.sharing,
+                    binds: true,
                 };
                 match shared.take(asked, &ask) {
                     Outcome::Now(verdict) => run.log(tenant, asked, &verdict, asked),

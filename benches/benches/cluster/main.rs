@@ -150,10 +150,12 @@ fn leased() -> Case<'static> {
             now = now + Duration::from_nanos(200);
             let ask = Ask {
                 name: "tenant-1/rate",
+                limit: "rate",
                 quota: &quota,
                 cost: 1,
                 standing: Standing::Named,
                 sharing: Sharing::Leased,
+                binds: true,
             };
             let taken = leases.take(now, &ask);
             if matches!(taken, Taken::Ask(_)) || leases.next_wakeup() <= now {

@@ -17,7 +17,7 @@ use watertight_guard::{
     breaker::State,
     health::View,
     pool::{CompartmentView, PoolView},
-    throttle::lease::{self, Standing},
+    throttle::lease,
 };
 
 use watertight_layers::KeyedView;
@@ -289,7 +289,7 @@ fn encode_keyed(encoder: &mut DescriptorEncoder<'_>, view: &KeyedView) -> fmt::R
     let own = [("named", view.named), ("anybody", view.invented)];
     let own = own.map(|(table, occupancy)| (table.to_owned(), occupancy));
     let together = view.together.into_iter().flat_map(|tables| {
-        let labels = Standing::ALL.map(|standing| format!("cluster-{}", standing.label()));
+        let labels = lease::View::TABLES.map(|table| format!("cluster-{table}"));
         labels.into_iter().zip(tables)
     });
     let tables: Vec<_> = own.into_iter().chain(together).collect();
@@ -531,7 +531,7 @@ mod tests {
         let view = KeyedView {
             named: table(1),
             invented: table(2),
-            together: Some([table(3), table(4), table(5)]),
+            together: Some([3, 4, 5, 6, 7].map(table)),
             waiting: 0,
         };
         let mut registry = Registry::default();
@@ -542,6 +542,8 @@ mod tests {
             "watertight_throttle_places{table=\"cluster-named\",state=\"live\"} 3",
             "watertight_throttle_places{table=\"cluster-proven\",state=\"live\"} 4",
             "watertight_throttle_places{table=\"cluster-anybody\",state=\"all\"} 64",
+            "watertight_throttle_places{table=\"cluster-local-proven\",state=\"live\"} 6",
+            "watertight_throttle_places{table=\"cluster-local-anybody\",state=\"live\"} 7",
             "watertight_throttle_memory_bytes{table=\"cluster-anybody\"} 4096",
             "watertight_throttle_overflows_total{table=\"cluster-anybody\"} 7",
         ] {

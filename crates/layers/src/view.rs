@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use watertight_base::{PlanId, TenantId};
-use watertight_guard::throttle::{
-    Occupancy,
-    lease::{self, Standing},
-};
+use watertight_guard::throttle::{Occupancy, lease};
 
 use crate::{Admission, tenants::Lane};
 
@@ -51,9 +48,9 @@ pub struct KeyedView {
     pub named: Occupancy,
     /// The table of callers whom anybody can invent.
     pub invented: Occupancy,
-    /// The tables of limits that all nodes count, in the order of [`Standing::ALL`]. None: this node
-    /// is by itself.
-    pub together: Option<[Occupancy; Standing::ALL.len()]>,
+    /// The tables of limits that all nodes count, in the order of [`lease::View::TABLES`]. None:
+    /// this node is by itself.
+    pub together: Option<[Occupancy; lease::View::TABLES.len()]>,
     /// Requests that wait for their turn at a limit.
     pub waiting: u64,
 }

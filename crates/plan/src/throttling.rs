@@ -10,7 +10,8 @@ pub struct Throttling {
     /// Callers at once that tables have places for, in each of two tables: one for callers who are
     /// named in the configuration, one for those whom anybody can invent. The same for limits that all
     /// nodes count, where those whom the configuration names have a place each, and callers who are
-    /// proven or can be invented have such a table. Default 65,536.
+    /// proven or can be invented have such a table; and each another for what nodes count alone.
+    /// Default 65,536.
     pub keys: usize,
     /// Requests that sliding logs of such callers remember in all. Default 262,144.
     pub log_entries: usize,

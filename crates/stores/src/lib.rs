@@ -22,7 +22,15 @@
 //! let shared = Shared::start(store, Settings::default(), || Tick::from_nanos(1));
 //! let rate = Rate::new(10, Duration::from_secs(1)).unwrap();
 //! let quota = Quota::new(Algorithm::TokenBucket { burst: 10 }, rate).unwrap();
-//! let ask = Ask { name: "acme/rate", quota: &quota, cost: 1, sharing: Sharing::Leased, standing: Standing::Named };
+//! let ask = Ask {
+//!     name: "rate/tenant=acme",
+//!     limit: "rate",
+//!     quota: &quota,
+//!     cost: 1,
+//!     sharing: Sharing::Leased,
+//!     standing: Standing::Named,
+//!     binds: true,
+//! };
 //! let verdict = match shared.take(Tick::from_nanos(1), &ask) {
 //!     Outcome::Now(verdict) => verdict,
 //!     Outcome::Later(verdict) => verdict.await,

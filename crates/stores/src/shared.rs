@@ -75,22 +75,16 @@ impl Shared {
 impl Cluster for Shared {
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome {
         let mut state = self.inner.lock();
-        let ticket = match state.leases.take(now, ask) {
-            Taken::Now(verdict) => return Outcome::Now(verdict),
-            Taken::Ask(ticket) => ticket,
-        };
-        let (sender, verdict) = oneshot::channel();
-        state.waiting.insert(ticket, sender);
-        drop(state);
-        self.inner.asked.notify_one();
-        Outcome::Later(Box::pin(Waiting {
-            verdict,
-            ticket,
-            name: ask.name.into(),
-            quota: *ask.quota,
-            standing: ask.standing,
-            inner: self.inner.clone(),
-        }))
+        let taken = state.leases.take(now, ask);
+        state.outcome(&self.inner, ask, taken)
+    }
+
+    fn take_all(&self, now: Tick, asks: &[Ask<'_>]) -> Vec<Option<Outcome>> {
+        let mut state = self.inner.lock();
+        let taken = state.leases.take_all(now, asks);
+        let both = asks.iter().zip(taken);
+        let outcomes = both.map(|(ask, taken)| Some(state.outcome(&self.inner, ask, taken?)));
+        outcomes.collect()
     }
 
     fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
@@ -136,10 +130,12 @@ impl Waiting {
     fn ask(&self) -> Ask<'_> {
         Ask {
             name: &self.name,
+            limit: "",
             quota: &self.quota,
             cost: 0,
             sharing: Sharing::Leased,
             standing: self.standing,
+            binds: true,
         }
     }
 }
@@ -247,6 +243,24 @@ async fn landing(flight: &mut Option<Flight<'_>>) -> (u64, Result<Answer, Failur
 }
 
 impl State {
+    fn outcome(&mut self, inner: &Arc<Inner>, ask: &Ask<'_>, taken: Taken) -> Outcome {
+        let ticket = match taken {
+            Taken::Now(verdict) => return Outcome::Now(verdict),
+            Taken::Ask(ticket) => ticket,
+        };
+        let (sender, verdict) = oneshot::channel();
+        self.waiting.insert(ticket, sender);
+        inner.asked.notify_one();
+        Outcome::Later(Box::pin(Waiting {
+            verdict,
+            ticket,
+            name: ask.name.into(),
+            quota: *ask.quota,
+            standing: ask.standing,
+            inner: Arc::clone(inner),
+        }))
+    }
+
     fn land(
         &mut self,
         now: Tick,

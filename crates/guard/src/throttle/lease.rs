@@ -32,6 +32,12 @@
 //! batch. What the store counted already it takes back as if it had never been granted ([`Undo`]),
 //! so an undo gives nobody more than that request would have left.
 //!
+//! A request that asks for several keys is decided as one ([`Leases::take_all`]): what the node can say
+//! by itself first, then all that the store has to say as one [`Claim`] of one batch, which it charges
+//! whole or not at all. So what one key refuses is charged to no other, not even for a moment, and
+//! a request waits for one trip. Only units that were on lease here already are set aside until the
+//! store has answered; and without the store, the node's shares are charged all or none.
+//!
 //! # What holds when something is wrong
 //!
 //! | | beyond the limit, at most |
@@ -55,14 +61,18 @@
 //!
 //! 1. The table above, over every span of time.
 //! 2. Memory is bounded on a node: keys that the configuration names have a place each, all others
-//!    share [`Settings::keys`] for each [`Standing`]. Whoever is named keeps its place while anything
-//!    of it counts; nobody loses one that counts in no other place. Who finds none shares a coarse
-//!    counter, gets less than its limit, and is counted. Another key that is given up loses what it
-//!    had on lease, and is charged for it.
+//!    share [`Settings::keys`] for each [`Standing`], and as many again for what is [`Sharing::Local`].
+//!    Whoever is named keeps its place while anything of it counts; nobody loses one that counts in no
+//!    other place. Who finds none shares a coarse counter with keys of the same limit, gets less than
+//!    its limit, and is counted. While the store answers, a key that it counts is without a place
+//!    only as long as all of its table have a word for the store, and is refused that long. Another
+//!    key that is given up loses what it had on lease, and is charged for it.
 //! 3. Every ticket is settled once, within the store's timeout, unless it was cancelled.
 //! 4. A tenant alone gets at least 95 % of its limit, over any of the nodes.
+//! 5. Of the keys that a request asks for as one, all that bind are charged, or none.
 
 mod account;
+mod ask;
 mod demand;
 mod entry;
 mod keys;
@@ -72,14 +82,18 @@ mod lines;
 mod link;
 mod message;
 mod overflow;
+mod settings;
 mod table;
 mod terms;
 
-pub use leases::{Ask, Leases, Settings, Settled, Sharing, Standing, Taken, Ticket, Verdict, View};
+pub use ask::{Ask, Settled, Sharing, Standing, Taken, Ticket, Verdict};
+pub use leases::Leases;
 pub use ledger::Ledger;
 pub use message::{
-    Answer, Batch, Cluster, Failure, Grant, Known, Outcome, Source, Store, Trading, Undo, Want,
+    Answer, Batch, Claim, Cluster, Failure, Grant, Known, Outcome, Part, Source, Store, Trading,
+    Undo, Want,
 };
+pub use settings::{Settings, View};
 pub use terms::{Kind, Terms};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use watertight_plan::Measure;
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
     charge::{Asking, Kept, Refused, queue_full},
-    cluster::{self, HeldTogether},
+    cluster::HeldTogether,
     places::Presence,
     shares::{HeldShare, settle},
     wait::{Standing, Waiting},
@@ -71,7 +71,7 @@ impl Drop for Charged {
 impl Charged {
     fn refund(&mut self, now: Tick) {
         if let Some(cluster) = &self.keyed.cluster {
-            for held in self.together.drain(..) {
+            for held in self.together.drain(..).filter(HeldTogether::is_charged) {
                 held.refund(&**cluster, now);
                 let mut told = self.quotas.states.iter_mut();
                 if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
@@ -161,50 +161,54 @@ impl Charged {
             rule.count_allowed(quota.is_some_and(|quota| quota.is_near(said, rule.near_left)));
         }
         for held in &self.together {
-            held.rule
-                .count_allowed(held.state().decision.remaining < held.rule.near_left);
+            let (rule, decision) = (&held.rule, held.state().decision);
+            if decision.allowed {
+                rule.count_allowed(decision.remaining < rule.near_left);
+            }
         }
     }
 
-    /// Charges the limits that all nodes count, or gives everything back.
+    /// Charges the limits that all nodes count, all or none; else gives everything back.
     pub(super) async fn take_together(
         &mut self,
         cluster: &dyn Cluster,
         applied: &[&Applied],
         asked: &Asked<'_>,
     ) -> Result<(), Refused> {
-        for one in applied {
-            let Some(held) = cluster::take(cluster, self.at, one, asked).await else {
-                continue;
-            };
-            // The answer may have taken a round trip.
-            self.at = self.clock.now();
-            let rule = Arc::clone(&held.rule);
-            let state = held.state();
-            let decision = state.decision;
-            if !rule.limit.is_shadow {
-                self.tell(state, applied);
-            }
-            if decision.allowed {
-                self.together.push(held);
-            } else if !rule.binds() {
-                self.exceeded.push(rule);
-            } else {
-                rule.counts.refused.inc();
-                return Err(Refused {
-                    reason: Reason::TenantRate,
-                    retry_after: decision.wait,
-                    quotas: self.give_back(self.at),
-                    fallback: rule.fallback(),
-                    rule,
-                });
-            }
+        self.ask_together(cluster, applied, asked).await;
+        let together = std::mem::take(&mut self.together);
+        for held in together.iter().filter(|held| !held.rule.limit.is_shadow) {
+            self.tell(held.state(), applied);
         }
+        let refuses = |held: &&HeldTogether| held.rule.binds() && !held.state().decision.allowed;
+        let refusing: Vec<_> = together.iter().filter(refuses).collect();
+        let wait = |held: &HeldTogether| held.state().decision.wait;
+        // The one to wait longest for decides. Less is served only when all of them would.
+        if let Some(decides) = refusing.iter().max_by_key(|held| wait(held)) {
+            let all_serve_less = refusing.iter().all(|held| held.rule.fallback().is_some());
+            let (rule, retry_after) = (Arc::clone(&decides.rule), wait(decides));
+            for held in &refusing {
+                held.rule.counts.refused.inc();
+            }
+            self.together = together;
+            return Err(Refused {
+                reason: Reason::TenantRate,
+                retry_after,
+                quotas: self.give_back(self.at),
+                fallback: rule.fallback().filter(|_| all_serve_less),
+                rule,
+            });
+        }
+        let is_exceeded = |held: &&HeldTogether| !held.state().decision.allowed;
+        let exceeded = together.iter().filter(is_exceeded);
+        self.exceeded
+            .extend(exceeded.map(|held| Arc::clone(&held.rule)));
+        self.together = together;
         Ok(())
     }
 
     /// Puts in what headers say of a limit: the more specific first, whoever counts it.
-    fn tell(&mut self, state: QuotaState, applied: &[&Applied]) {
+    pub(super) fn tell(&mut self, state: QuotaState, applied: &[&Applied]) {
         let ids = applied.iter().map(|applied| applied.rule.id());
         let before: Vec<_> = ids.take_while(|limit| **limit != state.limit).collect();
         let states = &mut self.quotas.states;

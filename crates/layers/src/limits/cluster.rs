@@ -1,8 +1,9 @@
 //! Limits that all nodes count together.
 //!
 //! They are asked last, since their answer may take a round trip, and since what a node's own limits
-//! refuse need not be counted by all. If one of them refuses, or a later step does, the others, and
-//! the node's own, get back what they were charged; the store with the next batch.
+//! refuse need not be counted by all. They are asked as one, in one trip: if one of them refuses, none
+//! is charged. Then, or if a later step refuses, the node's own limits get back what they were charged,
+//! and these too; the store with the next batch.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -13,47 +14,76 @@ use watertight_guard::throttle::{
 };
 use watertight_plan::{Across, By};
 
-use super::{Applied, Asked, Keyed, Rule};
+use super::{Applied, Asked, Charged, Keyed, Rule};
 use crate::QuotaState;
 
 /// Units that all nodes counted.
 #[derive(Debug)]
 pub(super) struct HeldTogether {
     pub(super) rule: Arc<Rule>,
-    quota: Quota,
-    name: String,
-    cost: u64,
-    standing: Standing,
+    question: Question,
     verdict: Verdict,
 }
 
-/// Asks one limit that all nodes count.
-pub(super) async fn take(
-    cluster: &dyn Cluster,
-    now: Tick,
-    applied: &Applied,
-    asked: &Asked<'_>,
-) -> Option<HeldTogether> {
-    let rule = &applied.rule;
-    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
-        return None;
-    };
-    let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let standing = standing(rule, asked);
-    let ask = ask(&name, &quota, cost, (sharing, standing));
-    let outcome = cluster.take(now, &ask);
-    let verdict = match outcome {
-        Outcome::Now(verdict) => verdict,
-        Outcome::Later(answer) => answer.await,
-    };
-    Some(HeldTogether {
-        rule: Arc::clone(rule),
-        quota,
-        name,
-        cost,
-        standing,
-        verdict,
-    })
+/// What one limit that all nodes count is asked.
+#[derive(Debug)]
+struct Question {
+    name: String,
+    /// How much of the name says which limit it is, whoever shares it.
+    limit: usize,
+    quota: Quota,
+    cost: u64,
+    sharing: Sharing,
+    standing: Standing,
+    binds: bool,
+}
+
+impl Charged {
+    /// Asks all limits that all nodes count, as one. What they charge is given back if the request
+    /// leaves meanwhile.
+    pub(super) async fn ask_together(
+        &mut self,
+        cluster: &dyn Cluster,
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) {
+        let questions = applied.iter().filter_map(|applied| {
+            let question = Question::of(&applied.rule, asked)?;
+            Some((Arc::clone(&applied.rule), question))
+        });
+        let questions: Vec<_> = questions.collect();
+        let asks = questions.iter().map(|(_, question)| question.ask());
+        let outcomes = match asks.collect::<Vec<_>>().as_slice() {
+            [] => return,
+            [ask] => vec![Some(cluster.take(self.at, ask))],
+            asks => cluster.take_all(self.at, asks),
+        };
+        let mut later = Vec::new();
+        for ((rule, question), outcome) in questions.into_iter().zip(outcomes) {
+            // Headers tell also of those that were not asked, what is known of them.
+            if outcome.is_none()
+                && !rule.limit.is_shadow
+                && let Some(known) = cluster.peek(self.at, &question.ask())
+            {
+                self.tell(question.state(&rule, known.decision), applied);
+            }
+            let held = |verdict| HeldTogether {
+                rule,
+                question,
+                verdict,
+            };
+            match outcome {
+                Some(Outcome::Now(verdict)) => self.together.push(held(verdict)),
+                Some(Outcome::Later(answer)) => later.push((held, answer)),
+                None => {}
+            }
+        }
+        for (held, answer) in later {
+            self.together.push(held(answer.await));
+        }
+        // The answer may have taken a round trip.
+        self.at = self.clock.now();
+    }
 }
 
 /// What is known of a limit that all nodes count; takes nothing. None: nothing.
@@ -73,13 +103,8 @@ pub(super) fn known(
     applied: &Applied,
     asked: &Asked<'_>,
 ) -> Option<Known> {
-    let rule = &applied.rule;
-    let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
-        return None;
-    };
-    let (name, cost) = (name(rule, asked), rule.cost(asked));
-    let standing = standing(rule, asked);
-    cluster.peek(now, &ask(&name, &quota, cost, (sharing, standing)))
+    let question = Question::of(&applied.rule, asked)?;
+    cluster.peek(now, &question.ask())
 }
 
 impl Keyed {
@@ -92,43 +117,67 @@ impl Keyed {
 }
 
 impl HeldTogether {
+    /// Whether anything was taken.
+    pub(super) fn is_charged(&self) -> bool {
+        self.verdict.is_charged()
+    }
+
     /// Gives back what was taken.
     pub(super) fn refund(&self, cluster: &dyn Cluster, now: Tick) {
-        if let Across::Cluster(sharing) = self.rule.limit.across {
-            let ask = ask(&self.name, &self.quota, self.cost, (sharing, self.standing));
-            cluster.refund(now, &ask, &self.verdict);
-        }
+        cluster.refund(now, &self.question.ask(), &self.verdict);
     }
 
     /// What is left when what was taken is there again.
     pub(super) fn state_given_back(&self) -> QuotaState {
         let mut state = self.state();
-        let left = state.decision.remaining.saturating_add(self.cost);
-        state.decision.remaining = left.min(self.quota.capacity());
+        let left = state.decision.remaining.saturating_add(self.question.cost);
+        state.decision.remaining = left.min(state.quota.capacity());
         state
     }
 
     pub(super) fn state(&self) -> QuotaState {
-        QuotaState {
-            limit: self.rule.id().clone(),
-            quota: self.quota,
-            decision: self.verdict.decision,
-        }
+        self.question.state(&self.rule, self.verdict.decision)
     }
 }
 
-fn ask<'a>(
-    name: &'a str,
-    quota: &'a Quota,
-    cost: u64,
-    (sharing, standing): (Sharing, Standing),
-) -> Ask<'a> {
-    Ask {
-        name,
-        quota,
-        cost,
-        sharing,
-        standing,
+impl Question {
+    /// None: the limit is this node's own.
+    fn of(rule: &Rule, asked: &Asked<'_>) -> Option<Self> {
+        let (Some(quota), Across::Cluster(sharing)) = (rule.quota, rule.limit.across) else {
+            return None;
+        };
+        let mut name = format!("{}/{}", rule.home, rule.id());
+        let limit = name.len();
+        add_who(&mut name, rule, asked);
+        Some(Self {
+            name,
+            limit,
+            quota,
+            cost: rule.cost(asked),
+            sharing,
+            standing: standing(rule, asked),
+            binds: rule.binds(),
+        })
+    }
+
+    fn state(&self, rule: &Rule, decision: Decision) -> QuotaState {
+        QuotaState {
+            limit: rule.id().clone(),
+            quota: self.quota,
+            decision,
+        }
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            name: &self.name,
+            limit: &self.name[..self.limit],
+            quota: &self.quota,
+            cost: self.cost,
+            sharing: self.sharing,
+            standing: self.standing,
+            binds: self.binds,
+        }
     }
 }
 
@@ -148,10 +197,10 @@ fn standing(rule: &Rule, asked: &Asked<'_>) -> Standing {
     }
 }
 
-/// Who shares a limit, in words that are the same on all nodes: `plan standard/rate/tenant=acme`.
-/// Names have no `/` or `=`; what a caller chose is written so that it has none either.
-fn name(rule: &Rule, asked: &Asked<'_>) -> String {
-    let mut name = format!("{}/{}", rule.home, rule.id());
+/// Adds to the name of a limit who shares it, in words that are the same on all nodes:
+/// `plan standard/rate/tenant=acme`. Names have no `/` or `=`; what a caller chose is written so that
+/// it has none either.
+fn add_who(name: &mut String, rule: &Rule, asked: &Asked<'_>) {
     for by in &rule.limit.by {
         let who = asked.who;
         // Infallible: writing to a String.
@@ -179,7 +228,6 @@ fn name(rule: &Rule, asked: &Asked<'_>) -> String {
             }
         };
     }
-    name
 }
 
 /// At most 64 characters of a word, with those that would not be told apart in a name as hex.

@@ -9,17 +9,20 @@ use std::{
 use watertight_base::{Reason, Tick};
 use watertight_guard::{
     pool::{CompartmentSpec, PoolSpec},
-    throttle::lease::{
-        Ask, Cluster, Known, Leases, Ledger, Outcome, Settings, Settled, Sharing, Source, Taken,
-        Verdict, View,
+    throttle::{
+        Algorithm,
+        lease::{
+            Ask, Cluster, Known, Leases, Ledger, Outcome, Settings, Settled, Sharing, Source,
+            Taken, Verdict, View,
+        },
     },
 };
 use watertight_layers::{Admission, Clock, Quotas, What};
-use watertight_plan::{Across, Builder, By, Limit, LimitStore, Throttling};
+use watertight_plan::{Across, Builder, By, Excess, Limit, LimitStore, Throttling};
 
 use crate::{
     SECOND, id,
-    limits::{MINUTE, ask, passes, rate, service, shop},
+    limits::{MINUTE, ask, counted, passes, rate, service, shop},
 };
 
 /// A node whose batches arrive at once, if there is a store at all.
@@ -63,17 +66,24 @@ fn carry(leases: &mut Leases, ledger: &mut Option<Ledger>, now: Tick) -> Settled
 
 impl Cluster for Together {
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome {
+        let outcomes = self.take_all(now, std::slice::from_ref(ask));
+        outcomes.into_iter().flatten().next().unwrap()
+    }
+
+    fn take_all(&self, now: Tick, asks: &[Ask<'_>]) -> Vec<Option<Outcome>> {
         let (leases, ledger) = &mut *self.0.lock().unwrap();
-        let ticket = match leases.take(now, ask) {
-            Taken::Now(verdict) => return Outcome::Now(verdict),
-            Taken::Ask(ticket) => ticket,
-        };
-        loop {
-            let settled = carry(leases, ledger, now);
-            if let Some((_, verdict)) = settled.into_iter().find(|(other, _)| *other == ticket) {
-                return Outcome::Now(verdict);
-            }
+        let taken = leases.take_all(now, asks);
+        let is_asked = |taken: &Option<Taken>| matches!(taken, Some(Taken::Ask(_)));
+        let mut settled = Settled::new();
+        while settled.is_empty() && taken.iter().any(is_asked) {
+            settled = carry(leases, ledger, now);
         }
+        let verdict_of = |ticket| settled.iter().find(|(other, _)| *other == ticket);
+        let outcomes = taken.into_iter().map(|taken| match taken? {
+            Taken::Now(verdict) => Some(Outcome::Now(verdict)),
+            Taken::Ask(ticket) => Some(Outcome::Now(verdict_of(ticket).unwrap().1)),
+        });
+        outcomes.collect()
     }
 
     fn peek(&self, now: Tick, ask: &Ask<'_>) -> Option<Known> {
@@ -160,11 +170,14 @@ async fn invented_addresses_lock_out_no_listed_tenant_and_refill_no_limit_of_the
             invented.address = Some(IpAddr::from(number.to_be_bytes()));
             let _ = ask(&admission, &invented, "/front").await;
         }
-        let [named, proven, anybody] = cluster.view().tables;
-        assert_eq!((named.live, proven.live, anybody.live), (2, 0, 64));
+        let tables = cluster.view().tables;
+        let full = if sharing == Sharing::Local { 4 } else { 2 };
+        let mut live = [2, 0, 0, 0, 0];
+        live[full] = 64;
+        assert_eq!(tables.map(|table| table.live), live);
+        let anybody = tables[full];
         assert_eq!(anybody.overflowed, 5_000 - 64);
-        let told = admission.keyed().together.unwrap();
-        assert_eq!(told, [named, proven, anybody]);
+        assert_eq!(admission.keyed().together.unwrap(), tables);
         assert!(anybody.places == 64 && (64 * 480..64 * 4_000).contains(&anybody.bytes));
         for path in ["/leased", "/alone"] {
             let passed = [
@@ -200,7 +213,7 @@ async fn who_may_be_invented_is_counted_among_the_invented() {
         who.user = user.map(Arc::from);
         assert!(ask(&admission, &who, "/cart").await.is_ok());
         let live = cluster.view().tables.map(|table| table.live);
-        let mut one = [0; 3];
+        let mut one = [0; 5];
         one[expected] = 1;
         assert_eq!(live, one, "{by:?} {user:?} {tenant}");
     }
@@ -232,6 +245,36 @@ async fn what_one_limit_of_the_cluster_refuses_is_charged_to_no_other() {
         let said = admission.explain(&acme, what, admission.clock().now());
         assert_eq!(left(&said.quotas), [95, 0], "{sharing:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_limits_of_a_request_that_the_store_counts_are_asked_in_one_trip() {
+    let cluster = Together::new(Settings::default());
+    let everybody = |name, limit| Limit {
+        by: vec![By::Global],
+        ..shared(rate(name, limit, HOUR), Sharing::Exact)
+    };
+    let trial = Limit {
+        is_shadow: true,
+        ..everybody("trial", 2)
+    };
+    let own = shared(rate("own", 50, HOUR), Sharing::Exact);
+    let builder = shop(vec![own]).limit(everybody("all", 7)).limit(trial);
+    let admission = open(builder, &cluster);
+    let acme = admission.who(&id("acme")).unwrap();
+    for number in 1..=7 {
+        let permit = ask(&admission, &acme, "/cart").await.unwrap();
+        assert_eq!(left(permit.quotas()), [50 - number, 7 - number]);
+        assert_eq!(cluster.view().trips, number);
+    }
+    for _ in 0..5 {
+        let refusal = ask(&admission, &acme, "/cart").await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::TenantRate);
+        assert!(refusal.retry_after > SECOND * 300);
+        assert_eq!(left(&refusal.quotas), [43, 0]);
+    }
+    // What is known to be used up is no reason to ask.
+    assert_eq!(cluster.view().trips, 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,4 +375,40 @@ fn left(quotas: &Quotas) -> Vec<u64> {
         .iter()
         .map(|state| state.decision.remaining)
         .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_all_nodes_counts_who_leaves_another_limits_line_when_it_leaves() {
+    for sharing in [Sharing::Leased, Sharing::Exact, Sharing::Local] {
+        let paced = Limit {
+            excess: Excess::Delay {
+                max_wait: MINUTE,
+                queue: 100,
+            },
+            ..counted("paced", Algorithm::FixedWindow, 10, SECOND * 20)
+        };
+        let rate = counted("rate", Algorithm::TokenBucket { burst: 5 }, 5, SECOND);
+        let together = Together::new(Settings::default());
+        let admission = open(shop(vec![paced, shared(rate, sharing)]), &together);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..60 {
+            let admission = admission.clone();
+            tasks.spawn(async move {
+                let acme = admission.who(&id("acme")).unwrap();
+                let passed = ask(&admission, &acme, "/cart").await.is_ok();
+                passed.then(|| admission.clock().now())
+            });
+            // sleep: until the next comes
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        let mut passed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        passed.sort_unstable();
+        let most = passed.iter().enumerate().map(|(at, from)| {
+            let later = passed[at..].iter();
+            later.take_while(|left| **left < *from + SECOND / 2).count()
+        });
+        let most = most.max().unwrap();
+        assert!(most <= 8, "{sharing:?} {most}");
+        assert!(passed.len() >= 15, "{sharing:?} {}", passed.len());
+    }
 }

@@ -201,10 +201,12 @@ impl Gateway {
             self.due -= 1_000;
             let ask = Ask {
                 name: "a-tenant",
+                limit: "rate",
                 quota: &self.quota,
                 cost: 1,
                 sharing: Sharing::Leased,
                 standing: Standing::Named,
+                binds: true,
             };
             if let Taken::Now(verdict) = self.leases.take(now, &ask) {
                 self.note(now, &verdict);

@@ -1,7 +1,8 @@
 -- Trades a batch of a node for an answer, as guard's ledger does (throttle/lease/account.rs); the
 -- tests hold the two together. All numbers are whole and below 2^53, so doubles are exact.
 -- KEYS: the nodes, their last batches, then the key of each want.
--- ARGV: node, number, hold, lease, a node's life (all in microseconds), then 15 of each want.
+-- ARGV: node, number, hold, lease, a node's life (all in microseconds), then 15 of each want; then of
+-- each claim how many parts it has, and of each part the number of its want, units, and whether it binds.
 
 local BUCKETS, MARGIN, ROUND = 11, 64, 2 ^ 52
 
@@ -292,17 +293,40 @@ local function reset(account, terms)
   return #log == 0 and 0 or math.max(0, log[#log - 1] + terms.span - now)
 end
 
-local answer = { 1, nodes, now }
+local function lives_of(terms)
+  if terms.kind ~= 'w' then return lease end
+  local rest = terms.span - now % terms.span
+  return math.min(lease, rest - up(rest, MARGIN))
+end
 
-local function trade(key, at)
-  local terms = {
+local function put_out(account, terms, lent, held)
+  local lives = lives_of(terms)
+  local lent_until = now + lives + div(lives, MARGIN)
+  local held_until = math.min(now + hold + div(hold, MARGIN), lent_until)
+  for _, holder in ipairs(account[6]) do
+    if holder[1] == node then
+      holder[4], holder[5] = holder[4] + held, held_until
+      return
+    end
+  end
+  if lent + held > 0 then
+    table.insert(account[6], { node, lent, lent_until, held, held_until })
+  end
+end
+
+-- Accounts by their keys; terms, wants and units granted by the numbers of wants.
+local accounts, all_terms, wants, granted = {}, {}, {}, {}
+
+local function read(number, at)
+  all_terms[number] = {
     kind = ARGV[at],
     capacity = tonumber(ARGV[at + 1]),
     unit = tonumber(ARGV[at + 2]),
     gain = tonumber(ARGV[at + 3]),
     span = tonumber(ARGV[at + 4]),
   }
-  local want = {
+  wants[number] = {
+    key = KEYS[number + 2],
     exact = ARGV[at + 5] == '1',
     need = tonumber(ARGV[at + 6]),
     each = math.max(1, tonumber(ARGV[at + 7])),
@@ -310,16 +334,27 @@ local function trade(key, at)
     have = tonumber(ARGV[at + 9]),
     back = tonumber(ARGV[at + 10]),
     spent = tonumber(ARGV[at + 11]),
+    undo = { tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14]) },
   }
+end
+
+local function open(key, terms)
+  if accounts[key] then return accounts[key] end
   local packed = redis.call('GET', key)
   local account = packed and cmsgpack.unpack(packed) or fresh(terms)
   -- Those of an older version have not counted what went back.
   account[7], account[8] = account[7] or now, account[8] or 0
+  accounts[key] = account
+  return account
+end
+
+local function trade(want, terms)
+  local account = open(want.key, terms)
   convert(account, terms)
   settle(account, terms)
   if #account[6] == 0 and reset(account, terms) == 0 then account[7], account[8] = now, 0 end
   report(account, terms, want)
-  undo(account, terms, tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14]))
+  undo(account, terms, want.undo[1], want.undo[2], want.undo[3])
   local left = room(account, terms)
   local need = math.min(want.need, left - left % want.each)
   if terms.kind == 'l' and left > 0 then need = math.min(want.each, want.need) end
@@ -328,32 +363,49 @@ local function trade(key, at)
     extra = math.min(want.extra, div(math.max(0, left - need), 2 * nodes))
   end
   charge(account, terms, need + extra, want.exact)
-  local lives = lease
-  if terms.kind == 'w' then
-    local rest = terms.span - now % terms.span
-    lives = math.min(lease, rest - up(rest, MARGIN))
-  end
-  local ends = 0
   if not want.exact then
     remove(account[6], node)
-    local lent, lent_until = want.have + extra, now + lives + div(lives, MARGIN)
-    local held_until = math.min(now + hold + div(hold, MARGIN), lent_until)
-    if lent + need > 0 then
-      table.insert(account[6], { node, lent, lent_until, need, held_until })
+    put_out(account, terms, want.have + extra, need)
+  end
+  keep_out(account, terms)
+  return need + extra
+end
+
+local function lacks(account, terms, units)
+  local left = room(account, terms)
+  if units <= left or (terms.kind == 'l' and left > 0) then return 0 end
+  return math.max(1, wait(account, terms, units))
+end
+
+-- Charges all parts of a claim, or none; returns how long each has to wait.
+local function claim(first, last)
+  local waits, is_granted = {}, true
+  for at = first, last, 3 do
+    local number = tonumber(ARGV[at])
+    local account = accounts[wants[number].key]
+    local lack = lacks(account, all_terms[number], tonumber(ARGV[at + 1]))
+    waits[#waits + 1] = lack
+    is_granted = is_granted and (lack == 0 or ARGV[at + 2] == '0')
+  end
+  for part = 1, is_granted and #waits or 0 do
+    local at = first + (part - 1) * 3
+    local number, units = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+    local want, terms = wants[number], all_terms[number]
+    local account = accounts[want.key]
+    if waits[part] == 0 then
+      charge(account, terms, units, want.exact)
+      if not want.exact then put_out(account, terms, 0, units) end
+      keep_out(account, terms)
     end
   end
+  return waits
+end
+
+local function save(key, account, clear)
+  local ends = 0
   for _, holder in ipairs(account[6]) do
     ends = math.max(ends, holder[3], holder[5])
   end
-  keep_out(account, terms)
-  local clear = reset(account, terms)
-  answer[#answer + 1] = need + extra
-  answer[#answer + 1] = room(account, terms)
-  answer[#answer + 1] = wait(account, terms, want.each)
-  answer[#answer + 1] = clear
-  answer[#answer + 1] = lives
-  local is_debt = terms.kind == 'b' or terms.kind == 'l'
-  answer[#answer + 1] = is_debt and (account[4] + account[8]) % ROUND or 0
   -- What is out may drain only when it is back, so it is kept for both.
   local keep = clear + math.max(0, ends - now)
   if keep == 0 then
@@ -363,7 +415,28 @@ local function trade(key, at)
   end
 end
 
-for at = 3, #KEYS do
-  trade(KEYS[at], 6 + (at - 3) * 15)
+local answer = { 1, nodes, now }
+for number = 1, #KEYS - 2 do
+  read(number, 6 + (number - 1) * 15)
+  granted[number] = trade(wants[number], all_terms[number])
 end
+local waits, at = {}, 6 + (#KEYS - 2) * 15
+while at <= #ARGV do
+  local last = at + 3 * tonumber(ARGV[at])
+  for _, lack in ipairs(claim(at + 1, last)) do waits[#waits + 1] = lack end
+  at = last + 1
+end
+for number, want in ipairs(wants) do
+  local account, terms = accounts[want.key], all_terms[number]
+  local clear = reset(account, terms)
+  local is_debt = terms.kind == 'b' or terms.kind == 'l'
+  answer[#answer + 1] = granted[number]
+  answer[#answer + 1] = room(account, terms)
+  answer[#answer + 1] = wait(account, terms, want.each)
+  answer[#answer + 1] = clear
+  answer[#answer + 1] = lives_of(terms)
+  answer[#answer + 1] = is_debt and (account[4] + account[8]) % ROUND or 0
+  save(want.key, account, clear)
+end
+for _, lack in ipairs(waits) do answer[#answer + 1] = lack end
 return answer

@@ -42,6 +42,13 @@ pub(super) fn command(name: &str, script: &str, prefix: &str, batch: &Batch) -> 
             command.arg(number.min(EXACT));
         }
     }
+    for claim in &batch.claims {
+        command.arg(claim.parts.len());
+        for part in &claim.parts {
+            command.arg(part.want + 1).arg(part.units.min(EXACT));
+            command.arg(u8::from(part.binds));
+        }
+    }
     command
 }
 
@@ -63,13 +70,28 @@ pub(super) fn answer(value: &Value, batch: &Batch) -> Result<Answer, Failure> {
     };
     let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
     let numbers = numbers.ok_or_else(|| strange("what are no numbers"))?;
-    let (nodes, at_us, grants) = match numbers.as_slice() {
+    let (of_wants, of_claims) = (
+        NUMBERS * batch.wants.len(),
+        batch
+            .claims
+            .iter()
+            .map(|claim| claim.parts.len())
+            .sum::<usize>(),
+    );
+    let (nodes, at_us, rest) = match numbers.as_slice() {
         [0] => return Err(Failure("a later batch of this node came before".to_owned())),
-        [1, nodes, at_us, grants @ ..] if grants.len() == NUMBERS * batch.wants.len() => {
-            (*nodes, *at_us, grants)
+        [1, nodes, at_us, rest @ ..] if rest.len() == of_wants + of_claims => {
+            (*nodes, *at_us, rest)
         }
         _ => return Err(strange("another question")),
     };
+    let (grants, mut waits) = rest.split_at(of_wants);
+    let claims = batch.claims.iter().map(|claim| {
+        let (own, others) = waits.split_at(claim.parts.len());
+        waits = others;
+        own.iter().copied().map(Duration::from_micros).collect()
+    });
+    let claims = claims.collect();
     let grants = grants.chunks_exact(NUMBERS).map(|grant| Grant {
         units: grant[0],
         left: grant[1],
@@ -83,6 +105,7 @@ pub(super) fn answer(value: &Value, batch: &Batch) -> Result<Answer, Failure> {
         nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
         at_us,
         grants: grants.collect(),
+        claims,
     })
 }
 
@@ -99,6 +122,8 @@ const EXACT: u64 = (1 << 53) - 1;
 
 #[cfg(test)]
 mod tests {
+    use watertight_guard::throttle::lease::{Claim, Part};
+
     use super::*;
 
     #[test]
@@ -109,11 +134,29 @@ mod tests {
             hold: Duration::ZERO,
             lease: Duration::ZERO,
             wants: Vec::new(),
+            claims: Vec::new(),
         };
         let list = |numbers: &[i64]| {
             Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect())
         };
         assert_eq!(answer(&list(&[1, 3, 7]), &batch).unwrap().nodes, 3);
+        let claims = vec![Claim {
+            parts: vec![
+                Part {
+                    want: 0,
+                    units: 1,
+                    binds: true,
+                };
+                2
+            ],
+        }];
+        let of_claims = Batch {
+            claims,
+            ..batch.clone()
+        };
+        let waits = answer(&list(&[1, 3, 7, 0, 5]), &of_claims).unwrap().claims;
+        assert_eq!(waits, [[Duration::ZERO, Duration::from_micros(5)]]);
+        assert!(answer(&list(&[1, 3, 7, 0]), &of_claims).is_err());
         let garbage = [
             Value::Nil,
             Value::Okay,

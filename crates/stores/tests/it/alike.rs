@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight_guard::throttle::Algorithm;
-use watertight_guard::throttle::lease::{Answer, Batch, Ledger, Store as _, Terms, Undo, Want};
+use watertight_guard::throttle::lease::{
+    Answer, Batch, Claim, Ledger, Part, Store as _, Terms, Undo, Want,
+};
 use watertight_stores::Redis;
 
 use crate::gateways::{SECOND, quota};
@@ -51,8 +53,20 @@ async fn a_script_that_differs_is_found() {
         ("if number <= last then", "if false then"),
         // A lease of a window outlives it.
         (
-            "lives = math.min(lease, rest - up(rest, MARGIN))",
-            "lives = lease",
+            "return math.min(lease, rest - up(rest, MARGIN))",
+            "return lease",
+        ),
+        // A claim is charged as far as there is something.
+        (
+            "is_granted and (lack == 0 or ARGV[at + 2] == '0')",
+            "is_granted",
+        ),
+        // A claim that may do without some of it is refused.
+        ("(lack == 0 or ARGV[at + 2] == '0')", "lack == 0"),
+        // What a claim holds of a lease is not out.
+        (
+            "if not want.exact then put_out(account, terms, 0, units) end",
+            "",
         ),
     ];
     for bug in bugs {
@@ -175,13 +189,33 @@ fn drawn(draws: &mut Draws, number: u64, counted: &[(Arc<str>, Undo)]) -> Batch 
             spent: draws.below(60).saturating_sub(50),
         });
     }
+    let claims = (0..draws.below(3))
+        .map(|_| claimed(draws, &wants))
+        .collect();
     Batch {
         node: draws.below(3),
         number,
         hold: Duration::from_millis(50),
         lease: SECOND,
         wants,
+        claims,
     }
+}
+
+/// What is claimed of some of the keys of a batch.
+fn claimed(draws: &mut Draws, wants: &[Want]) -> Claim {
+    let mut parts = Vec::<Part>::new();
+    for (at, want) in wants.iter().enumerate() {
+        let is_other = |part: &Part| wants[part.want].name != want.name;
+        if draws.below(3) > 0 && parts.iter().all(is_other) {
+            parts.push(Part {
+                want: at,
+                units: draws.below(8),
+                binds: draws.below(4) > 0,
+            });
+        }
+    }
+    Claim { parts }
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);

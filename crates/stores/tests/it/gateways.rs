@@ -99,10 +99,12 @@ impl Gateways {
     ) -> Verdict {
         let ask = Ask {
             name,
+            limit: "limit",
             quota,
             cost: 1,
             sharing,
             standing: Standing::Named,
+            binds: true,
         };
         let verdict = match self.each[at].take(now(), &ask) {
             Outcome::Now(verdict) => verdict,
@@ -123,10 +125,12 @@ impl Gateways {
                 let at = usize::try_from(asked % 3).unwrap();
                 let ask = Ask {
                     name,
+                    limit: "limit",
                     quota,
                     cost: 1,
                     sharing: Sharing::Leased,
                     standing: Standing::Named,
+                    binds: true,
                 };
                 match self.each[at].take(now(), &ask) {
                     Outcome::Now(verdict) => self.log.add(&verdict),

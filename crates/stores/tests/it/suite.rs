@@ -37,6 +37,7 @@ over_each_store![
     a_burst_is_shared_to_the_last_unit,
     every_algorithm_is_counted_exactly_when_it_is_to_be,
     nodes_that_keep_to_their_share_do_so_without_the_store,
+    several_limits_of_a_request_are_charged_all_or_none_in_one_trip,
     under_steady_load_nothing_passes_beyond_the_limit_and_nearly_all_of_it_does,
     who_gives_up_waiting_is_not_charged_for_ever,
 ];
@@ -106,6 +107,50 @@ async fn nodes_that_keep_to_their_share_do_so_without_the_store(gateways: Gatewa
     assert_eq!(gateways.each[0].view().asked, before);
 }
 
+async fn several_limits_of_a_request_are_charged_all_or_none_in_one_trip(gateways: Gateways) {
+    let wide = quota(Algorithm::TokenBucket { burst: 200 }, 1, HOUR);
+    let narrow = quota(Algorithm::SlidingLog, 20, HOUR);
+    let ask = |name, quota, binds| Ask {
+        name,
+        limit: name,
+        quota,
+        cost: 1,
+        sharing: Sharing::Exact,
+        standing: Standing::Named,
+        binds,
+    };
+    let asks = [
+        ask("wide", &wide, true),
+        ask("trial", &narrow, false),
+        ask("narrow", &narrow, true),
+    ];
+    let mut charged = [0; 3];
+    for number in 0..90 {
+        let outcomes = gateways.each[number % 3].take_all(now(), &asks);
+        for (outcome, charged) in outcomes.into_iter().zip(&mut charged) {
+            let verdict = match outcome {
+                Some(Outcome::Later(verdict)) => verdict.await,
+                Some(Outcome::Now(verdict)) => verdict,
+                None => continue,
+            };
+            assert!(!verdict.is_share);
+            *charged += u32::from(verdict.is_charged());
+        }
+    }
+    assert_eq!(charged, [20, 20, 20]);
+    // Nothing was taken of the others for those that one refused, and nothing is to be undone.
+    let mut left = 0;
+    while gateways
+        .ask(1, "wide", &wide, Sharing::Exact)
+        .await
+        .decision
+        .allowed
+    {
+        left += 1;
+    }
+    assert_eq!(left, 180);
+}
+
 async fn under_steady_load_nothing_passes_beyond_the_limit_and_nearly_all_of_it_does(
     gateways: Gateways,
 ) {
@@ -124,10 +169,12 @@ async fn who_gives_up_waiting_is_not_charged_for_ever(gateways: Gateways) {
     for _ in 0..50 {
         let ask = Ask {
             name: "a",
+            limit: "limit",
             quota: &quota,
             cost: 1,
             sharing: Sharing::Leased,
             standing: Standing::Named,
+            binds: true,
         };
         if let Outcome::Later(verdict) = gateways.each[0].take(now(), &ask) {
             drop(verdict);

@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Throttling {
     /// Callers at once that tables have places for, beyond those with a place of their own; in each
     /// of two tables, of which one is for callers whom anybody can invent. For limits that all nodes
-    /// count there are two more. Default: 65536.
+    /// count there are four more. Default: 65536.
     #[schemars(range(min = 1_024, max = 16_777_216))]
     keys: Option<u32>,
     /// Requests of such callers that sliding logs remember in all. Default: 262144.

@@ -69,8 +69,9 @@ impl Account {
         }
     }
 
-    /// Grants what can be granted of a want.
-    pub(super) fn grant(&mut self, now: u64, nodes: u64, batch: &Batch, want: &Want) -> Grant {
+    /// Takes in what a node says of the key, and charges what can be granted of its want: so many
+    /// units, for so long.
+    pub(super) fn trade(&mut self, now: u64, nodes: u64, batch: &Batch, want: &Want) -> (u64, u64) {
         let terms = &want.terms;
         self.convert(now, terms);
         self.settle(now, terms);
@@ -93,28 +94,39 @@ impl Account {
                 .min(room.saturating_sub(need) / (2 * nodes.max(1))),
         };
         self.charge(need + extra, now, want.is_exact);
-        let lease = self.lease(now, batch, terms);
         if !want.is_exact {
-            let (lent, held) = (want.have + extra, need);
-            let lent_until = now + lease + lease / MARGIN;
-            let hold = micros(batch.hold);
-            let held_until = (now + hold + hold / MARGIN).min(lent_until);
             self.holders.retain(|holder| holder.node != batch.node);
-            if lent + held > 0 {
-                self.holders.push(Holder {
-                    node: batch.node,
-                    lent,
-                    lent_until,
-                    held,
-                    held_until,
-                });
-            }
+            self.hold(now, batch, terms, (want.have + extra, need));
         }
         self.keep_out(terms);
+        (need + extra, self.lease(now, batch, terms))
+    }
+
+    /// Microseconds until a claim may have so many units: none, if they are there.
+    pub(super) fn lacks(&self, now: u64, terms: &Terms, units: u64) -> u64 {
+        let room = self.room(terms);
+        match units <= room || (terms.kind == Kind::Leaky && room > 0) {
+            true => 0,
+            false => self.wait(now, terms, units).max(1),
+        }
+    }
+
+    /// Charges a node's claim, for which there is room.
+    pub(super) fn claim(&mut self, now: u64, batch: &Batch, want: &Want, units: u64) {
+        self.charge(units, now, want.is_exact);
+        if !want.is_exact {
+            self.hold(now, batch, &want.terms, (0, units));
+        }
+        self.keep_out(&want.terms);
+    }
+
+    /// What the node is told of its want, when all of its batch is charged.
+    pub(super) fn grant(&self, now: u64, want: &Want, (units, lease): (u64, u64)) -> Grant {
+        let terms = &want.terms;
         Grant {
-            units: need + extra,
+            units,
             left: self.room(terms),
-            wait: Duration::from_micros(self.wait(now, terms, each)),
+            wait: Duration::from_micros(self.wait(now, terms, want.each.max(1))),
             reset: Duration::from_micros(self.reset(now, terms)),
             lease: Duration::from_micros(lease),
             mark: self.mark(),
@@ -302,6 +314,26 @@ impl Account {
         match &self.count {
             Count::Debt(debt) => (debt + self.returned) % ROUND,
             _ => 0,
+        }
+    }
+
+    /// Notes that so much more is out with a node: lent, and held for those who wait.
+    fn hold(&mut self, now: u64, batch: &Batch, terms: &Terms, (lent, held): (u64, u64)) {
+        let lease = self.lease(now, batch, terms);
+        let lent_until = now + lease + lease / MARGIN;
+        let hold = micros(batch.hold);
+        let held_until = (now + hold + hold / MARGIN).min(lent_until);
+        let mut holders = self.holders.iter_mut();
+        if let Some(holder) = holders.find(|holder| holder.node == batch.node) {
+            (holder.held, holder.held_until) = (holder.held + held, held_until);
+        } else if lent + held > 0 {
+            self.holders.push(Holder {
+                node: batch.node,
+                lent,
+                lent_until,
+                held,
+                held_until,
+            });
         }
     }
 

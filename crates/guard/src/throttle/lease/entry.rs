@@ -7,8 +7,8 @@ use watertight_base::Tick;
 use super::{
     super::{Algorithm, Counter, Decision, Quota},
     Grant, Kind, Known, Settings, Source, Terms, Ticket, Undo, Want,
+    ask::{Granted, Used},
     demand::Demand,
-    leases::{Granted, Used},
 };
 
 #[derive(Debug)]
@@ -47,11 +47,11 @@ pub(super) struct Entry {
     /// The last grant.
     pub(super) granted: Granted,
     pub(super) is_queued: bool,
-    /// Whether a batch with a want of it is on its way.
-    is_asked: bool,
+    /// Which want of the batch on its way is of it.
+    pub(super) asked_as: Option<usize>,
+    /// Claims that are not settled, of which it is a part.
+    pub(super) claims: u32,
     pub(super) is_returning: bool,
-    /// Whether it is counted here alone, so that the store remembers nothing of it.
-    pub(super) is_local: bool,
     /// Requests in line for the next batch, and those of the batch on its way.
     pub(super) waiting: VecDeque<(Ticket, u64)>,
     pub(super) asked: VecDeque<(Ticket, u64)>,
@@ -85,9 +85,9 @@ impl Entry {
             reported: 0,
             granted: Granted::default(),
             is_queued: false,
-            is_asked: false,
+            asked_as: None,
+            claims: 0,
             is_returning: false,
-            is_local: false,
             waiting: VecDeque::new(),
             asked: VecDeque::new(),
             share: Counter::new(quota),
@@ -103,7 +103,7 @@ impl Entry {
 
     /// Whether a want of it may be sent: none is on its way.
     pub(super) const fn is_free(&self) -> bool {
-        !self.is_asked
+        self.asked_as.is_none()
     }
 
     /// Takes a new quota, and keeps what was used. What is lent stays lent.
@@ -115,14 +115,26 @@ impl Entry {
         (self.closed.0, self.ready, self.share_of) = (Tick::ZERO, Tick::ZERO, 0);
     }
 
+    /// Begins with what was used of the own share where it was counted in another way.
+    pub(super) fn inherit(&mut self, now: Tick, before: &Self) {
+        (self.share_quota, self.share_of) = (self.quota.divided(before.share_of), before.share_of);
+        self.share = before.used_under(now, &self.share_quota);
+    }
+
+    /// What was used of the own share, as the same part of another.
+    pub(super) fn used_under(&self, now: Tick, share: &Quota) -> Counter {
+        self.share.converted(now, &self.share_quota, share)
+    }
+
     /// How much would be missed if it were given up: 0 for nothing, 1 if the store remembers all
-    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else.
-    pub(super) fn worth(&self, now: Tick, is_away: bool) -> Option<u8> {
+    /// that counts, 2 if a lease goes with it. `None`: what it counts is counted nowhere else, as is
+    /// all of it while the node is alone with it.
+    pub(super) fn worth(&self, now: Tick, is_alone: bool) -> Option<u8> {
         if self.is_busy() || self.owes_word() {
             None
         } else if self.is_forgotten(now) {
             Some(0)
-        } else if is_away || self.is_local {
+        } else if is_alone {
             None
         } else {
             Some(if self.lent_at(now) == 0 { 1 } else { 2 })
@@ -144,7 +156,7 @@ impl Entry {
 
     /// Whether somebody waits for it, or it is in a batch.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_queued || self.is_asked || !self.waiting.is_empty()
+        self.is_queued || !self.is_free() || !self.waiting.is_empty() || self.claims > 0
     }
 
     pub(super) fn count(&mut self, now: Tick, cost: u64) {
@@ -281,9 +293,16 @@ impl Entry {
         }
     }
 
-    /// What to ask the store for. Those who wait are asked for together if they cost the same.
-    pub(super) fn want(&mut self, now: Tick, number: u64, nodes: u32, lease: Duration) -> Want {
-        let each = self.waiting.front().map_or(1, |(_, cost)| *cost).max(1);
+    /// What to ask the store for. Those who wait are asked for together if they cost the same. If
+    /// nobody does, the store says when there may be as many as are claimed.
+    pub(super) fn want(
+        &mut self,
+        now: Tick,
+        claimed: u64,
+        (nodes, lease): (u32, Duration),
+    ) -> Want {
+        let front = self.waiting.front();
+        let each = front.map_or(claimed, |(_, cost)| *cost).max(1);
         while self.waiting.front().is_some_and(|(_, cost)| *cost == each) {
             self.asked.extend(self.waiting.pop_front());
         }
@@ -296,7 +315,7 @@ impl Entry {
         } else {
             self.target(nodes, lease)
         };
-        (self.is_returning, self.is_asked, self.reported) = (false, true, number);
+        self.is_returning = false;
         Want {
             name: self.name.clone(),
             terms: self.terms,
@@ -311,6 +330,11 @@ impl Entry {
         }
     }
 
+    /// What it wants leaves with the batch of that number, as one of its wants.
+    pub(super) fn leaves(&mut self, number: u64, want: usize) {
+        (self.asked_as, self.reported) = (Some(want), number);
+    }
+
     /// Takes in what the store granted; who of those that asked may pass goes to `settled`.
     pub(super) fn granted(
         &mut self,
@@ -320,7 +344,7 @@ impl Entry {
         grant: &Grant,
         settle: &mut dyn FnMut(Ticket, bool),
     ) {
-        self.is_asked = false;
+        self.asked_as = None;
         self.granted = Granted {
             at_us,
             mark: grant.mark,
@@ -352,10 +376,7 @@ impl Entry {
             settle(ticket, fits);
         }
         // For those who have gone meanwhile.
-        match want.is_exact {
-            true => self.undo(self.granted.undo(room)),
-            false => self.back += room,
-        }
+        self.give_back(want, room);
         if has_refused || grant.left < want.each {
             self.closed = (sent + grant.wait.min(REASK), want.each);
             self.ready = sent + grant.wait;
@@ -365,10 +386,27 @@ impl Entry {
         }
     }
 
+    /// What is used of what the last answer granted for those who wait, and keeps for them until then.
+    pub(super) fn used(&self, want: &Want, until: Tick) -> Used {
+        let grant = self.granted;
+        match want.is_exact {
+            true => Used::Counted(grant),
+            false => Used::Held { until, grant },
+        }
+    }
+
+    /// What was granted by the last answer, and is not to be used.
+    pub(super) fn give_back(&mut self, want: &Want, units: u64) {
+        match want.is_exact {
+            true => self.undo(self.granted.undo(units)),
+            false => self.back = self.back.saturating_add(units),
+        }
+    }
+
     /// The batch is lost; what it was to tell is told again. It may have arrived after all: then
     /// what was spent is charged twice, and never not at all.
     pub(super) fn lost(&mut self, want: &Want) {
-        self.is_asked = false;
+        self.asked_as = None;
         self.spend(want.spent);
     }
 

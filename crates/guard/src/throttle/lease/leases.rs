@@ -1,218 +1,22 @@
 //! A node's side: its leases, who waits for the store, and what to do without it.
 
+mod claims;
+
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use watertight_base::Tick;
 
+use self::claims::Claims;
 use super::{
-    super::{Counter, Decision, Occupancy, Quota, Step},
-    Answer, Batch, Grant, Known, Source, Undo, Want,
+    super::{Counter, Decision, Quota},
+    Answer, Ask, Batch, Claim, Grant, Known, Settings, Settled, Sharing, Source, Standing, Taken,
+    Ticket, Verdict, View, Want,
+    ask::Used,
     entry::Entry,
     keys::Keys,
-    lines::Lines,
+    lines::{Lines, Next},
     link::{Flight, Link},
 };
-
-/// What leases go by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Settings {
-    /// How long the store may take to answer. Default 50 ms.
-    pub timeout: Duration,
-    /// How long a lease lives. Default 5 s.
-    pub lease: Duration,
-    /// The time between batches, if the store was asked that lately. Default 10 ms; after 64
-    /// decisions the next may leave after 1 ms.
-    pub spacing: Duration,
-    /// How many nodes there are while the store has not said. Default 1.
-    pub nodes: u32,
-    /// The most keys to know at once that are proven, and as many that anybody can invent. Default
-    /// 65,536. Keys of which the configuration names all have each a place.
-    pub keys: usize,
-    /// The most requests that wait for the store at once, of keys of one standing. Default 16,384.
-    pub waiting: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_millis(50),
-            lease: Duration::from_secs(5),
-            spacing: Duration::from_millis(10),
-            nodes: 1,
-            keys: 65_536,
-            waiting: 16_384,
-        }
-    }
-}
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Who shares the limit, and which it is: the same on all nodes, and no other key's.
-    pub name: &'a str,
-    /// How it counts. All nodes should agree; while they do not, each is granted by its own.
-    pub quota: &'a Quota,
-    /// What it asks for, in units.
-    pub cost: u64,
-    /// How nodes count together.
-    pub sharing: Sharing,
-    /// Who can bring the key into being: always the same for a key.
-    pub standing: Standing,
-}
-
-/// Who can bring a key into being, and so whose place it may take.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Standing {
-    /// Whoever wrote the configuration: it names all that is in the key. Such a key keeps its place
-    /// as long as anything of it counts.
-    #[default]
-    Named,
-    /// Whoever proved it, but is not listed: say, a user whose token was checked.
-    Proven,
-    /// Anybody: an address, or a tenant's name that nobody listed.
-    Anybody,
-}
-
-impl Standing {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Named, Self::Proven, Self::Anybody];
-
-    /// A word for metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Named => "named",
-            Self::Proven => "proven",
-            Self::Anybody => "anybody",
-        }
-    }
-}
-
-/// How nodes count together.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Sharing {
-    /// The store is asked for each request, and counts it when it grants it.
-    Exact,
-    /// The store hands out leases, taken from the limit beforehand.
-    #[default]
-    Leased,
-    /// Each node keeps to its share of the limit; the store only says how many nodes there are.
-    Local,
-}
-
-impl Sharing {
-    /// The word in the configuration.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Leased => "leased",
-            Self::Local => "local",
-        }
-    }
-}
-
-/// What comes of asking.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Taken {
-    /// Decided here and now.
-    Now(Verdict),
-    /// The store is asked; the ticket is settled when it has answered, or has not.
-    Ask(Ticket),
-}
-
-/// A request that waits for the store.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Ticket(u64);
-
-/// Whether a request may pass.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
-    /// Whether, and what is left. Of a lease, what is left is what was when the store last said.
-    pub decision: Decision,
-    /// Whether it was decided by this node's own share, because the store is away or is not to be
-    /// asked.
-    pub is_share: bool,
-    /// When it was decided.
-    pub at: Tick,
-    /// The last batch that had left by then.
-    number: u64,
-    used: Used,
-}
-
-/// What was used for a request, so that it can be given back.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Used {
-    #[default]
-    Nothing,
-    /// Units of a lease, as of the last grant before they were used.
-    Lent(Granted),
-    /// Units that the store granted for it, and keeps for it until then; afterwards they count.
-    Held { until: Tick, grant: Granted },
-    /// Units that the store counted when it granted them.
-    Counted(Granted),
-    /// Units of the own share, which was that of one of so many nodes.
-    Share { step: Step, nodes: u32 },
-}
-
-impl Verdict {
-    /// For whoever asked a node that has ended.
-    pub const REFUSED: Self = Self {
-        decision: Decision {
-            allowed: false,
-            remaining: 0,
-            reset_in: Duration::ZERO,
-            wait: Duration::from_secs(1),
-        },
-        is_share: true,
-        at: Tick::ZERO,
-        number: 0,
-        used: Used::Nothing,
-    };
-}
-
-/// A grant, as an undo speaks of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Granted {
-    pub(super) at_us: u64,
-    pub(super) mark: u64,
-}
-
-impl Granted {
-    pub(super) const fn undo(self, units: u64) -> Undo {
-        Undo {
-            units,
-            at_us: self.at_us,
-            mark: self.mark,
-        }
-    }
-}
-
-/// How a node's leases are doing: counts since the start, unless it says otherwise.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct View {
-    /// Nodes alive, as the store said last.
-    pub nodes: u32,
-    /// Whether the store is away now.
-    pub is_away: bool,
-    /// Keys known now, and what their tables take, in the order of [`Standing::ALL`]. What
-    /// overflowed are requests whose key found no place, or no room to wait.
-    pub tables: [Occupancy; Standing::ALL.len()],
-    /// Requests that wait for the store now.
-    pub waiting: u64,
-    /// Decisions.
-    pub decisions: u64,
-    /// Batches sent: round trips to the store.
-    pub trips: u64,
-    /// Decisions that had to wait for one.
-    pub asked: u64,
-    /// Decisions by the own share because the store was away.
-    pub alone: u64,
-    /// Units of leases that ended before they were used, as far as it was noticed.
-    pub expired: u64,
-    /// Batches that were given up, or answered by what was no answer.
-    pub failures: u64,
-    /// Answers that came after their batch was given up, or twice.
-    pub late: u64,
-}
 
 /// A node's leases. A state machine, to be put behind one short lock.
 ///
@@ -225,6 +29,7 @@ pub struct Leases {
     keys: Keys,
     link: Link,
     lines: Lines,
+    claims: Claims,
     /// Requests that wait, by the standing of their keys.
     waiting: [usize; Standing::ALL.len()],
     reviews: BinaryHeap<Reverse<(Tick, u32)>>,
@@ -234,8 +39,29 @@ pub struct Leases {
     view: View,
 }
 
-/// Who was let in, and who was not.
-pub type Settled = Vec<(Ticket, Verdict)>;
+/// What becomes of one ask.
+enum Decided {
+    Now(Verdict),
+    /// The store is to be asked for the key at this place.
+    Ask(u32),
+}
+
+/// A batch that is being written, which keys its wants are for, and which tickets its claims begin
+/// with.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) wants: Vec<Want>,
+    pub(super) places: Vec<u32>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) claimed: Vec<Ticket>,
+}
+
+impl Draft {
+    /// How full it is.
+    fn len(&self) -> usize {
+        self.wants.len().max(self.claims.len())
+    }
+}
 
 impl Leases {
     /// The leases of a node. `node` is a random number that tells this process from every other,
@@ -246,6 +72,7 @@ impl Leases {
             keys: Keys::new(node, &settings),
             link: Link::new(node, settings),
             lines: Lines::default(),
+            claims: Claims::default(),
             waiting: [0; Standing::ALL.len()],
             reviews: BinaryHeap::new(),
             tickets: 0,
@@ -259,45 +86,10 @@ impl Leases {
     /// `now` is read for this request; one that is older than what others said counts as theirs, so
     /// that nobody uses a lease that is over.
     pub fn take(&mut self, now: Tick, ask: &Ask<'_>) -> Taken {
-        let now = self.advance(now);
-        self.view.decisions += 1;
-        self.link.decided();
-        let (cost, is_away) = (ask.cost, self.link.is_away());
-        let Some(at) = self.keys.place(now, ask, is_away, &self.settings) else {
-            return Taken::Now(self.without_place(now, ask));
-        };
-        let nodes = self.link.nodes;
-        let entry = &mut self.keys[at];
-        entry.count(now, cost);
-        self.view.expired += entry.expire(now);
-        if ask.sharing == Sharing::Local {
-            entry.is_local = true;
-            let (decision, used) = entry.take_share(now, cost, nodes);
-            return Taken::Now(self.of_share(now, decision, used));
+        match self.decide(now, ask) {
+            Decided::Now(verdict) => Taken::Now(verdict),
+            Decided::Ask(at) => self.wait(at, ask.cost),
         }
-        if cost > entry.cost_max() {
-            return Taken::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
-        }
-        if entry.take_lent(now, cost, nodes) {
-            let decision = entry.decision(now, true, Duration::ZERO);
-            let used = Used::Lent(entry.granted);
-            if entry.is_low(now, nodes, self.settings.lease) {
-                self.queue_calm(at);
-            }
-            return Taken::Now(self.verdict(now, decision, used));
-        }
-        if let Some(wait) = entry.closed_for(now, cost) {
-            let decision = entry.decision(now, false, wait);
-            return Taken::Now(self.verdict(now, decision, Used::Nothing));
-        }
-        if self.link.is_away() {
-            return Taken::Now(self.alone(now, at, cost));
-        }
-        if self.waiting[ask.standing as usize] >= self.settings.waiting {
-            self.keys.count_overflow(ask.standing);
-            return Taken::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
-        }
-        self.wait(at, cost)
     }
 
     /// What is known of a key without asking anybody; takes nothing. None: nothing is known here.
@@ -311,9 +103,14 @@ impl Leases {
             source: Source::Share,
         };
         let Some(at) = self.keys.find(ask) else {
-            let full = self.keys.peek_share_of_all(now, ask, &share, is_away);
-            let unused = || peek(&Counter::new(&share), now, &share, ask.cost);
-            return is_alone.then(|| of_share(full.unwrap_or_else(unused)));
+            let full = self.keys.peek_share_of_all(now, ask, &share, is_alone);
+            let own = || {
+                let before = self.keys.elsewhere(ask);
+                let used = before.map(|entry| entry.used_under(now, &share));
+                let counter = used.unwrap_or_else(|| Counter::new(&share));
+                peek(&counter, now, &share, ask.cost)
+            };
+            return is_alone.then(|| of_share(full.unwrap_or_else(own)));
         };
         let entry = &self.keys[at];
         if ask.sharing == Sharing::Local {
@@ -349,6 +146,9 @@ impl Leases {
 
     /// Forgets a request that no longer waits. What is granted for it goes back.
     pub fn cancel(&mut self, ask: &Ask<'_>, ticket: Ticket) {
+        if self.cancel_claim(ticket) {
+            return;
+        }
         let Some(at) = self.keys.find(ask) else {
             return;
         };
@@ -371,31 +171,25 @@ impl Leases {
         if self.link.has_flight() || self.due() > now {
             return None;
         }
-        let (mut wants, mut places) = (Vec::new(), Vec::new());
+        let mut draft = Draft::default();
         let number = self.link.next_number();
-        while !self.link.is_away() && wants.len() < Batch::WANTS_MAX {
-            let Some(at) = self.lines.next(wants.len()) else {
-                break;
-            };
-            let (nodes, lease) = (self.link.nodes, self.settings.lease);
-            let entry = &mut self.keys[at];
-            // A key stands in both lines when somebody came while it was to be renewed.
-            if !entry.is_queued || !entry.is_free() {
-                continue;
-            }
-            entry.is_queued = false;
-            let want = entry.want(now, number, nodes, lease);
-            if want.says_something() {
-                places.push(at);
-                wants.push(want);
+        while !self.link.is_away() && draft.len() < Batch::WANTS_MAX {
+            match self.lines.next(draft.len()) {
+                None => break,
+                // A key stands in both lines when somebody came while it was to be renewed.
+                Some(Next::Key(at)) if self.keys[at].is_queued && self.keys[at].is_free() => {
+                    self.want(now, number, at, None, &mut draft);
+                }
+                Some(Next::Key(_)) => {}
+                Some(Next::Claim(first)) => self.claim(now, number, first, &mut draft),
             }
         }
         self.lines.is_pressed &= self.lines.has_urgent();
-        if wants.is_empty() && self.link.due(false, false) > now {
+        if draft.wants.is_empty() && self.link.due(false, false) > now {
             return None;
         }
         self.view.trips += 1;
-        Some(self.link.send(now, wants, places))
+        Some(self.link.send(now, draft))
     }
 
     /// The store has answered. Who is settled by that is added to `settled`. Whether the answer was
@@ -420,6 +214,7 @@ impl Leases {
             let landed = (flight.sent, answer.at_us);
             self.granted(now, *at, landed, want, grant, settled);
         }
+        self.settle_claims(now, &flight, answer, settled);
         true
     }
 
@@ -460,16 +255,88 @@ impl Leases {
         self.link.due(!self.lines.is_empty(), self.lines.is_pressed)
     }
 
+    /// What can be said here and now, or that the store is to be asked for the key at a place.
+    fn decide(&mut self, now: Tick, ask: &Ask<'_>) -> Decided {
+        let now = self.advance(now);
+        self.view.decisions += 1;
+        self.link.decided();
+        let (cost, is_away) = (ask.cost, self.link.is_away());
+        let Some(at) = self.keys.place(now, ask, is_away, &self.settings) else {
+            return Decided::Now(self.without_place(now, ask));
+        };
+        let nodes = self.link.nodes;
+        let entry = &mut self.keys[at];
+        entry.count(now, cost);
+        self.view.expired += entry.expire(now);
+        if ask.sharing == Sharing::Local {
+            let (decision, used) = entry.take_share(now, cost, nodes);
+            return Decided::Now(self.of_share(now, decision, used));
+        }
+        if cost > entry.cost_max() {
+            return Decided::Now(self.verdict(now, refused(Duration::MAX), Used::Nothing));
+        }
+        if entry.take_lent(now, cost, nodes) {
+            let decision = entry.decision(now, true, Duration::ZERO);
+            let used = Used::Lent(entry.granted);
+            if entry.is_low(now, nodes, self.settings.lease) {
+                self.queue_calm(at);
+            }
+            return Decided::Now(self.verdict(now, decision, used));
+        }
+        if let Some(wait) = entry.closed_for(now, cost) {
+            let decision = entry.decision(now, false, wait);
+            return Decided::Now(self.verdict(now, decision, Used::Nothing));
+        }
+        if self.link.is_away() {
+            return Decided::Now(self.alone(now, at, cost));
+        }
+        if self.waiting[ask.standing as usize] >= self.settings.waiting {
+            self.keys.count_overflow(ask);
+            return Decided::Now(self.verdict(now, refused(self.settings.spacing), Used::Nothing));
+        }
+        Decided::Ask(at)
+    }
+
     fn wait(&mut self, at: u32, cost: u64) -> Taken {
+        let ticket = self.ticket(at);
+        self.keys[at].waiting.push_back((ticket, cost));
+        self.queue_urgent(at);
+        Taken::Ask(ticket)
+    }
+
+    /// A ticket for whoever waits for a key.
+    fn ticket(&mut self, at: u32) -> Ticket {
         let ticket = Ticket(self.tickets);
         self.tickets += 1;
         self.view.asked += 1;
         self.waiting[Standing::of(at) as usize] += 1;
+        self.lines.is_pressed |= self.keys[at].is_exact;
+        ticket
+    }
+
+    /// Puts what is wanted of a key into a batch, or finds it there. Units are claimed of it besides.
+    fn want(
+        &mut self,
+        now: Tick,
+        number: u64,
+        at: u32,
+        claimed: Option<u64>,
+        draft: &mut Draft,
+    ) -> usize {
+        let terms = (self.link.nodes, self.settings.lease);
         let entry = &mut self.keys[at];
-        entry.waiting.push_back((ticket, cost));
-        self.lines.is_pressed |= entry.is_exact;
-        self.queue_urgent(at);
-        Taken::Ask(ticket)
+        if let Some(want) = entry.asked_as {
+            return want;
+        }
+        entry.is_queued = false;
+        let want = entry.want(now, claimed.unwrap_or(1), terms);
+        // Else those who waited have gone.
+        if claimed.is_some() || want.says_something() {
+            entry.leaves(number, draft.wants.len());
+            draft.places.push(at);
+            draft.wants.push(want);
+        }
+        draft.wants.len().saturating_sub(1)
     }
 
     fn queue_urgent(&mut self, at: u32) {
@@ -518,7 +385,10 @@ impl Leases {
                 && grant.lease <= self.settings.lease
                 && grant.left <= want.terms.capacity
         };
+        let is_of = |(claim, waits): (&Claim, &Vec<Duration>)| claim.parts.len() == waits.len();
         answer.grants.len() == batch.wants.len()
+            && answer.claims.len() == batch.claims.len()
+            && batch.claims.iter().zip(&answer.claims).all(is_of)
             && (1..=NODES_MAX).contains(&answer.nodes)
             && batch.wants.iter().zip(&answer.grants).all(is_possible)
     }
@@ -537,14 +407,7 @@ impl Leases {
         let entry = &mut self.keys[at];
         let settle = &mut |ticket, allowed| passes.push((ticket, allowed));
         entry.granted(now, landed, want, grant, settle);
-        let granted = entry.granted;
-        let used = match want.is_exact {
-            true => Used::Counted(granted),
-            false => Used::Held {
-                until: landed.0 + self.settings.timeout / 2,
-                grant: granted,
-            },
-        };
+        let used = entry.used(want, landed.0 + self.settings.timeout / 2);
         self.waiting[Standing::of(at) as usize] -= passes.len();
         for (ticket, allowed) in passes {
             let wait = if allowed { Duration::ZERO } else { grant.wait };
@@ -597,6 +460,7 @@ impl Leases {
             self.keys[at].is_queued = false;
             self.queue_again(at);
         }
+        self.settle_claims_alone(now, settled);
     }
 
     fn settle_alone(&mut self, now: Tick, at: u32, settled: &mut Settled) {
@@ -622,10 +486,10 @@ impl Leases {
         self.of_share(now, decision, used)
     }
 
-    /// Decides for a key that finds no place. While the store answers there soon is one, so nothing
-    /// passes that the store does not see; else a coarse counter decides.
+    /// Decides for a key that finds no place. Among keys that the store counts there soon is one while
+    /// it answers, so nothing passes that it does not see; else a coarse counter decides.
     fn without_place(&mut self, now: Tick, ask: &Ask<'_>) -> Verdict {
-        self.keys.count_overflow(ask.standing);
+        self.keys.count_overflow(ask);
         if !self.link.is_away() && ask.sharing != Sharing::Local {
             return self.verdict(now, refused(self.settings.spacing), Used::Nothing);
         }

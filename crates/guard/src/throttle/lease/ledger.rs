@@ -3,10 +3,10 @@
 //! It is the store of a single process and of every simulation, and the measure for any other: what
 //! an engine does with a batch must be what this does.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Duration};
 
 use super::{
-    Answer, Batch, Kind, Terms,
+    Answer, Batch, Claim, Kind, Terms, Want,
     account::{Account, micros},
 };
 
@@ -31,14 +31,23 @@ impl Ledger {
         let until = now_us + micros(Batch::NODE_LIFE);
         self.nodes.insert(batch.node, (until, batch.number));
         let nodes = self.nodes.len() as u64;
-        let mut grants = Vec::with_capacity(batch.wants.len());
+        let mut units = Vec::with_capacity(batch.wants.len());
         for want in &batch.wants {
-            let key = (want.terms.kind, want.name.clone());
             let fresh = || (want.terms, Account::new(&want.terms, now_us));
-            let (terms, account) = self.accounts.entry(key).or_insert_with(fresh);
+            let (terms, account) = self.accounts.entry(key(want)).or_insert_with(fresh);
             *terms = want.terms;
-            grants.push(account.grant(now_us, nodes, batch, want));
+            units.push(account.trade(now_us, nodes, batch, want));
         }
+        let claims = batch.claims.iter();
+        let claims = claims
+            .map(|claim| self.claim(now_us, batch, claim))
+            .collect();
+        let both = batch.wants.iter().zip(units);
+        let grants = both.filter_map(|(want, units)| {
+            let (_, account) = self.accounts.get(&key(want))?;
+            Some(account.grant(now_us, want, units))
+        });
+        let grants = grants.collect();
         for _ in 0..=2 * batch.wants.len() {
             self.sweep(now_us);
         }
@@ -47,6 +56,7 @@ impl Ledger {
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
             at_us: now_us,
             grants,
+            claims,
         })
     }
 
@@ -58,6 +68,29 @@ impl Ledger {
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()
+    }
+
+    /// Charges all parts of a claim, or none; says how long each has to wait.
+    fn claim(&mut self, now_us: u64, batch: &Batch, claim: &Claim) -> Vec<Duration> {
+        let parts = claim
+            .parts
+            .iter()
+            .map(|part| (part, &batch.wants[part.want]));
+        let waits = parts.clone().map(|(part, want)| {
+            let (_, account) = &self.accounts[&key(want)];
+            Duration::from_micros(account.lacks(now_us, &want.terms, part.units))
+        });
+        let waits: Vec<_> = waits.collect();
+        if claim.is_granted(&waits) {
+            for ((part, want), wait) in parts.zip(&waits) {
+                if let Some((_, account)) = self.accounts.get_mut(&key(want))
+                    && wait.is_zero()
+                {
+                    account.claim(now_us, batch, want, part.units);
+                }
+            }
+        }
+        waits
     }
 
     /// Looks at one key, in turn, and forgets it if nothing of it counts.
@@ -76,4 +109,8 @@ impl Ledger {
         }
         self.swept = Some(key);
     }
+}
+
+fn key(want: &Want) -> (Kind, Arc<str>) {
+    (want.terms.kind, want.name.clone())
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use watertight_base::Tick;
 
-use super::{Batch, Settings, Want};
+use super::{Batch, Settings, Ticket, leases::Draft};
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -24,11 +24,12 @@ pub(super) struct Link {
     away: Option<Away>,
 }
 
-/// A batch on its way, and which keys its wants are for.
+/// A batch on its way, which keys its wants are for, and which tickets its claims begin with.
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) batch: Arc<Batch>,
     pub(super) places: Vec<u32>,
+    pub(super) claimed: Vec<Ticket>,
     pub(super) sent: Tick,
     deadline: Tick,
 }
@@ -102,17 +103,19 @@ impl Link {
     }
 
     /// Sends a batch under the number that was given out last.
-    pub(super) fn send(&mut self, now: Tick, wants: Vec<Want>, places: Vec<u32>) -> Arc<Batch> {
+    pub(super) fn send(&mut self, now: Tick, draft: Draft) -> Arc<Batch> {
         let batch = Arc::new(Batch {
             node: self.node,
             number: self.number,
             hold: self.settings.timeout,
             lease: self.settings.lease,
-            wants,
+            wants: draft.wants,
+            claims: draft.claims,
         });
         self.flight = Some(Flight {
             batch: batch.clone(),
-            places,
+            places: draft.places,
+            claimed: draft.claimed,
             sent: now,
             deadline: now + self.settings.timeout,
         });

@@ -22,12 +22,15 @@ pub struct Batch {
     pub hold: Duration,
     /// How long a lease lives, from when the batch left.
     pub lease: Duration,
-    /// What is wanted, at most [`Batch::WANTS_MAX`]. None: the node says that it is there.
+    /// What is wanted, at most [`Batch::WANTS_MAX`] and what one claim needs. None: the node says that
+    /// it is there.
     pub wants: Vec<Want>,
+    /// What is wanted of several of them at once, after all else and in order; at most as many.
+    pub claims: Vec<Claim>,
 }
 
 impl Batch {
-    /// The most wants that a batch carries: 512.
+    /// The most wants that a batch carries, and the most claims: 512.
     pub const WANTS_MAX: usize = 512;
     /// How long a node counts as alive after its last batch: 5 s.
     pub const NODE_LIFE: Duration = Duration::from_secs(5);
@@ -66,6 +69,33 @@ impl Want {
     }
 }
 
+/// What one request wants of several keys: all of it, or nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// What it wants of each.
+    pub parts: Vec<Part>,
+}
+
+impl Claim {
+    /// Whether it is charged, by how long each part has to wait.
+    pub fn is_granted(&self, waits: &[Duration]) -> bool {
+        let mut both = self.parts.iter().zip(waits);
+        both.all(|(part, wait)| wait.is_zero() || !part.binds)
+    }
+}
+
+/// What a claim wants of one key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// Which of the batch's wants names the key; no other part of the claim has the same.
+    pub want: usize,
+    /// Units.
+    pub units: u64,
+    /// Whether the claim is refused if they are not there. If not, they are charged if they are, and
+    /// the claim is granted.
+    pub binds: bool,
+}
+
 /// Units that were counted when they were granted, for a request that passes nowhere after all.
 ///
 /// The store takes back only what would not have come back by itself: what was granted counts as
@@ -91,6 +121,8 @@ pub struct Answer {
     pub at_us: u64,
     /// A grant for each want, in order.
     pub grants: Vec<Grant>,
+    /// How long each part of each claim has to wait, in order: not at all, if the units are there.
+    pub claims: Vec<Vec<Duration>>,
 }
 
 /// What is granted of one key.
@@ -130,6 +162,11 @@ pub type Trading<'a> = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Se
 pub trait Cluster: Send + Sync {
     /// Asks for a request. While there is a lease, the answer is here and now.
     fn take(&self, now: Tick, ask: &Ask<'_>) -> Outcome;
+
+    /// Asks several limits for a request: all of those that bind are charged, or none. What comes of
+    /// each, in order; none of those that need not be asked, since another refuses the request. Those
+    /// that are decided later are decided together. None is asked for twice.
+    fn take_all(&self, now: Tick, asks: &[Ask<'_>]) -> Vec<Option<Outcome>>;
 
     /// What is known of a limit without asking anybody; takes nothing. None: nothing is known here,
     /// and the store would be asked.

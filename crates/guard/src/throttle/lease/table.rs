@@ -1,4 +1,4 @@
-//! Keys of one standing, and who is given up when there is no place left.
+//! Keys of one kind, and who is given up when there is no place left.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -46,11 +46,11 @@ impl Table {
 
     /// Gives a key that has no place one, in which somebody else may have been. `None`: there is
     /// none to be had.
-    pub(super) fn add(&mut self, now: Tick, entry: Entry, is_away: bool) -> Option<u32> {
+    pub(super) fn add(&mut self, now: Tick, entry: Entry, is_alone: bool) -> Option<u32> {
         let has_room = self.has_room();
         let given_up = match self.most {
             Some(_) if has_room => None,
-            _ => self.least_missed(now, is_away),
+            _ => self.least_missed(now, is_alone),
         };
         let name = entry.name.clone();
         let kind = entry.terms.kind;
@@ -73,8 +73,8 @@ impl Table {
     }
 
     /// Whether the next key that comes finds a place, as far as is seen.
-    pub(super) fn has_place(&self, now: Tick, is_away: bool) -> bool {
-        self.has_room() || self.foreseen(now, is_away).is_some()
+    pub(super) fn has_place(&self, now: Tick, is_alone: bool) -> bool {
+        self.has_room() || self.foreseen(now, is_alone).is_some()
     }
 
     /// How full it is. What is asked for has two short lines, which are counted as if all had them.
@@ -86,7 +86,7 @@ impl Table {
             live: self.entries.len() as u64,
             places: self.most.unwrap_or(self.entries.len()) as u64,
             overflowed: self.overflow.number(),
-            bytes: (entry + place + names + Overflow::BYTES) as u64,
+            bytes: (entry + place + names + self.overflow.bytes()) as u64,
         }
     }
 
@@ -96,18 +96,18 @@ impl Table {
 
     /// Of the next few: who counts for nothing rather than whom the store remembers, rather than who
     /// holds a lease; and who was not used for long.
-    fn least_missed(&mut self, now: Tick, is_away: bool) -> Option<usize> {
-        let least = self.foreseen(now, is_away);
+    fn least_missed(&mut self, now: Tick, is_alone: bool) -> Option<usize> {
+        let least = self.foreseen(now, is_alone);
         self.hand = (self.hand + LOOKS) % self.entries.len().max(1);
         least
     }
 
-    fn foreseen(&self, now: Tick, is_away: bool) -> Option<usize> {
+    fn foreseen(&self, now: Tick, is_alone: bool) -> Option<usize> {
         let many = self.entries.len();
         let looked = (0..LOOKS.min(many)).map(|step| (self.hand + step) % many);
         let free = looked.filter_map(|at| {
             let entry = &self.entries[at];
-            let worth = entry.worth(now, is_away)?;
+            let worth = entry.worth(now, is_alone)?;
             // Where there is no bound, only those are given up who miss nothing, now or soon.
             let is_idle = worth == 0 && entry.used_at + IDLE < now;
             (self.most.is_some() || is_idle).then_some(((worth, entry.used_at), at))

@@ -10,6 +10,7 @@ use super::{
     *,
 };
 
+mod claims;
 mod known;
 mod places;
 mod undone;
@@ -49,6 +50,7 @@ fn batch(node: u64, number: u64, want: Want) -> Batch {
         hold: Duration::from_millis(50),
         lease: SECOND,
         wants: vec![want],
+        claims: Vec::new(),
     }
 }
 
@@ -230,10 +232,12 @@ fn turn(
 fn ask(quota: &Quota) -> Ask<'_> {
     Ask {
         name: "a",
+        limit: "rate",
         quota,
         cost: 1,
         sharing: Sharing::Leased,
         standing: Standing::Named,
+        binds: true,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight_base::Tick;
-use watertight_guard::throttle::lease::{Settings, Sharing};
+use watertight_guard::throttle::lease::{Settings, Sharing, Standing};
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_sim::{
     Address, Chance, Fault, FaultPlan, Intensity, Latency, Link, Network, Seeds, World, determinism,
@@ -21,6 +21,8 @@ pub(crate) struct Log {
     pub(crate) limits: Arc<Vec<Limit>>,
     pub(crate) leased: Vec<Vec<Passed>>,
     pub(crate) all: Vec<Vec<Passed>>,
+    /// How many of each were refused.
+    pub(crate) refused: Vec<u64>,
     pub(crate) decisions: u64,
 }
 
@@ -32,6 +34,7 @@ impl Log {
         let mut log = Self {
             leased: vec![Vec::new(); limits.len()],
             all: vec![Vec::new(); limits.len()],
+            refused: vec![0; limits.len()],
             limits,
             decisions: 0,
         };
@@ -51,6 +54,7 @@ impl Log {
 
     fn add(&mut self, now_us: u64, decision: &Decided) {
         self.decisions += 1;
+        self.refused[decision.limit] += u64::from(!decision.is_allowed);
         if decision.is_allowed {
             self.all[decision.limit].push((now_us, 1));
         }
@@ -113,6 +117,8 @@ pub(crate) fn mixed(sharing: Sharing) -> Load {
         name: format!("limit-{number}"),
         quota,
         sharing,
+        standing: Standing::Named,
+        with: Vec::new(),
     });
     let limits: Vec<_> = limits.collect();
     Load {
@@ -122,6 +128,15 @@ pub(crate) fn mixed(sharing: Sharing) -> Load {
         step: Duration::from_millis(4),
         is_fitful: true,
     }
+}
+
+/// The same, some of them always asked with others, as one.
+fn joined(sharing: Sharing) -> Load {
+    let mut load = mixed(sharing);
+    let mut limits = load.limits.to_vec();
+    (limits[2].with, limits[5].with) = (vec![0], vec![7, 1]);
+    load.limits = Arc::new(limits);
+    load
 }
 
 /// Whoever starts while the store is away knows how many there are.
@@ -151,7 +166,7 @@ pub(crate) fn rough(seed: u64) -> Network {
 
 /// A run in which everything goes wrong but the store's memory.
 pub(crate) fn stormy(seed: u64, bug: Bug) -> Result<(), String> {
-    let loads = [(); 3].map(|()| mixed(Sharing::Leased));
+    let loads = [(); 3].map(|()| joined(Sharing::Leased));
     let settings = Settings {
         lease: match bug {
             Bug::LeasesNeverEnd => 60 * SECOND,
@@ -201,6 +216,7 @@ fn no_span_holds_more_than_the_limit_whatever_happens_to_gateways_and_network() 
             "a lease ends unused",
             "a lease is renewed before it is used up",
             "a lease is returned",
+            "one of several limits refuses",
             "a share is used",
             "an answer is late or comes twice",
             "the store is back",

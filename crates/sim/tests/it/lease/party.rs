@@ -23,6 +23,8 @@ pub(crate) enum Bug {
     OutIsForgotten,
     /// Each gateway takes itself for the only one.
     AloneInTheWorld,
+    /// The store charges of a claim what there is, though some of it is refused.
+    ClaimsInPart,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +44,9 @@ pub(crate) struct Limit {
     pub(crate) name: String,
     pub(crate) quota: Quota,
     pub(crate) sharing: Sharing,
+    pub(crate) standing: Standing,
+    /// Which other limits are asked with it, as one.
+    pub(crate) with: Vec<usize>,
 }
 
 /// What reaches a gateway: in each step so many requests (in thousandths), each for the limit that
@@ -65,6 +70,30 @@ pub(crate) struct Decided {
     pub(crate) is_share: bool,
 }
 
+/// A request: the limits that it asks, and what came of each. What was not asked refuses nothing.
+#[derive(Debug)]
+struct Request(Vec<(usize, Option<Taken>)>);
+
+impl Request {
+    fn settle(&mut self, ticket: Ticket, verdict: Verdict) -> bool {
+        let waits = |taken: &Option<Taken>| *taken == Some(Taken::Ask(ticket));
+        let part = self.0.iter_mut().find(|(_, taken)| waits(taken));
+        part.is_some_and(|(_, taken)| taken.replace(Taken::Now(verdict)).is_some())
+    }
+
+    fn waits(&self) -> bool {
+        let mut parts = self.0.iter();
+        parts.any(|(_, taken)| matches!(taken, Some(Taken::Ask(_))))
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = (usize, Verdict)> {
+        self.0.iter().filter_map(|(limit, taken)| match taken {
+            Some(Taken::Now(verdict)) => Some((*limit, *verdict)),
+            _ => None,
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Gateway {
     bug: Bug,
@@ -72,9 +101,9 @@ pub(crate) struct Gateway {
     store: Address,
     load: Load,
     leases: Leases,
-    waiting: Vec<(Ticket, usize)>,
+    waiting: Vec<Request>,
     /// Charged, and to be given back at this time, since something else will refuse it.
-    held: Vec<(Tick, usize, Verdict)>,
+    held: Vec<(Tick, Request)>,
     owed_milli: u64,
     poll_at: Tick,
     batch: Option<Arc<Batch>>,
@@ -178,40 +207,59 @@ impl Gateway {
             let draw = out.rng().u64(..*self.load.draws.last().unwrap());
             let limit = self.load.draws.partition_point(|end| *end <= draw);
             let limits = self.load.limits.clone();
-            let ask = limits[limit].ask();
-            match self.leases.take(now, &ask) {
-                Taken::Ask(ticket) => self.waiting.push((ticket, limit)),
-                Taken::Now(verdict) if is_refused_later(&verdict, out) => {
-                    self.hold(now, limit, verdict, out);
-                }
-                Taken::Now(verdict) => {
-                    sometimes!(verdict.is_share, "a share is used");
-                    self.decided.push(Decided {
-                        limit,
-                        is_allowed: verdict.decision.allowed,
-                        is_share: verdict.is_share,
-                    });
-                }
+            let asked = std::iter::once(&limit).chain(&limits[limit].with);
+            let asked: Vec<_> = asked.copied().collect();
+            let asks: Vec<_> = asked.iter().map(|at| limits[*at].ask()).collect();
+            let taken = match asks.as_slice() {
+                [ask] => vec![Some(self.leases.take(now, ask))],
+                asks => self.leases.take_all(now, asks),
+            };
+            let request = Request(asked.into_iter().zip(taken).collect());
+            match request.waits() {
+                true => self.waiting.push(request),
+                false => self.finish(now, request, out),
             }
         }
         sometimes!(self.view().expired > expired, "a lease ends unused");
         self.go_on(now, Vec::new(), out);
     }
 
-    /// Half of those that something else refuses are refused at once, and half within 400 ms: by then
-    /// the store may have been told that they used something.
-    fn hold(&mut self, now: Tick, limit: usize, verdict: Verdict, out: &mut Outbox<Party>) {
-        let wait = Duration::from_millis(out.rng().u64(..400));
-        let is_late = out.rng().u64(..2) == 0;
-        let until = if is_late { now + wait } else { now };
-        self.held.push((until, limit, verdict));
-        self.give_back(now);
+    /// One of eight that may pass is refused by something else, and gives back what it was charged.
+    /// Half of these are refused at once, and half within 400 ms: by then the store may have been told
+    /// that they used something.
+    fn finish(&mut self, now: Tick, request: Request, out: &mut Outbox<Party>) {
+        let refuses = |(_, verdict): (usize, Verdict)| !verdict.decision.allowed;
+        let passes = !request.verdicts().any(refuses);
+        if passes && out.rng().u64(..8) == 0 {
+            sometimes!(true, "a charge is given back");
+            let wait = Duration::from_millis(out.rng().u64(..400));
+            let is_late = out.rng().u64(..2) == 0;
+            let until = if is_late { now + wait } else { now };
+            self.held.push((until, request));
+            self.give_back(now);
+            return;
+        }
+        for (limit, verdict) in request.verdicts() {
+            sometimes!(verdict.is_share, "a share is used");
+            self.decided.push(Decided {
+                limit,
+                is_allowed: passes,
+                is_share: verdict.is_share,
+            });
+        }
+        if !passes {
+            sometimes!(request.0.len() > 1, "one of several limits refuses");
+            self.held.push((now, request));
+            self.give_back(now);
+        }
     }
 
     fn give_back(&mut self, now: Tick) {
         let limits = self.load.limits.clone();
-        for (_, limit, verdict) in self.held.extract_if(.., |(until, ..)| *until <= now) {
-            self.leases.refund(now, &limits[limit].ask(), &verdict);
+        for (_, request) in self.held.extract_if(.., |(until, _)| *until <= now) {
+            for (limit, verdict) in request.verdicts() {
+                self.leases.refund(now, &limits[limit].ask(), &verdict);
+            }
         }
     }
 
@@ -258,17 +306,12 @@ impl Gateway {
         let is_away = self.view().is_away;
         sometimes!(!before.is_away && is_away, "the store is given up");
         for (ticket, verdict) in settled {
-            let at = self.waiting.iter().position(|(other, _)| *other == ticket);
-            let (_, limit) = self.waiting.swap_remove(at.unwrap());
-            if is_refused_later(&verdict, out) {
-                self.hold(now, limit, verdict, out);
-                continue;
+            let mut waiting = self.waiting.iter_mut();
+            let at = waiting.position(|request| request.settle(ticket, verdict));
+            if !self.waiting[at.unwrap()].waits() {
+                let request = self.waiting.swap_remove(at.unwrap());
+                self.finish(now, request, out);
             }
-            self.decided.push(Decided {
-                limit,
-                is_allowed: verdict.decision.allowed,
-                is_share: verdict.is_share,
-            });
         }
         let wakeup = self.leases.next_wakeup().max(now + Duration::from_nanos(1));
         if wakeup < self.poll_at {
@@ -278,21 +321,16 @@ impl Gateway {
     }
 }
 
-/// One of eight that may pass is refused by something else, and gives back what it was charged.
-fn is_refused_later(verdict: &Verdict, out: &mut Outbox<Party>) -> bool {
-    let is_refused = verdict.decision.allowed && out.rng().u64(..8) == 0;
-    sometimes!(is_refused, "a charge is given back");
-    is_refused
-}
-
 impl Limit {
     fn ask(&self) -> Ask<'_> {
         Ask {
             name: &self.name,
+            limit: self.name.split('=').next().unwrap(),
             quota: &self.quota,
             cost: 1,
             sharing: self.sharing,
-            standing: Standing::Named,
+            standing: self.standing,
+            binds: true,
         }
     }
 }
@@ -307,6 +345,10 @@ impl StoreNode {
         if self.bug == Bug::OutIsForgotten {
             (taken.lease, taken.hold) = (Duration::ZERO, Duration::ZERO);
             taken.wants.iter_mut().for_each(|want| want.have = 0);
+        }
+        if self.bug == Bug::ClaimsInPart {
+            let parts = taken.claims.iter_mut().flat_map(|claim| &mut claim.parts);
+            parts.for_each(|part| part.binds = false);
         }
         let mut answer = self.ledger.trade(now_us, &taken);
         sometimes!(answer.is_none(), "a batch comes late or twice");

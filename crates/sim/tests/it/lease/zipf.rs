@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watertight_base::Tick;
-use watertight_guard::throttle::lease::{Settings, Sharing};
+use watertight_guard::throttle::lease::{Settings, Sharing, Standing};
 use watertight_guard::throttle::{Algorithm, Quota};
 use watertight_sim::{Network, Seeds};
 
@@ -20,6 +20,8 @@ fn zipf(tenants: u64) -> Load {
         name: format!("tenant-{number}"),
         quota,
         sharing: Sharing::Leased,
+        standing: Standing::Named,
+        with: Vec::new(),
     };
     let draws = (1..=tenants).scan(0, |sum, rank| {
         *sum += 1_000_000_000 / rank;
@@ -73,6 +75,8 @@ fn share(seed: u64, quota: Quota, percent: [u64; 3]) -> (u64, Log) {
             name: "lone".to_owned(),
             quota,
             sharing: Sharing::Leased,
+            standing: Standing::Named,
+            with: Vec::new(),
         }]),
         per_step_milli: u64::try_from(per_second).unwrap() * percent / 100,
         step: Duration::from_millis(1),

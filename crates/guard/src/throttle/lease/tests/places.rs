@@ -57,15 +57,71 @@ fn invented_callers_lock_out_nobody_while_the_store_is_away() {
             let invented = of(&name, &quota, Standing::Anybody, sharing);
             passes(&mut leases, now, &invented, 1);
         }
-        let [named, proven, anybody] = leases.view().tables;
-        assert_eq!((anybody.live, named.live, proven.live), (16, 0, 0));
-        assert_eq!(anybody.overflowed, 1_000 - 16, "{sharing:?}");
+        let tables = leases.view().tables;
+        let full = if sharing == Sharing::Local { 4 } else { 2 };
+        let mut live = [0; 5];
+        live[full] = 16;
+        assert_eq!(tables.map(|table| table.live), live);
+        assert_eq!(tables[full].overflowed, 1_000 - 16, "{sharing:?}");
         for (name, standing) in [("tenant", Standing::Named), ("user", Standing::Proven)] {
             let known = of(name, &quota, standing, sharing);
             assert_eq!(passes(&mut leases, now, &known, 15), 10, "{sharing:?}");
         }
         let early = of("address=3", &quota, Standing::Anybody, sharing);
         assert_eq!(passes(&mut leases, now, &early, 15), 9, "{sharing:?}");
+    }
+}
+
+#[test]
+fn callers_that_a_node_counts_alone_crowd_out_nobody_whom_the_store_counts() {
+    let quota = hourly(10);
+    for standing in [Standing::Proven, Standing::Anybody] {
+        let (mut leases, mut ledger) = (Leases::new(1, small()), Ledger::default());
+        let (mut now, mut settled) = (Tick::from_nanos(1), Vec::new());
+        turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
+        for number in 0..1_000 {
+            let name = format!("local={number}");
+            passes(
+                &mut leases,
+                now,
+                &of(&name, &quota, standing, Sharing::Local),
+                1,
+            );
+        }
+        for sharing in [Sharing::Leased, Sharing::Exact] {
+            for number in 0..50 {
+                let name = format!("{}={number}", sharing.label());
+                let taken = leases.take(now, &of(&name, &quota, standing, sharing));
+                assert!(matches!(taken, Taken::Ask(_)), "{name}: {taken:?}");
+                now = leases.next_wakeup();
+                turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
+                let (_, verdict) = settled.pop().unwrap();
+                assert!(verdict.decision.allowed && !verdict.is_share, "{name}");
+            }
+        }
+        // Nor the other way round: whom the store counts take no place of those.
+        let early = of("local=3", &quota, standing, Sharing::Local);
+        assert_eq!(passes(&mut leases, now, &early, 15), 9, "{standing:?}");
+    }
+}
+
+#[test]
+fn what_is_counted_in_another_way_from_now_on_stays_used_of_the_share() {
+    let quota = hourly(10);
+    for standing in Standing::ALL {
+        for (before, after) in [
+            (Sharing::Leased, Sharing::Local),
+            (Sharing::Local, Sharing::Leased),
+            (Sharing::Local, Sharing::Exact),
+        ] {
+            let (mut leases, now) = alone(small());
+            let asked = of("caller", &quota, standing, before);
+            assert_eq!(passes(&mut leases, now, &asked, 7), 7);
+            let asked = of("caller", &quota, standing, after);
+            let known = leases.peek(now, &asked).unwrap();
+            assert_eq!(known.decision.remaining, 3, "{before:?}, {after:?}");
+            assert_eq!(passes(&mut leases, now, &asked, 7), 3, "{standing:?}");
+        }
     }
 }
 
@@ -104,6 +160,37 @@ fn who_finds_no_place_shares_a_counter_that_is_never_more_than_its_limit() {
 }
 
 #[test]
+fn callers_without_a_place_hold_up_none_of_another_limit() {
+    for (flooded, quota) in [
+        (hourly(1).divided(24), bucket(100, 100)),
+        (bucket(10, 10), bucket(10, 10)),
+    ] {
+        for sharing in [Sharing::Leased, Sharing::Exact, Sharing::Local] {
+            let (mut leases, mut now) = alone(small());
+            for number in 0..5_000 {
+                let name = format!("flood={number}");
+                let asked = of(&name, &flooded, Standing::Anybody, sharing);
+                passes(&mut leases, now, &asked, 1);
+            }
+            let mut passed = 0;
+            for number in 0..50 {
+                now = now + Duration::from_millis(2);
+                let name = format!("other={number}");
+                let asked = Ask {
+                    limit: "other",
+                    ..of(&name, &quota, Standing::Anybody, sharing)
+                };
+                passed += passes(&mut leases, now, &asked, 1);
+            }
+            // Some meet in one counter.
+            assert!((40..=50).contains(&passed), "{passed}, {sharing:?}");
+            let bytes: u64 = leases.view().tables.iter().map(|table| table.bytes).sum();
+            assert!(bytes < 64 << 10, "{bytes}");
+        }
+    }
+}
+
+#[test]
 fn what_is_used_up_is_not_refilled_by_taking_the_place() {
     let quota = hourly(10);
     for standing in Standing::ALL {
@@ -132,8 +219,10 @@ fn the_places_of_those_for_whom_nothing_counts_are_given_up_first() {
             assert_eq!(passes(&mut leases, now, &caller, 20), 10, "{number}");
             now = now + Duration::from_secs(10);
         }
-        let table = leases.view().tables[standing as usize];
-        assert!(table.live <= 16 && table.overflowed == 0, "{table:?}");
+        let tables = leases.view().tables;
+        let live: u64 = tables.iter().map(|table| table.live).sum();
+        let overflowed: u64 = tables.iter().map(|table| table.overflowed).sum();
+        assert!(live <= 16 && overflowed == 0, "{tables:?}");
     }
 }
 

@@ -158,6 +158,27 @@ fn a_request_that_is_refused_elsewhere_is_given_back_with_the_next_batch() {
 }
 
 #[test]
+fn who_gives_up_before_its_batch_leaves_is_in_nobodys_way() {
+    for sharing in [Sharing::Exact, Sharing::Leased] {
+        let (mut leases, mut ledger) = (Leases::new(1, Settings::default()), Ledger::default());
+        let (quota, mut now, mut settled) = (bucket(100, 1), Tick::from_nanos(1), Vec::new());
+        let ask = Ask {
+            sharing,
+            ..ask(&quota)
+        };
+        let Taken::Ask(ticket) = leases.take(now, &ask) else {
+            panic!("nothing is lent")
+        };
+        leases.cancel(&ask, ticket);
+        turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
+        assert!(matches!(leases.take(now, &ask), Taken::Ask(_)));
+        now = leases.next_wakeup().min(now + SECOND / 10);
+        turn(&mut leases, &mut ledger, &mut now, 1, &mut settled);
+        assert_eq!(settled.len(), 1, "{sharing:?}");
+    }
+}
+
+#[test]
 fn what_a_share_let_pass_is_given_back_too() {
     let settings = Settings::default();
     let (mut leases, mut ledger) = (Leases::new(1, settings), Ledger::default());
