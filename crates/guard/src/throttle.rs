@@ -31,6 +31,7 @@
 //!    others: it may get less, never more.
 
 pub mod all;
+mod carried;
 mod concurrency;
 mod counter;
 mod fixed_window;

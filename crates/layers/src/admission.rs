@@ -5,6 +5,7 @@
 //! what was charged is given back, and places are left.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -27,7 +28,7 @@ use crate::{
     cohort::Dealer,
     connections::TcpSeats,
     health::Health,
-    limits::{self, Asked, Charged, Counts, Keyed, LessFields},
+    limits::{self, Asked, Charged, Counts, Keyed, LessFields, Unmet},
     metrics::Metrics,
     permit::InFlight,
     quotas::Fields,
@@ -123,6 +124,7 @@ impl Admission {
                 Arc::clone(&health),
                 secret(),
                 cluster,
+                tenants.epoch(),
             )),
             health,
             current: ArcSwap::from_pointee(Current::new(plan, tenants, tcp)),
@@ -148,9 +150,9 @@ impl Admission {
         let tcp = before.tcp.reloaded(&plan, inner.clock, &inner.news);
         let layout = plan.layout().clone();
         inner.health.reload(inner.clock.now(), &plan);
-        inner
-            .current
-            .store(Arc::new(Current::new(plan, tenants, tcp)));
+        let current = Arc::new(Current::new(plan, tenants, tcp));
+        let publish = || inner.current.store(Arc::clone(&current));
+        inner.keyed.reload(&current.plan, &current.tenants, publish);
         inner.seats.reload(inner.clock.now(), layout);
     }
 
@@ -240,7 +242,7 @@ impl Admission {
             });
         };
         let (mut charged, begun, mut now) = (None, now, now);
-        if who.lane.terms.limits(what.service) {
+        if who.lane.terms.limits(what.service) || inner.keyed.places.is_outdated(who) {
             // On the heap: whoever waits for a seat would otherwise carry room for it along.
             let charge = Box::pin(inner.charge(who, *what, now)).await;
             let charge = charge.map_err(|over| Refusal {
@@ -358,24 +360,37 @@ impl Inner {
         &self.counts
     }
 
-    /// Holds all limits that apply against a request.
+    /// Holds all limits that apply against a request, as they are when it passes: who waited meanwhile for
+    /// a place asks those that a reload brought.
     async fn charge(
         &self,
         who: &Who,
         what: What<'_>,
-        now: Tick,
+        mut now: Tick,
     ) -> Result<Box<Charged>, limits::Refused> {
-        let plan = Arc::clone(&self.current.load().plan);
-        let asked = self.asked(&plan, who, what);
-        let fields = fields_of(&plan);
-        match self.keyed.charge(self.clock, now, asked).await {
-            Ok(mut charged) => {
-                charged.quotas.fields = fields;
-                Ok(charged)
+        let (mut who, mut presence) = (Cow::Borrowed(who), None);
+        loop {
+            let current = self.current.load();
+            if who.epoch < current.tenants.epoch() {
+                let again = current.tenants.again(&who, &current.plan, what.service);
+                who = Cow::Owned(again);
             }
-            Err(mut refused) => {
-                refused.quotas.fields = fields;
-                Err(refused)
+            let plan = Arc::clone(&current.plan);
+            // Not held while the request waits.
+            drop(current);
+            let asked = self.asked(&plan, &who, what);
+            let fields = fields_of(&plan);
+            let charge = self.keyed.charge(self.clock, now, asked, &mut presence);
+            match charge.await {
+                Ok(mut charged) => {
+                    charged.quotas.fields = fields;
+                    return Ok(charged);
+                }
+                Err(Unmet::Refused(mut refused)) => {
+                    refused.quotas.fields = fields;
+                    return Err(refused);
+                }
+                Err(Unmet::Reloaded) => now = self.clock.now(),
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`rule`] says what a limit is here; [`book`] which limits apply to whom, and the counters that are
 //! nobody's own; [`charge`] charges all that apply, or none, and [`cluster`] those that all nodes
-//! count; [`charged`] holds what was charged; [`wait`] is the line in front of a limit that delays;
+//! count; [`places`] are those among requests in flight, which [`enter`] takes; [`charged`] holds what was charged; [`wait`] is the line in front of a limit that delays;
 //! [`shares`] is what holds of limits while somebody is unwell; [`pace`] is for what is charged while a request runs and after it.
 //!
 //! # Where counters are
@@ -19,15 +19,17 @@ mod charge;
 mod charged;
 mod cluster;
 mod counts;
+mod enter;
 mod less;
 mod pace;
+mod places;
 mod rule;
 mod shares;
 mod wait;
 
 pub(crate) use asked::Asked;
 pub(crate) use book::{Book, Terms, Writer};
-pub(crate) use charge::{Keyed, Refused};
+pub(crate) use charge::{Keyed, Refused, Unmet};
 pub(crate) use charged::Charged;
 pub(crate) use counts::Counts;
 pub(crate) use less::LessFields;

@@ -19,7 +19,7 @@ use std::{
     },
 };
 
-use watertight_base::{PlanId, Reason, SegmentId, TenantId};
+use watertight_base::{PlanId, Reason, SegmentId, ServiceId, TenantId};
 use watertight_guard::{
     pool::{Class, Hand, Owner, TenantKey},
     throttle::InFlightCount,
@@ -52,6 +52,8 @@ pub struct Who {
     pub key: Option<Arc<str>>,
     pub(crate) lane: Arc<Lane>,
     pub(crate) owner: Owner,
+    /// Which terms it was looked up under: a later number, later ones.
+    pub(crate) epoch: u64,
 }
 
 impl Who {
@@ -89,6 +91,8 @@ pub(crate) struct Tenants {
     lanes: Vec<Arc<Lane>>,
     hash: RandomState,
     book: Book,
+    /// How many there were before.
+    epoch: u64,
 }
 
 /// Numbers the lanes of this process.
@@ -101,6 +105,7 @@ impl Tenants {
             lanes: Vec::new(),
             hash: RandomState::new(),
             book: Book::default(),
+            epoch: 0,
         };
         none.reloaded(plan, clock, counts)
     }
@@ -137,6 +142,7 @@ impl Tenants {
             lanes,
             hash: self.hash.clone(),
             book: book.finish(),
+            epoch: self.epoch + 1,
         }
     }
 
@@ -159,7 +165,30 @@ impl Tenants {
             key: None,
             lane: Arc::clone(lane),
             owner,
+            epoch: self.epoch,
         })
+    }
+
+    /// Somebody who was looked up before, with the limits that hold now for those who ask for `service`.
+    /// Where there is no such tenant any more, or no such service, they stay as they were.
+    pub(crate) fn again(&self, who: &Who, plan: &Plan, service: &ServiceId) -> Who {
+        let is_there = plan.services().contains_key(service);
+        let now = self.who(&who.tenant).ok().filter(|_| is_there);
+        let (lane, owner, is_listed) = match now {
+            Some(now) => (now.lane, now.owner, now.is_listed),
+            None => (Arc::clone(&who.lane), who.owner, who.is_listed),
+        };
+        Who {
+            lane,
+            owner,
+            is_listed,
+            epoch: self.epoch,
+            ..who.clone()
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The lane of a listed tenant.

@@ -99,7 +99,7 @@ impl Admission {
             named: keyed.named.occupancy(now),
             invented: keyed.invented.occupancy(now),
             together: self.cluster().map(|view| view.tables),
-            waiting: keyed.lines.waiting(),
+            waiting: keyed.lines.waiting() + keyed.places.waiting(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use super::{Behind, Counter, Key, Quota, Step, Tables};
+use super::{Behind, Counter, Key, Quota, Step, Tables, Turn};
 
 /// Where it is kept what was used of a limit.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +68,12 @@ impl Place<'_> {
         }
     }
 
-    /// Tells a schedule how far those fell behind it who wait for their turns.
-    pub fn fall_behind(&self, quota: &Quota, behind: Behind) {
+    /// Tells a schedule how far those fell behind it who wait for their turns, as one of them passes in
+    /// `turn`.
+    pub fn fall_behind(&self, turn: &Turn, behind: Behind) {
         match self {
-            Self::Own(counter) => counter.fall_behind(quota, behind),
-            Self::Keyed(tables, key) => tables.fall_behind(*key, quota, behind),
+            Self::Own(counter) => counter.fall_behind(&turn.quota, behind),
+            Self::Keyed(tables, key) => tables.fall_behind(*key, turn, behind),
         }
     }
 }

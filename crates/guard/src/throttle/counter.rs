@@ -9,7 +9,7 @@ use std::time::Duration;
 use watertight_base::Tick;
 
 use super::{
-    Algorithm, Behind, Quota, Step, point, sliding_buckets::SlidingBuckets,
+    Algorithm, Behind, Quota, Step, carried::Used, point, sliding_buckets::SlidingBuckets,
     sliding_log::SlidingLog, word,
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
@@ -36,14 +36,21 @@ impl Counter {
         })
     }
 
-    /// A counter for `new` of which the same share is used as of this one under `old`.
+    /// A counter for `new` of which the same share is used as of this one under `old`; all of it, as of
+    /// the last turn that this one gave out, if that is still to come.
     #[must_use]
     pub fn converted(&self, now: Tick, old: &Quota, new: &Quota) -> Self {
-        let used = old.used(&self.peek(now, old, 0, Duration::ZERO));
-        let units = old.share_in(new, used);
+        let units = old.used(&self.peek(now, old, 0, Duration::ZERO));
+        let now = point::of(now);
+        let promised = match &self.0 {
+            State::Word(state) => word::promised(old, state.load(Ordering::Acquire), now),
+            State::Buckets(state) => lock(state).promised(old, now),
+            State::Log(state) => lock(state).promised(now),
+        };
+        let (units, at) = Used { units, promised }.carried(now, old, new);
         let converted = Self::new(new);
         if units > 0 {
-            converted.debit(now, new, units);
+            converted.debit_at(now, at, new, units);
         }
         converted
     }
@@ -78,11 +85,7 @@ impl Counter {
     /// answer is how long to pause so that the rate is kept.
     pub fn debit(&self, now: Tick, quota: &Quota, cost: u64) -> Step {
         let now = point::of(now);
-        match &self.0 {
-            State::Word(state) => word::update(state, |state| word::debit(quota, state, now, cost)),
-            State::Buckets(state) => lock(state).debit(quota, now, cost),
-            State::Log(state) => lock(state).debit(quota, now, cost),
-        }
+        self.debit_at(now, now, quota, cost)
     }
 
     /// Undoes the charge of `step`, which cost `cost`. What has come back by itself since then is
@@ -100,6 +103,15 @@ impl Counter {
     pub fn fall_behind(&self, quota: &Quota, behind: Behind) {
         if let State::Word(state) = &self.0 {
             word::fall_behind(state, quota, behind);
+        }
+    }
+
+    /// [`Counter::debit`] of what is used at `at`, which may be still to come.
+    fn debit_at(&self, now: u64, at: u64, quota: &Quota, cost: u64) -> Step {
+        match &self.0 {
+            State::Word(state) => word::update(state, |state| word::debit(quota, state, at, cost)),
+            State::Buckets(state) => lock(state).debit(quota, at, cost),
+            State::Log(state) => lock(state).debit_at(quota, now, at, cost),
         }
     }
 }

@@ -102,6 +102,11 @@ pub(super) fn refund(quota: &Quota, step: &Step, word: u64) -> u64 {
     }
 }
 
+/// The start of the last window that somebody was let into.
+pub(super) const fn last(quota: &Quota, word: u64, now: u64) -> u64 {
+    read(quota, word, now).0.saturating_sub(quota.span)
+}
+
 /// Units left in the window that counts for the next request, and points until all is forgotten.
 pub(super) const fn left(quota: &Quota, step: &Step) -> (u64, u64) {
     let (last, used) = read(quota, step.after, step.now);

@@ -24,7 +24,7 @@ use foldhash::quality::FixedState;
 use watertight_base::Tick;
 
 use self::{logs::Logs, slots::Slots, windows::Windows};
-use super::{Algorithm, Behind, Quota, Step, point};
+use super::{Algorithm, Behind, Quota, Step, Turn, carried::Used, point};
 use crate::sync::{Mutex, PoisonError};
 
 /// A caller and a limit, hashed with the tables' seed.
@@ -174,11 +174,7 @@ impl Tables {
     /// answer is how long to pause so that the rate is kept.
     pub fn debit(&self, now: Tick, key: Key, quota: &Quota, cost: u64) -> Step {
         let now = point::of(now);
-        match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows().debit(now, key, quota, cost),
-            Algorithm::SlidingLog => self.logs().debit(now, key, quota, cost),
-            _ => self.slots().debit(now, key, quota, cost),
-        }
+        self.debit_at((now, now), key, quota, cost)
     }
 
     /// Undoes the charge of `step`, which cost `cost`. What has come back by itself since then is
@@ -193,44 +189,55 @@ impl Tables {
     }
 
     /// Makes what `from` used under `old` that of `to`, as the same share of `new`: for a limit that
-    /// counts in another way from now on. What went to a shared counter stays there.
+    /// counts in another way from now on. If turns were given out that are still to come, all of `new` is
+    /// used as of the last of them. What went to a shared counter stays there.
     pub fn carry(&self, now: Tick, (from, old): (Key, &Quota), (to, new): (Key, &Quota)) {
-        if self.used(now, from, old) == 0 {
+        let now = point::of(now);
+        if self.used(now, from, old).is_none() {
             return;
         }
         let _carrying = self.carrying.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = self.used(now, from, old);
-        if used > 0 {
-            self.debit(now, to, new, old.share_in(new, used));
+        if let Some(used) = self.used(now, from, old) {
+            let (units, at) = used.carried(now, old, new);
+            self.debit_at((now, at), to, new, units);
             self.vacate(now, from, old);
         }
     }
 
-    /// Units that count in a key's own place.
-    fn used(&self, now: Tick, key: Key, quota: &Quota) -> u64 {
-        let now = point::of(now);
-        let (slots, windows, logs) = (self.slots.get(), self.windows.get(), self.logs.get());
-        let step = match quota.algorithm {
-            Algorithm::SlidingBuckets => windows.and_then(|all| all.peek_own(now, key, quota)),
-            Algorithm::SlidingLog => logs.and_then(|all| all.peek_own(now, key, quota)),
-            _ => slots.and_then(|all| all.peek_own(now, key, quota)),
-        };
-        step.map_or(0, |step| quota.used(&step))
-    }
-
-    /// Makes a key's own place as good as free.
-    fn vacate(&self, now: Tick, key: Key, quota: &Quota) {
+    /// [`Tables::debit`] of what is used at the second point, which may be still to come.
+    fn debit_at(&self, (now, at): (u64, u64), key: Key, quota: &Quota, cost: u64) -> Step {
         match quota.algorithm {
-            Algorithm::SlidingBuckets => self.windows().vacate(key),
-            Algorithm::SlidingLog => self.logs().vacate(key),
-            _ => self.slots().vacate(point::of(now), key),
+            Algorithm::SlidingBuckets => self.windows().debit((now, at), key, quota, cost),
+            Algorithm::SlidingLog => self.logs().debit((now, at), key, quota, cost),
+            _ => self.slots().debit((now, at), key, quota, cost),
         }
     }
 
-    /// Tells a schedule how far those fell behind it who wait for their turns.
-    pub fn fall_behind(&self, key: Key, quota: &Quota, behind: Behind) {
-        if quota.is_schedule() {
-            self.slots().fall_behind(key, behind);
+    /// What counts in a key's own place, if anything does.
+    fn used(&self, now: u64, key: Key, quota: &Quota) -> Option<Used> {
+        let (step, promised) = match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows.get()?.peek_own(now, key, quota)?,
+            Algorithm::SlidingLog => self.logs.get()?.peek_own(now, key, quota)?,
+            _ => self.slots.get()?.peek_own(now, key, quota)?,
+        };
+        let units = quota.used(&step);
+        (units > 0).then_some(Used { units, promised })
+    }
+
+    /// Makes a key's own place as good as free.
+    fn vacate(&self, now: u64, key: Key, quota: &Quota) {
+        match quota.algorithm {
+            Algorithm::SlidingBuckets => self.windows().vacate(key),
+            Algorithm::SlidingLog => self.logs().vacate(key),
+            _ => self.slots().vacate(now, key),
+        }
+    }
+
+    /// Tells a schedule how far those fell behind it who wait for their turns, as one of them passes in
+    /// `turn`. One that was [carried](Tables::carry) away since then has nothing to hear.
+    pub fn fall_behind(&self, key: Key, turn: &Turn, behind: Behind) {
+        if turn.quota.is_schedule() {
+            self.slots().fall_behind(key, turn, behind);
         }
     }
 

@@ -61,6 +61,12 @@ impl SlidingBuckets {
         self.result(quota, true, now, ready, bucket)
     }
 
+    /// The start of the bucket that the last one was let into, if that is still to come.
+    pub(super) fn promised(&self, quota: &Quota, now: u64) -> Option<u64> {
+        let start = start_of(quota, bucket_of(quota, self.newest()));
+        (start > now && self.used() > 0).then_some(start)
+    }
+
     /// Takes back what `step` charged, if its bucket still counts.
     pub(super) fn refund(&mut self, quota: &Quota, step: &Step, cost: u64) {
         let newest = bucket_of(quota, self.newest());

@@ -68,17 +68,18 @@ impl SlidingLog {
         self.result(quota, allowed, now, ready, ready)
     }
 
-    pub(super) fn debit(&mut self, quota: &Quota, now: u64, cost: u64) -> Step {
+    /// Remembers what was used without asking at `at`, which may be still to come.
+    pub(super) fn debit_at(&mut self, quota: &Quota, now: u64, at: u64, cost: u64) -> Step {
         let now = self.forget(quota, now);
-        let last = self.last(now);
+        let last = self.last(now.max(at));
         self.add(last, cost);
         let ready = self.ready(quota, now, 1);
         self.result(quota, true, now, ready, last)
     }
 
-    /// [`SlidingLog::debit`] without remembering one request more.
-    pub(super) fn debit_in_place(&mut self, quota: &Quota, now: u64, cost: u64) -> Step {
-        let step = self.debit(quota, now, cost);
+    /// [`SlidingLog::debit_at`] without remembering one request more.
+    pub(super) fn debit_in_place(&mut self, quota: &Quota, now: u64, at: u64, cost: u64) -> Step {
+        let step = self.debit_at(quota, now, at, cost);
         if cost > 0 {
             self.join_last();
         }
@@ -97,6 +98,12 @@ impl SlidingLog {
         if found.and_then(|place| self.entries.remove(place)).is_some() {
             self.used -= cost;
         }
+    }
+
+    /// When the last one passes that was let in, if that is still to come.
+    pub(super) fn promised(&self, now: u64) -> Option<u64> {
+        let (at, _) = self.entries.back()?;
+        (*at > now).then_some(*at)
     }
 
     /// The point from which on `cost` units fit, [`point::NEVER`] if they never do.

@@ -35,6 +35,16 @@ pub(super) fn refund(quota: &Quota, step: &Step, word: u64, now: u64) -> u64 {
     }
 }
 
+/// The point of the last turn that `word` gave out, if that is later than `now`.
+pub(super) fn promised(quota: &Quota, word: u64, now: u64) -> Option<u64> {
+    let last = match quota.algorithm {
+        Algorithm::FixedWindow => fixed_window::last(quota, word, now),
+        Algorithm::LeakyBucket => word.saturating_sub(quota.unit),
+        _ => word.saturating_sub(quota.span),
+    };
+    (last > now).then_some(last)
+}
+
 /// A schedule's word, when those who wait fell so far behind it.
 pub(super) fn behind(word: u64, behind: Behind) -> u64 {
     word.max(behind.0.min(point::NEVER - 1))

@@ -91,7 +91,7 @@ fn used(now: Tick, rule: &Rule, tally: &Tally) -> Option<f64> {
             let whole = quota.capacity() as f64;
             Some(share(whole - left, whole))
         }
-        (Tally::InFlight { count, .. }, None) => {
+        (Tally::InFlight(count), None) => {
             Some(share(count.get().into(), rule.in_flight_max()?.into()))
         }
         _ => None,

@@ -1,4 +1,11 @@
 //! Which limits apply to whom, worked out when the plan changes rather than when a request comes.
+//!
+//! A counter goes on where the one before it stopped, as the same if it counts alike for the same callers.
+//! If its limit counts in another way from now on, or tenants no longer share it, it takes over what was
+//! used when the book was written. What is charged to the one before after that, by those who asked before the
+//! book was in force, it does not know of: that is no more than the limit of before allows in the time
+//! that a reload takes. Another `by` or another home begins a new counter of a rate, unless it is
+//! that of a tenant. Requests in flight are counted anew by [`places`](super::places).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -288,7 +295,9 @@ impl Tally {
         let Some((before, tally)) = old else {
             return Arc::new(Self::new(rule));
         };
-        if before.counts_like(rule) {
+        // What tenants shared becomes a counter of each, and not one that they go on sharing.
+        let is_whose_it_was = before.is_by(By::Tenant) == rule.is_by(By::Tenant);
+        if is_whose_it_was && before.counts_like(rule) {
             return Arc::clone(tally);
         }
         let converted = match (&**tally, &before.quota, &rule.quota) {

@@ -4,12 +4,15 @@
 //! before it takes anything of what is shared. When it may go, all others are asked again, as of then,
 //! and what they were charged at first is given back: what a limit lets pass is what leaves, not what
 //! comes, and they were charged at first so that nobody fills a line with what another limit refuses.
+//!
+//! Who waits for a place across a reload asks all limits anew, as they are then. Who stands in the line of
+//! a rate keeps its turn, and goes on by the terms that it came with. What it is charged when it goes, the
+//! new counter of another limit that counts in another way since then does not know of: that is no
+//! more requests than may wait in the line.
 
-use std::{fmt, hash::BuildHasher, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use foldhash::quality::FixedState;
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::{
     Decision, InFlightTable, Key, Lines, Quota, Step, Tables,
@@ -23,7 +26,9 @@ use super::{
     asked::Caller,
     charged::InLine,
     cluster,
-    wait::{self, Standing, Waiting},
+    enter::Entered,
+    places::{Places, Presence},
+    wait::Standing,
 };
 use crate::{Clock, QuotaState, Quotas, health::Health, quotas::Fields};
 
@@ -34,9 +39,7 @@ pub(crate) struct Keyed {
     /// Callers whom anybody can invent.
     pub(crate) invented: Tables,
     pub(crate) in_flight: InFlightTable,
-    /// Tell those who wait for a place of a caller whom nobody listed that somebody left: some of
-    /// them in vain.
-    freed: Box<[Notify]>,
+    pub(crate) places: Places,
     pub(crate) lines: Lines,
     /// Says how much of limits is in force.
     pub(super) health: Arc<Health>,
@@ -84,73 +87,32 @@ pub(super) type Asking<'a> = (&'a Applied, &'a Quota, Kept);
 
 type Rates<'a> = SmallVec<[Asking<'a>; RULES_USUAL]>;
 
-/// Notifications of places left, of all callers whom nobody listed.
-const FREED: u64 = 64;
-
 /// More rules than most requests are held to; for more there is memory to be had.
 const RULES_USUAL: usize = 4;
 
-/// What a limit on requests in flight said.
+/// Why what applies is not charged.
 #[derive(Debug)]
-enum Entered {
-    Place {
-        place: (InPlace, Option<InPlace>),
-        has_waited: bool,
-    },
-    /// There is none left; the service is to do less.
-    Less,
-    Uncounted,
+pub(crate) enum Unmet {
+    Refused(Refused),
+    /// There was a reload since the terms were read. What the request holds of places stays its own, so
+    /// that it asks again.
+    Reloaded,
 }
 
-/// A place among requests in flight, left when it is dropped.
-#[derive(Debug)]
-pub(super) struct InPlace {
-    counter: Kept,
-    keyed: Arc<Keyed>,
-    /// Whether those who wait are told when it is left.
-    is_told: bool,
-}
-
-impl Drop for InPlace {
-    fn drop(&mut self) {
-        match &self.counter {
-            Kept::Pinned(tally) => {
-                if let Tally::InFlight { count, .. } = &**tally {
-                    count.leave();
-                }
-            }
-            Kept::Keyed { key, .. } => self.keyed.in_flight.leave(*key),
-        }
-        if self.is_told
-            && let Some(freed) = self.keyed.freed(&self.counter)
-        {
-            freed.notify_waiters();
-        }
+impl From<Refused> for Unmet {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
-impl InPlace {
-    /// None: there are `most` already.
-    pub(super) fn enter(keyed: &Arc<Keyed>, counter: &Kept, most: u32) -> Option<Self> {
-        let has_room = match counter {
-            Kept::Pinned(tally) => match &**tally {
-                Tally::InFlight { count, .. } => count.enter(most),
-                Tally::Used(_) => true,
-            },
-            Kept::Keyed { key, .. } => keyed.in_flight.enter(*key, most),
-        };
-        has_room.then(|| Self {
-            counter: counter.clone(),
-            keyed: Arc::clone(keyed),
-            is_told: true,
-        })
-    }
-
-    /// The same, of whose end nobody is told.
-    pub(super) fn untold(self) -> Self {
-        let mut place = self;
-        place.is_told = false;
-        place
+impl Kept {
+    /// Whether the two are one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pinned(one), Self::Pinned(other)) => Arc::ptr_eq(one, other),
+            (Self::Keyed { key: one, .. }, Self::Keyed { key: other, .. }) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -160,6 +122,7 @@ impl Keyed {
         health: Arc<Health>,
         seed: u64,
         cluster: Option<Arc<dyn Cluster>>,
+        epoch: u64,
     ) -> Self {
         let table = |seed| {
             let keys = throttling.keys;
@@ -169,20 +132,22 @@ impl Keyed {
             named: table(seed),
             invented: table(seed.rotate_left(32)),
             in_flight: InFlightTable::default(),
-            freed: (0..FREED).map(|_| Notify::new()).collect(),
+            places: Places::new(epoch),
             lines: Lines::default(),
             health,
             cluster,
         }
     }
 
-    /// Charges all limits that apply to a request, or none. Waits for those that delay.
+    /// Charges all limits that apply to a request, or none. Waits for those that delay. `presence` is what
+    /// it holds of places, if it asks again after a reload.
     pub(crate) async fn charge(
         self: &Arc<Self>,
         clock: Clock,
         now: Tick,
         mut asked: Asked<'_>,
-    ) -> Result<Box<Charged>, Refused> {
+        presence: &mut Option<Presence>,
+    ) -> Result<Box<Charged>, Unmet> {
         let terms = &asked.who.lane.terms;
         let applied: SmallVec<[&Applied; RULES_USUAL]> =
             terms.rules(asked.service, asked.path).collect();
@@ -190,7 +155,7 @@ impl Keyed {
             self.carry(now, applied, &asked);
         }
         let mut charged = Box::new(Charged {
-            places: Vec::new(),
+            presence: None,
             held: Vec::new(),
             exceeded: Vec::new(),
             together: Vec::new(),
@@ -207,25 +172,27 @@ impl Keyed {
             pacer: Pacer::of(self, &applied, &asked),
             at: now,
         });
-        for at in &applied {
-            let entered = self.enter(clock, at, &asked).await;
-            let entered = entered.map_err(|refused| Refused {
-                quotas: self.quotas_left(clock.now(), &applied, &asked),
-                ..refused
-            });
-            match entered? {
-                Entered::Place { place, has_waited } => {
-                    let (place, share) = place;
-                    charged.places.extend(share.into_iter().chain([place]));
-                    if has_waited {
-                        charged.at = clock.now();
-                        asked.share = self.health.share(asked.service);
-                    }
+        let is_gauge = |applied: &&Applied| applied.rule.in_flight_max().is_some();
+        let last = applied.iter().rposition(is_gauge);
+        for (at, one) in applied
+            .iter()
+            .enumerate()
+            .take(last.map_or(0, |last| last + 1))
+        {
+            let (who, is_last) = ((clock, &asked), Some(at) == last);
+            match self.enter(who, one, is_last, presence).await? {
+                Entered::Place { has_waited: true } => {
+                    charged.at = clock.now();
+                    asked.share = self.health.share(asked.service);
                 }
-                Entered::Less => charged.less = Some(Arc::clone(&at.rule)),
-                Entered::Uncounted => {}
+                Entered::Less => charged.less = Some(Arc::clone(&one.rule)),
+                Entered::Place { .. } | Entered::Uncounted => {}
             }
         }
+        if self.places.is_outdated(asked.who) {
+            return Err(Unmet::Reloaded);
+        }
+        charged.presence = presence.take();
         let mut in_line = Vec::new();
         loop {
             self.take(&applied, &asked, &mut charged, in_line)?;
@@ -325,78 +292,10 @@ impl Keyed {
     pub(crate) fn in_flight(&self, applied: &Applied, asked: &Asked<'_>) -> u32 {
         match self.kept(applied, asked) {
             Kept::Pinned(tally) => match &*tally {
-                Tally::InFlight { count, .. } => count.get(),
+                Tally::InFlight(count) => count.get(),
                 Tally::Used(_) => 0,
             },
             Kept::Keyed { key, .. } => self.in_flight.get(key),
-        }
-    }
-
-    async fn enter(
-        self: &Arc<Self>,
-        clock: Clock,
-        applied: &Applied,
-        asked: &Asked<'_>,
-    ) -> Result<Entered, Refused> {
-        let rule = &applied.rule;
-        let Some(most) = rule.in_flight_max() else {
-            return Ok(Entered::Uncounted);
-        };
-        let counter = self.kept(applied, asked);
-        let fewer = self.fewer_in_flight(rule, &counter, most, asked);
-        let enter = || {
-            // The share first, which nobody waits for: who leaves a place for want of the other would wake
-            // itself.
-            let share = match &fewer {
-                Some(fewer) => Some(fewer.enter(self)?),
-                None => None,
-            };
-            let place = InPlace::enter(self, &counter, most)?;
-            Some((place, share))
-        };
-        let mut place = enter();
-        let has_waited = place.is_none();
-        if place.is_none()
-            && !rule.limit.is_shadow
-            && let Excess::Delay { max_wait, queue } = rule.limit.excess
-            && let Some(freed) = self.freed(&counter)
-        {
-            let until = clock.now() + max_wait;
-            let until = clock.instant(until.min(asked.deadline));
-            if let Some(_waiting) = Waiting::join(self, clock, rule, &counter, queue) {
-                rule.counts.delayed.inc();
-                place = wait::for_room(freed, until, enter).await;
-            }
-        }
-        match place {
-            Some(place) => {
-                rule.counts.allowed.inc();
-                Ok(Entered::Place { place, has_waited })
-            }
-            None if rule.limit.is_shadow => {
-                rule.counts.shadow_refused.inc();
-                Ok(Entered::Uncounted)
-            }
-            None if !rule.binds() => {
-                rule.counts.degraded.inc();
-                Ok(Entered::Less)
-            }
-            None => {
-                let is_share = fewer.is_some() && self.in_flight(applied, asked) < most;
-                if !is_share {
-                    rule.counts.refused.inc();
-                }
-                Err(Refused {
-                    reason: match is_share {
-                        true => Reason::BrownOut,
-                        false => Reason::TenantConcurrency,
-                    },
-                    retry_after: Duration::ZERO,
-                    quotas: Quotas::default(),
-                    rule: Arc::clone(rule),
-                    fallback: rule.fallback(),
-                })
-            }
         }
     }
 
@@ -540,22 +439,8 @@ impl Keyed {
             Kept::Keyed { is_invented, key } => Some(Place::Keyed(self.tables(*is_invented), *key)),
             Kept::Pinned(tally) => match &**tally {
                 Tally::Used(counter) => Some(Place::Own(counter)),
-                Tally::InFlight { .. } => None,
+                Tally::InFlight(_) => None,
             },
-        }
-    }
-
-    /// What tells that somebody left a place.
-    fn freed<'a>(&'a self, kept: &'a Kept) -> Option<&'a Notify> {
-        match kept {
-            Kept::Pinned(tally) => match &**tally {
-                Tally::InFlight { freed, .. } => Some(freed),
-                Tally::Used(_) => None,
-            },
-            Kept::Keyed { key, .. } => {
-                let hash = FixedState::default().hash_one(key);
-                self.freed.get(usize::try_from(hash % FREED).ok()?)
-            }
         }
     }
 

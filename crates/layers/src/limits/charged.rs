@@ -11,8 +11,9 @@ use watertight_plan::Measure;
 
 use super::{
     Applied, Asked, Keyed, Pacer, Rule,
-    charge::{Asking, InPlace, Kept, Refused, queue_full},
+    charge::{Asking, Kept, Refused, queue_full},
     cluster::HeldTogether,
+    places::Presence,
     shares::{HeldShare, settle},
     wait::{Standing, Waiting},
 };
@@ -21,7 +22,8 @@ use crate::{Clock, QuotaState, Quotas};
 /// What a request was charged.
 #[derive(Debug)]
 pub(crate) struct Charged {
-    pub(super) places: Vec<InPlace>,
+    /// The places that it holds.
+    pub(super) presence: Option<Presence>,
     pub(super) held: Vec<Held>,
     /// Limits that do not bind, and would not have let it pass.
     pub(super) exceeded: Vec<Arc<Rule>>,

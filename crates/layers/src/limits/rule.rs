@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
 use watertight_base::{LimitId, PlanId, ServiceId, TenantId, Tick};
 use watertight_guard::throttle::{Counter, InFlightCount, Quota};
 use watertight_plan::{Across, By, Count, Excess, Fallback, Limit, Measure};
@@ -92,12 +91,7 @@ pub(crate) enum Placing {
 #[derive(Debug)]
 pub(crate) enum Tally {
     Used(Counter),
-    InFlight {
-        count: InFlightCount,
-        /// Tells those who wait for a place that somebody left. It is with the count, since a reload
-        /// makes new rules and keeps counts.
-        freed: Notify,
-    },
+    InFlight(InFlightCount),
 }
 
 impl Rule {
@@ -269,10 +263,7 @@ impl Tally {
     pub(crate) fn new(rule: &Rule) -> Self {
         match &rule.quota {
             Some(quota) => Self::Used(Counter::new(quota)),
-            None => Self::InFlight {
-                count: InFlightCount::default(),
-                freed: Notify::new(),
-            },
+            None => Self::InFlight(InFlightCount::default()),
         }
     }
 }

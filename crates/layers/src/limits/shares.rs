@@ -17,7 +17,7 @@ use watertight_plan::Measure;
 
 use super::{
     Asked, Rule,
-    charge::{Asking, InPlace, Kept, Keyed},
+    charge::{Asking, Kept, Keyed},
 };
 
 /// A share of a rate, and what is asked of it.
@@ -109,7 +109,7 @@ impl Keyed {
     }
 
     /// Who invents callers fills the tables of those who can be invented, here too.
-    fn counter_of_share(&self, rule: &Rule, kept: &Kept, service: &ServiceId) -> Kept {
+    pub(super) fn counter_of_share(&self, rule: &Rule, kept: &Kept, service: &ServiceId) -> Kept {
         let is_invented = matches!(
             kept,
             Kept::Keyed {
@@ -171,10 +171,6 @@ impl FewerInFlight {
             Kept::Keyed { key, .. } => keyed.in_flight.get(*key) < self.most,
             Kept::Pinned(_) => true,
         }
-    }
-
-    pub(super) fn enter(&self, keyed: &Arc<Keyed>) -> Option<InPlace> {
-        InPlace::enter(keyed, &self.counter, self.most).map(InPlace::untold)
     }
 }
 

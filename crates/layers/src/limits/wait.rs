@@ -1,11 +1,7 @@
 //! The line in front of a limit that delays.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
 use watertight_base::Tick;
 use watertight_guard::throttle::{Due, Key, Quota, Stand, Turn};
 
@@ -91,7 +87,7 @@ impl Waiting {
         };
         let passed = self.keyed.lines.pass(now, self.key, due, turn);
         if let (Ok(behind), Some(place)) = (passed, self.keyed.place(&self.counter)) {
-            place.fall_behind(&turn.quota, behind);
+            place.fall_behind(turn, behind);
         }
         passed.is_ok()
     }
@@ -167,24 +163,4 @@ impl Drop for Waiting {
             }
         });
     }
-}
-
-/// Tries to enter whenever somebody left, until `until`.
-pub(super) async fn for_room<T>(
-    freed: &Notify,
-    until: Instant,
-    enter: impl Fn() -> Option<T>,
-) -> Option<T> {
-    let try_often = async {
-        loop {
-            // Asked for before trying, so that nobody who leaves in between is missed.
-            let mut left = std::pin::pin!(freed.notified());
-            left.as_mut().enable();
-            if let Some(entered) = enter() {
-                return entered;
-            }
-            left.await;
-        }
-    };
-    tokio::time::timeout_at(until.into(), try_often).await.ok()
 }

@@ -246,6 +246,39 @@ async fn limits_on_requests_in_flight_shrink_to_one_at_the_least() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_share_lets_those_by_who_need_none() {
+    let admission = shop_with(Limit {
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 9,
+        },
+        ..Limit::new(id("two"), Count::InFlight(2))
+    });
+    fail(&admission).await;
+    let acme = who(&admission, "acme");
+    let report = ask(&admission, &acme, "/reports").await.unwrap();
+    let cart = ask(&admission, &acme, "/cart").await.unwrap();
+    let start = admission.clock().now();
+    let wait = |path: &'static str| {
+        let (admission, acme) = (admission.clone(), acme.clone());
+        tokio::spawn(async move { ask(&admission, &acme, path).await.unwrap() })
+    };
+    let reports = [wait("/reports"), wait("/reports")];
+    let carts = [wait("/cart"), wait("/cart")];
+    tokio::task::yield_now().await;
+    drop(cart);
+    for asked in carts {
+        drop(asked.await.unwrap());
+    }
+    assert!(reports.iter().all(|asked| !asked.is_finished()), "one may");
+    drop(report);
+    for asked in reports {
+        drop(asked.await.unwrap());
+    }
+    assert_eq!(admission.clock().now(), start);
+}
+
+#[tokio::test(start_paused = true)]
 async fn bytes_are_paced_by_the_share_that_is_in_force_now() {
     let admission = shop_with(of_reports(Limit {
         measure: Measure::Bytes,

@@ -423,6 +423,28 @@ async fn limits_that_move_or_change_their_algorithm_are_no_new_burst() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_tenants_shared_is_no_longer_shared_when_each_has_a_limit_of_its_own() {
+    let limit = |by| Limit {
+        by: vec![by],
+        ..rate("rate", 6, MINUTE)
+    };
+    for by in [By::Global, By::Plan, By::Segment] {
+        let admission = open(shop(vec![limit(by)]));
+        let who = |name: &str| admission.who(&id(name)).unwrap();
+        assert_eq!(passes(&admission, &who("acme"), "/cart").await, 6);
+        let plan = shop(vec![limit(By::Tenant)]).build().unwrap();
+        admission.reload(Arc::new(plan));
+        for name in ["acme", "globex"] {
+            assert_eq!(passes(&admission, &who(name), "/cart").await, 0, "{by:?}");
+        }
+        tokio::time::advance(MINUTE).await;
+        for name in ["acme", "globex"] {
+            assert_eq!(passes(&admission, &who(name), "/cart").await, 6, "{by:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn invented_users_crowd_out_no_named_caller() {
     let by_user = Limit {
         by: vec![By::Tenant, By::User],

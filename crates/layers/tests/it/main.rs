@@ -16,6 +16,8 @@ mod lanes;
 mod leaks;
 mod limits;
 mod metrics;
+mod places;
+mod promised;
 mod quotas;
 mod reload;
 mod room;
@@ -62,7 +64,7 @@ fn reason(verdict: Verdict) -> Option<Reason> {
     verdict.err().map(|refusal| refusal.reason)
 }
 
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

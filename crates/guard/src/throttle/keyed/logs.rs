@@ -79,23 +79,29 @@ impl Logs {
         }
     }
 
-    /// What the key's own log says, if it has one.
-    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+    /// What the key's own log says, if it has one, and the last turn that is still to come.
+    pub(super) fn peek_own(
+        &self,
+        now: u64,
+        key: Key,
+        quota: &Quota,
+    ) -> Option<(Step, Option<u64>)> {
         let mut shard = self.shard(key);
         let known = shard.logs.get_mut(&key)?;
-        Some(known.log.peek(quota, now, 0, 0))
+        let step = known.log.peek(quota, now, 0, 0);
+        Some((step, known.log.promised(now)))
     }
 
     pub(super) fn vacate(&self, key: Key) {
         self.shard(key).forget(key);
     }
 
-    pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
+    pub(super) fn debit(&self, (now, at): (u64, u64), key: Key, quota: &Quota, cost: u64) -> Step {
         let mut shard = self.shard(key);
         match self.room(&mut shard, now, key) {
-            Room::Log => shard.change(key, quota, |log| log.debit(quota, now, cost)),
-            Room::Entry => shard.change(key, quota, |log| log.debit_in_place(quota, now, cost)),
-            Room::None => shard.shared.of(key).debit(key, quota, now, cost),
+            Room::Log => shard.change(key, quota, |log| log.debit_at(quota, now, at, cost)),
+            Room::Entry => shard.change(key, quota, |log| log.debit_in_place(quota, now, at, cost)),
+            Room::None => shard.shared.of(key).debit(key, quota, (now, at), cost),
         }
     }
 

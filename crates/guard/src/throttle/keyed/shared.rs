@@ -93,8 +93,14 @@ impl Cell {
     }
 
     /// Charges the schedule with what was used already.
-    pub(super) fn debit(&mut self, key: Key, quota: &Quota, now: u64, cost: u64) -> Step {
-        let next = now.max(self.word);
+    pub(super) fn debit(
+        &mut self,
+        key: Key,
+        quota: &Quota,
+        (now, at): (u64, u64),
+        cost: u64,
+    ) -> Step {
+        let next = at.max(self.word);
         let next = next.saturating_add(quota.spacing().saturating_mul(cost));
         let next = next.min(point::NEVER / 2);
         self.used(key, now, next, next.saturating_add(quota.period()));

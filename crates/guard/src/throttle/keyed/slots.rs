@@ -20,7 +20,7 @@
 use std::iter;
 
 use super::{
-    super::{Behind, Quota, Step, token_bucket, word},
+    super::{Behind, Quota, Step, Turn, token_bucket, word},
     Key, Occupancy,
     shared::Cells,
 };
@@ -118,10 +118,16 @@ impl Slots {
         }
     }
 
-    /// What the key's own place says, if it has one.
-    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+    /// What the key's own place says, if it has one, and the last turn that is still to come.
+    pub(super) fn peek_own(
+        &self,
+        now: u64,
+        key: Key,
+        quota: &Quota,
+    ) -> Option<(Step, Option<u64>)> {
         let word = self.find(key)?.read()?;
-        Some(word::step(quota, word, now, 0, 0))
+        let step = word::step(quota, word, now, 0, 0);
+        Some((step, word::promised(quota, word, now)))
     }
 
     /// Writes a word that is just past, since one of long ago may have been another owner's.
@@ -137,8 +143,8 @@ impl Slots {
         });
     }
 
-    pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
-        self.update(now, key, move |seen| word::debit(quota, seen, now, cost))
+    pub(super) fn debit(&self, (now, at): (u64, u64), key: Key, quota: &Quota, cost: u64) -> Step {
+        self.update(now, key, move |seen| word::debit(quota, seen, at, cost))
     }
 
     pub(super) fn refund(&self, now: u64, key: Key, quota: &Quota, step: &Step) {
@@ -150,14 +156,18 @@ impl Slots {
         });
     }
 
-    pub(super) fn fall_behind(&self, key: Key, behind: Behind) {
+    pub(super) fn fall_behind(&self, key: Key, turn: &Turn, behind: Behind) {
         let Some(place) = self.find(key) else { return };
         place.update(|seen| Step {
             allowed: true,
             ready: seen,
             now: seen,
             before: seen,
-            after: word::behind(seen, behind),
+            // A word that has not come as far as the turn took it was carried away since then.
+            after: match seen < turn.step.after {
+                true => seen,
+                false => word::behind(seen, behind),
+            },
             used: 0,
         });
     }

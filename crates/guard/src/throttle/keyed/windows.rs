@@ -68,11 +68,17 @@ impl Windows {
         SlidingBuckets::default().step(quota, now, cost, patience)
     }
 
-    /// What the key's own place says, if it has one.
-    pub(super) fn peek_own(&self, now: u64, key: Key, quota: &Quota) -> Option<Step> {
+    /// What the key's own place says, if it has one, and the last turn that is still to come.
+    pub(super) fn peek_own(
+        &self,
+        now: u64,
+        key: Key,
+        quota: &Quota,
+    ) -> Option<(Step, Option<u64>)> {
         let shard = self.shard(key);
         let mut state = shard.states[shard.find(key)?];
-        Some(state.step(quota, now, 0, 0))
+        let promised = state.promised(quota, now);
+        Some((state.step(quota, now, 0, 0), promised))
     }
 
     pub(super) fn vacate(&self, key: Key) {
@@ -82,13 +88,13 @@ impl Windows {
         }
     }
 
-    pub(super) fn debit(&self, now: u64, key: Key, quota: &Quota, cost: u64) -> Step {
+    pub(super) fn debit(&self, (now, at): (u64, u64), key: Key, quota: &Quota, cost: u64) -> Step {
         let mut shard = self.shard(key);
         if let Some(state) = shard.place(now, key) {
-            return state.debit(quota, now, cost);
+            return state.debit(quota, at, cost);
         }
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        shard.shared.of(key).debit(key, quota, now, cost)
+        shard.shared.of(key).debit(key, quota, (now, at), cost)
     }
 
     pub(super) fn refund(&self, key: Key, quota: &Quota, step: &Step, cost: u64) {
