@@ -198,7 +198,7 @@ impl Lines {
     }
 
     /// Asks to pass at `now` in `turn`, after its time has come. Says what the schedule's word must be at
-    /// least, for [`Place::catch_up`].
+    /// least, for [`Place::fall_behind`].
     ///
     /// # Errors
     /// How long to wait yet, when those who should have left before have not, or left too short a time ago.
