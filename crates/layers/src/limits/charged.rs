@@ -53,8 +53,8 @@ pub(super) type InLine = (Arc<Rule>, Box<Waiting>);
 pub(super) struct Held {
     pub(super) rule: Arc<Rule>,
     pub(super) counter: Kept,
-    /// What the limit said.
-    pub(super) said: Step,
+    /// Whether it left less of the limit than is much.
+    is_near: bool,
     pub(super) turn: Turn,
     /// While the request waits for it.
     pub(super) waiting: Option<Box<Waiting>>,
@@ -135,10 +135,13 @@ impl Charged {
                 quota: *quota,
                 cost: rule.cost(asked),
             });
+            let is_near = rule
+                .quota
+                .is_some_and(|quota| quota.is_near(&said, rule.near_left));
             self.held.push(Held {
                 rule,
                 counter,
-                said,
+                is_near,
                 turn,
                 waiting: standing.with(turn),
             });
@@ -156,9 +159,7 @@ impl Charged {
             }
         }
         for held in &self.held {
-            let (rule, said) = (&held.rule, &held.said);
-            let quota = rule.quota.as_ref();
-            rule.count_allowed(quota.is_some_and(|quota| quota.is_near(said, rule.near_left)));
+            held.rule.count_allowed(held.is_near);
         }
         for held in &self.together {
             let (rule, decision) = (&held.rule, held.state().decision);

@@ -248,3 +248,23 @@ fn invented_callers_who_wait_take_no_room_from_those_who_are_named() {
     assert!(mine.unwrap().1.decision.allowed);
     assert_eq!(leases.view().waiting, 601 - settled.len() as u64);
 }
+
+#[test]
+fn a_named_key_keeps_its_place_until_it_has_long_been_idle() {
+    let rate = Rate::new(10, Duration::from_secs(1)).unwrap();
+    let quota = Quota::new(Algorithm::TokenBucket { burst: 10 }, rate).unwrap();
+    let mut lived = Vec::new();
+    // All is refilled after a second; those who come are not in a hurry.
+    for apart in [Duration::from_millis(50), Duration::from_secs(1)] {
+        let (mut leases, mut now) = alone(small());
+        for number in 0..400 {
+            let name = format!("tenant={number}");
+            let tenant = of(&name, &quota, Standing::Named, Sharing::Local);
+            assert_eq!(passes(&mut leases, now, &tenant, 1), 1);
+            now = now + apart;
+        }
+        lived.push(leases.view().tables[Standing::Named as usize].live);
+    }
+    assert_eq!(lived[0], 400);
+    assert!((60..=150).contains(&lived[1]), "{lived:?}");
+}
