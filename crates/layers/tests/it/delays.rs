@@ -301,7 +301,7 @@ async fn a_shadow_that_would_delay_makes_nobody_wait() {
 }
 
 /// Requests that come every `apart`, and when those passed that did.
-async fn come(admission: &Admission, number: u32, apart: Duration) -> Vec<Tick> {
+pub(crate) async fn come(admission: &Admission, number: u32, apart: Duration) -> Vec<Tick> {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..number {
         let admission = admission.clone();
@@ -316,6 +316,15 @@ async fn come(admission: &Admission, number: u32, apart: Duration) -> Vec<Tick> 
     let mut passed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     passed.sort_unstable();
     passed
+}
+
+/// The most that passed in any span of half a second.
+pub(crate) fn most_in_half_a_second(passed: &[Tick]) -> usize {
+    let within = passed.iter().enumerate().map(|(at, from)| {
+        let later = passed[at..].iter();
+        later.take_while(|left| **left < *from + SECOND / 2).count()
+    });
+    within.max().unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,11 +354,7 @@ async fn a_limit_counts_who_leaves_another_limits_line_when_it_leaves() {
         let admission = open(shop(vec![window(), other.clone()]));
         // So slowly that the other limit has nothing against them as they come.
         let passed = come(&admission, 60, Duration::from_millis(250)).await;
-        let most = passed.iter().enumerate().map(|(at, from)| {
-            let later = passed[at..].iter();
-            later.take_while(|left| **left < *from + SECOND / 2).count()
-        });
-        let (most, count) = (most.max().unwrap(), other.count);
+        let (most, count) = (most_in_half_a_second(&passed), other.count);
         // Half a second refills less than three, and two windows meet in it.
         let lets = match count {
             Count::Rate(quota) if quota.algorithm() == Algorithm::FixedWindow => 10,

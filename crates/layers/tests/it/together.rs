@@ -21,7 +21,9 @@ use watertight_layers::{Admission, Clock, Quotas, What};
 use watertight_plan::{Across, Builder, By, Excess, Limit, LimitStore, Throttling};
 
 use crate::{
-    SECOND, id,
+    SECOND,
+    delays::{come, most_in_half_a_second},
+    id,
     limits::{MINUTE, ask, counted, passes, rate, service, shop},
 };
 
@@ -390,24 +392,8 @@ async fn a_limit_of_all_nodes_counts_who_leaves_another_limits_line_when_it_leav
         let rate = counted("rate", Algorithm::TokenBucket { burst: 5 }, 5, SECOND);
         let together = Together::new(Settings::default());
         let admission = open(shop(vec![paced, shared(rate, sharing)]), &together);
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..60 {
-            let admission = admission.clone();
-            tasks.spawn(async move {
-                let acme = admission.who(&id("acme")).unwrap();
-                let passed = ask(&admission, &acme, "/cart").await.is_ok();
-                passed.then(|| admission.clock().now())
-            });
-            // sleep: until the next comes
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-        let mut passed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
-        passed.sort_unstable();
-        let most = passed.iter().enumerate().map(|(at, from)| {
-            let later = passed[at..].iter();
-            later.take_while(|left| **left < *from + SECOND / 2).count()
-        });
-        let most = most.max().unwrap();
+        let passed = come(&admission, 60, Duration::from_millis(250)).await;
+        let most = most_in_half_a_second(&passed);
         assert!(most <= 8, "{sharing:?} {most}");
         assert!(passed.len() >= 15, "{sharing:?} {}", passed.len());
     }
