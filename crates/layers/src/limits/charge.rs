@@ -197,13 +197,14 @@ impl Keyed {
         loop {
             self.take(&applied, &asked, &mut charged, in_line)?;
             if let Some(cluster) = &self.cluster {
-                charged.take_together(&**cluster, &applied, &asked).await?;
+                Box::pin(charged.take_together(&**cluster, &applied, &asked)).await?;
             }
             charged.join(&asked)?;
             if charged.pass() {
                 break;
             }
-            charged.wait(&asked).await?;
+            // On the heap, as few wait and all make room.
+            Box::pin(charged.wait(&asked)).await?;
             in_line = charged.ask_again();
             asked.share = self.health.share(asked.service);
         }
@@ -345,6 +346,7 @@ impl Keyed {
             });
         }
         charged.quotas = quotas_of(&rules, &steps);
+        charged.held.reserve_exact(rules.len());
         let of_shares = shares.into_iter().zip(&steps[rules.len()..]);
         charged.shares = of_shares.map(|(share, step)| share.held(*step)).collect();
         for (asking, (standing, step)) in rules.into_iter().zip(standings.into_iter().zip(&steps)) {
@@ -466,13 +468,14 @@ impl Keyed {
 fn quotas_of(rules: &[Asking<'_>], steps: &[Step]) -> Quotas {
     let shown = rules.iter().zip(steps);
     let shown = shown.filter(|((applied, ..), _)| !applied.rule.limit.is_shadow);
-    let states = shown.map(|((applied, quota, _), step)| QuotaState {
+    let mut states = Vec::with_capacity(rules.len());
+    states.extend(shown.map(|((applied, quota, _), step)| QuotaState {
         limit: applied.rule.id().clone(),
         quota: **quota,
         decision: quota.describe(step),
-    });
+    }));
     Quotas {
-        states: states.collect(),
+        states,
         fields: Fields::default(),
     }
 }

@@ -48,7 +48,8 @@ impl Keyed {
         let mut entry = presence.enter(&wanted, asked);
         let has_waited = entry == Entry::Full;
         if has_waited {
-            entry = presence.wait(clock, &wanted, asked).await;
+            // On the heap, as few wait and all make room.
+            entry = Box::pin(presence.wait(clock, &wanted, asked)).await;
         }
         match entry {
             Entry::Reloaded => Err(Unmet::Reloaded),
