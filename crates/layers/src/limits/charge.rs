@@ -22,7 +22,7 @@ use watertight_guard::throttle::{
 use watertight_plan::{By, Excess, Fallback, Throttling};
 
 use super::{
-    Applied, Asked, Charged, Pacer, Placing, Rule, Tally,
+    Applied, Asked, Charged, Placing, Rule, Tally,
     asked::Caller,
     charged::InLine,
     cluster,
@@ -154,24 +154,7 @@ impl Keyed {
         for applied in &applied {
             self.carry(now, applied, &asked);
         }
-        let mut charged = Box::new(Charged {
-            presence: None,
-            held: Vec::new(),
-            exceeded: Vec::new(),
-            together: Vec::new(),
-            shares: Vec::new(),
-            keyed: Arc::clone(self),
-            clock,
-            is_whole: false,
-            quotas: Quotas::default(),
-            less: None,
-            stale_max_age: applied
-                .iter()
-                .filter_map(|applied| applied.rule.stale_max_age())
-                .max(),
-            pacer: Pacer::of(self, &applied, &asked),
-            at: now,
-        });
+        let mut charged = Box::new(Charged::new(self, (clock, now), &applied, &asked));
         let is_gauge = |applied: &&Applied| applied.rule.in_flight_max().is_some();
         let last = applied.iter().rposition(is_gauge);
         for (at, one) in applied

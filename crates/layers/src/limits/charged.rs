@@ -69,6 +69,33 @@ impl Drop for Charged {
 }
 
 impl Charged {
+    /// Nothing yet.
+    pub(super) fn new(
+        keyed: &Arc<Keyed>,
+        (clock, now): (Clock, Tick),
+        applied: &[&Applied],
+        asked: &Asked<'_>,
+    ) -> Self {
+        let stale = applied
+            .iter()
+            .filter_map(|applied| applied.rule.stale_max_age());
+        Self {
+            presence: None,
+            held: Vec::new(),
+            exceeded: Vec::new(),
+            together: Vec::new(),
+            shares: Vec::new(),
+            keyed: Arc::clone(keyed),
+            clock,
+            is_whole: false,
+            quotas: Quotas::default(),
+            less: None,
+            stale_max_age: stale.max(),
+            pacer: Pacer::of(keyed, applied, asked),
+            at: now,
+        }
+    }
+
     fn refund(&mut self, now: Tick) {
         if let Some(cluster) = &self.keyed.cluster {
             for held in self.together.drain(..).filter(HeldTogether::is_charged) {
