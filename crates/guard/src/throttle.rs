@@ -52,7 +52,7 @@ pub use concurrency::InFlightCount;
 pub use counter::Counter;
 pub use in_flight::InFlightTable;
 pub use keyed::{Key, Occupancy, Tables};
-pub use lines::{Behind, Due, Lines, Stand, Turn};
+pub use lines::{Behind, Due, Eased, Lines, Stand, Turn};
 pub use quota::{Algorithm, Quota};
 pub use step::{Decision, Step};
 

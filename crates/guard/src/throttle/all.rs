@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use watertight_base::Tick;
 
-use super::{Behind, Counter, Key, Quota, Step, Tables, Turn};
+use super::{Behind, Counter, Eased, Key, Quota, Step, Tables, Turn};
 
 /// Where it is kept what was used of a limit.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,31 @@ impl Place<'_> {
         }
     }
 
+    /// What was given back so far, for [`Turn::given_back`].
+    pub fn given_back(&self, quota: &Quota) -> u64 {
+        match self {
+            Self::Own(counter) => counter.given_back(),
+            Self::Keyed(tables, key) => tables.given_back(*key, quota),
+        }
+    }
+
+    /// Charges what has really been used in `turn`, which has passed: more is charged as of now, and of
+    /// what is less is given back what counts yet. A leaky bucket keeps the distance to those who came
+    /// since. Says how far others move up, for [`Lines::ease`](super::Lines::ease).
+    pub fn settle(&self, now: Tick, turn: &mut Turn, real: u64) -> Eased {
+        let eased = if real > turn.cost {
+            self.debit(now, &turn.quota, real - turn.cost);
+            0
+        } else {
+            match self {
+                Self::Own(counter) => counter.give_back(now, turn, real),
+                Self::Keyed(tables, key) => tables.give_back(now, *key, turn, real),
+            }
+        };
+        turn.cost = real;
+        Eased(eased)
+    }
+
     /// Tells a schedule how far those fell behind it who wait for their turns, as one of them passes in
     /// `turn`.
     pub fn fall_behind(&self, turn: &Turn, behind: Behind) {
@@ -121,3 +146,6 @@ impl Charge<'_> {
         self.place.take(now, self.quota, self.cost, self.patience)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use watertight_base::Tick;
 
 use super::{
-    Algorithm, Behind, Quota, Step, carried::Used, point, sliding_buckets::SlidingBuckets,
+    Algorithm, Behind, Quota, Step, Turn, carried::Used, point, sliding_buckets::SlidingBuckets,
     sliding_log::SlidingLog, word,
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
@@ -20,7 +20,11 @@ pub struct Counter(State);
 
 #[derive(Debug)]
 enum State {
-    Word(AtomicU64),
+    Word {
+        word: AtomicU64,
+        /// What was given back of it, in all.
+        given_back: AtomicU64,
+    },
     /// Apart, because there is a counter for each tenant and most are words.
     Buckets(Box<Mutex<SlidingBuckets>>),
     Log(Box<Mutex<SlidingLog>>),
@@ -32,7 +36,10 @@ impl Counter {
         Self(match quota.algorithm {
             Algorithm::SlidingBuckets => State::Buckets(Box::default()),
             Algorithm::SlidingLog => State::Log(Box::default()),
-            _ => State::Word(AtomicU64::new(0)),
+            _ => State::Word {
+                word: AtomicU64::new(0),
+                given_back: AtomicU64::new(0),
+            },
         })
     }
 
@@ -43,7 +50,7 @@ impl Counter {
         let units = old.used(&self.peek(now, old, 0, Duration::ZERO));
         let now = point::of(now);
         let promised = match &self.0 {
-            State::Word(state) => word::promised(old, state.load(Ordering::Acquire), now),
+            State::Word { word, .. } => word::promised(old, word.load(Ordering::Acquire), now),
             State::Buckets(state) => lock(state).promised(old, now),
             State::Log(state) => lock(state).promised(now),
         };
@@ -60,8 +67,8 @@ impl Counter {
     pub fn take(&self, now: Tick, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
         match &self.0 {
-            State::Word(state) => {
-                word::update(state, |state| word::step(quota, state, now, cost, patience))
+            State::Word { word, .. } => {
+                word::update(word, |seen| word::step(quota, seen, now, cost, patience))
             }
             State::Buckets(state) => lock(state).step(quota, now, cost, patience),
             State::Log(state) => lock(state).step(quota, now, cost, patience),
@@ -72,8 +79,8 @@ impl Counter {
     pub fn peek(&self, now: Tick, quota: &Quota, cost: u64, patience: Duration) -> Step {
         let (now, patience) = (point::of(now), point::of_span(patience));
         match &self.0 {
-            State::Word(state) => {
-                let seen = state.load(Ordering::Acquire);
+            State::Word { word, .. } => {
+                let seen = word.load(Ordering::Acquire);
                 word::step(quota, seen, now, cost, patience)
             }
             State::Buckets(state) => lock(state).clone().step(quota, now, cost, patience),
@@ -93,23 +100,58 @@ impl Counter {
     pub fn refund(&self, now: Tick, quota: &Quota, step: &Step, cost: u64) {
         let now = point::of(now);
         match &self.0 {
-            State::Word(state) => word::refund_in(state, quota, step, now),
+            State::Word { word, given_back } => {
+                given_back.fetch_add(word::moves(quota, cost), Ordering::AcqRel);
+                word::refund_in(word, quota, step, now);
+            }
             State::Buckets(state) => lock(state).refund(quota, step, cost),
             State::Log(state) => lock(state).refund(step, cost),
         }
     }
 
+    /// What was given back so far, for [`Turn::given_back`].
+    pub fn given_back(&self) -> u64 {
+        match &self.0 {
+            State::Word { given_back, .. } => given_back.load(Ordering::Acquire),
+            State::Buckets(_) | State::Log(_) => 0,
+        }
+    }
+
+    /// Takes back what was charged in `turn` beyond `real` units; by how many points others move up.
+    pub(super) fn give_back(&self, now: Tick, turn: &Turn, real: u64) -> u64 {
+        let (now, units) = (point::of(now), turn.cost - real);
+        match &self.0 {
+            State::Word { word, given_back } => {
+                // Told before it is done, so that nobody moves up unseen.
+                let moves = word::moves(&turn.quota, units);
+                let told = given_back.fetch_add(moves, Ordering::AcqRel);
+                let moved = told.saturating_sub(turn.given_back);
+                word::replace(word, |seen| word::give_back(turn, real, moved, seen, now))
+            }
+            State::Buckets(state) => {
+                lock(state).give_back(&turn.quota, &turn.step, units);
+                0
+            }
+            State::Log(state) => {
+                lock(state).settle(&turn.step, turn.cost, real);
+                0
+            }
+        }
+    }
+
     /// Tells a schedule how far those fell behind it who wait for their turns.
     pub fn fall_behind(&self, quota: &Quota, behind: Behind) {
-        if let State::Word(state) = &self.0 {
-            word::fall_behind(state, quota, behind);
+        if let State::Word { word, .. } = &self.0 {
+            word::fall_behind(word, quota, behind);
         }
     }
 
     /// [`Counter::debit`] of what is used at `at`, which may be still to come.
     fn debit_at(&self, now: u64, at: u64, quota: &Quota, cost: u64) -> Step {
         match &self.0 {
-            State::Word(state) => word::update(state, |state| word::debit(quota, state, at, cost)),
+            State::Word { word, .. } => {
+                word::update(word, |seen| word::debit(quota, seen, at, cost))
+            }
             State::Buckets(state) => lock(state).debit(quota, at, cost),
             State::Log(state) => lock(state).debit_at(quota, now, at, cost),
         }

@@ -91,12 +91,19 @@ pub(super) fn refund(quota: &Quota, step: &Step, word: u64) -> u64 {
     } else {
         used_after
     };
+    give_back(quota, step, cost, word)
+}
+
+/// The word after `units` of what `step` charged are given back, if its window is still the last one
+/// charged.
+pub(super) fn give_back(quota: &Quota, step: &Step, units: u64, word: u64) -> u64 {
+    let (charged_in, _) = read(quota, step.after, step.now);
     let is_same = word >= charged_in && word - charged_in < quota.span;
     if !is_same {
         return word;
     }
     let used = ((word - charged_in) / quota.unit + 1).min(quota.capacity);
-    match used.saturating_sub(cost) {
+    match used.saturating_sub(units) {
         0 => charged_in - 1,
         used => write(quota, charged_in, used),
     }

@@ -184,7 +184,30 @@ impl Tables {
         match quota.algorithm {
             Algorithm::SlidingBuckets => self.windows().refund(key, quota, step, cost),
             Algorithm::SlidingLog => self.logs().refund(key, step, cost),
-            _ => self.slots().refund(now, key, quota, step),
+            _ => self.slots().refund(now, key, quota, step, cost),
+        }
+    }
+
+    /// What was given back of a key's words so far, for [`Turn::given_back`].
+    pub fn given_back(&self, key: Key, quota: &Quota) -> u64 {
+        match quota.algorithm {
+            Algorithm::SlidingBuckets | Algorithm::SlidingLog => 0,
+            _ => self.slots().given_back(key),
+        }
+    }
+
+    /// Takes back what was charged in `turn` beyond `real` units; by how many points others move up.
+    pub(super) fn give_back(&self, now: Tick, key: Key, turn: &Turn, real: u64) -> u64 {
+        match turn.quota.algorithm {
+            Algorithm::SlidingBuckets => {
+                self.windows().give_back(key, turn, turn.cost - real);
+                0
+            }
+            Algorithm::SlidingLog => {
+                self.logs().settle(key, turn, real);
+                0
+            }
+            _ => self.slots().give_back(point::of(now), key, turn, real),
         }
     }
 

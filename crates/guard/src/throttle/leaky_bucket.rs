@@ -35,6 +35,15 @@ pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
     }
 }
 
+/// The word after `excess` points of what `step` charged are given back, if nobody came after it.
+pub(super) const fn give_back(step: &Step, excess: u64, word: u64) -> u64 {
+    if word == step.after {
+        word.saturating_sub(excess)
+    } else {
+        word
+    }
+}
+
 /// The word after the charge of `step` is undone: its place is free again if nobody came after it.
 pub(super) fn refund(step: &Step, word: u64) -> u64 {
     if word == step.after {

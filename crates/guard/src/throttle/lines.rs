@@ -53,6 +53,9 @@ pub struct Turn {
     pub quota: Quota,
     /// Units charged.
     pub cost: u64,
+    /// What was given back of the counter before, which says how far this moved up since. Zero where it is
+    /// not known: then less of it is given back.
+    pub given_back: u64,
 }
 
 /// Where somebody who comes stands.
@@ -78,6 +81,10 @@ pub struct Due {
 /// What the schedule's word must be at least, since whoever left was late.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Behind(pub(super) u64);
+
+/// How far those who come after move up, as less was used than was charged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Eased(pub(super) u64);
 
 #[derive(Debug, Default)]
 struct Line {
@@ -210,6 +217,16 @@ impl Lines {
         match line.wait(point::of(now), due, turn) {
             Some(wait) => Err(wait),
             None => Ok(line.pass(point::of(now), due, turn)),
+        }
+    }
+
+    /// Has those who wait move up, as somebody who passed used less than it was charged.
+    pub fn ease(&self, key: Key, Eased(by): Eased) {
+        if by > 0
+            && self.waiting() > 0
+            && let Some(line) = self.lines(key).get_mut(&key)
+        {
+            line.next = line.next.saturating_sub(by);
         }
     }
 

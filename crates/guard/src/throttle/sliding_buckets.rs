@@ -69,15 +69,23 @@ impl SlidingBuckets {
 
     /// Takes back what `step` charged, if its bucket still counts.
     pub(super) fn refund(&mut self, quota: &Quota, step: &Step, cost: u64) {
+        if self.give_back(quota, step, cost) {
+            self.step_back(quota, bucket_of(quota, step.now));
+        }
+    }
+
+    /// Takes back so many units of what `step` charged, if its bucket still counts; whether it does.
+    pub(super) fn give_back(&mut self, quota: &Quota, step: &Step, units: u64) -> bool {
         let newest = bucket_of(quota, self.newest());
         let age = newest.checked_sub(bucket_of(quota, step.before));
         let place = age.and_then(|age| usize::try_from(age).ok());
         let count = place.and_then(|place| self.counts.get_mut(place));
         // A count that came to its end does not tell how much is in it.
         if let Some(count) = count.filter(|count| **count < u32::MAX) {
-            *count = count.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
-            self.step_back(quota, bucket_of(quota, step.now));
+            *count = count.saturating_sub(u32::try_from(units).unwrap_or(u32::MAX));
+            return true;
         }
+        false
     }
 
     /// Goes back to the newest bucket with something in it, but to none before `first`: nobody waits

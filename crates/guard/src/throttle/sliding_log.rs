@@ -100,6 +100,15 @@ impl SlidingLog {
         }
     }
 
+    /// Lets what `step` charged count as `real` units, if it still counts as `charged`.
+    pub(super) fn settle(&mut self, step: &Step, charged: u64, real: u64) {
+        let mut entries = self.entries.iter_mut();
+        if let Some(entry) = entries.rfind(|entry| **entry == (step.before, charged)) {
+            entry.1 = real;
+            self.used -= charged - real;
+        }
+    }
+
     /// When the last one passes that was let in, if that is still to come.
     pub(super) fn promised(&self, now: u64) -> Option<u64> {
         let (at, _) = self.entries.back()?;

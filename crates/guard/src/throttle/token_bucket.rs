@@ -45,6 +45,18 @@ pub(super) fn debit(quota: &Quota, word: u64, now: u64, cost: u64) -> Step {
     }
 }
 
+/// The word after the last `excess` points of what `step` charged are given back, as less was used in
+/// the end. What has drained of them is not.
+///
+/// They drain after all that was charged before, so from their place in the word on, and sooner by as much
+/// as was given back since then of what stood before them: at most by `moved`, which is all that was.
+pub(super) fn give_back(step: &Step, excess: u64, moved: u64, word: u64, now: u64) -> u64 {
+    let place = step.after.saturating_sub(excess);
+    let begins = place.saturating_sub(moved).max(step.now);
+    let drained = now.saturating_sub(begins).min(excess);
+    word.saturating_sub(excess - drained)
+}
+
 /// The word after the charge of `step` is undone.
 ///
 /// What can have drained of it by `now` was refilled, and to give that back as well would be a second

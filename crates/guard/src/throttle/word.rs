@@ -3,7 +3,9 @@
 //! In all of them the word is a point in time, and a word that is past is as good as none: that is
 //! what lets a table give its place away without asking whose it was.
 
-use super::{Algorithm, Behind, Quota, Step, fixed_window, leaky_bucket, point, token_bucket};
+use super::{
+    Algorithm, Behind, Quota, Step, Turn, fixed_window, leaky_bucket, point, token_bucket,
+};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What becomes of `word`; changes nothing.
@@ -72,21 +74,41 @@ pub(super) fn refund_in(word: &AtomicU64, quota: &Quota, step: &Step, now: u64) 
     replace(word, |seen| refund(quota, step, seen, now));
 }
 
+/// The word after what was charged in `turn` is settled to be less. `moved`: what was given back since then.
+pub(super) fn give_back(turn: &Turn, real: u64, moved: u64, word: u64, now: u64) -> u64 {
+    let Turn {
+        step, quota, cost, ..
+    } = turn;
+    let units = cost.saturating_sub(real);
+    let excess = quota.unit.saturating_mul(units);
+    match quota.algorithm {
+        Algorithm::FixedWindow => fixed_window::give_back(quota, step, units, word),
+        Algorithm::LeakyBucket => leaky_bucket::give_back(step, excess, word),
+        _ => token_bucket::give_back(step, excess, moved, word, now),
+    }
+}
+
+/// The most by which what comes after moves up when `units` are given back.
+pub(super) const fn moves(quota: &Quota, units: u64) -> u64 {
+    quota.unit.saturating_mul(units)
+}
+
 pub(super) fn fall_behind(word: &AtomicU64, quota: &Quota, to: Behind) {
     if quota.is_schedule() {
         replace(word, |seen| behind(seen, to));
     }
 }
 
-fn replace(word: &AtomicU64, change: impl Fn(u64) -> u64) {
+/// Changes a word; by how many points it is less then.
+pub(super) fn replace(word: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
     let mut seen = word.load(Ordering::Acquire);
     loop {
         let next = change(seen);
         if next == seen {
-            return;
+            return 0;
         }
         match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return,
+            Ok(_) => return seen.saturating_sub(next),
             Err(newer) => seen = newer,
         }
     }

@@ -19,7 +19,7 @@ use watertight_guard::throttle::{
     all::{self, Charge, Place},
     lease::Cluster,
 };
-use watertight_plan::{By, Excess, Fallback, Throttling};
+use watertight_plan::{By, Excess, Fallback, Measure, Throttling};
 
 use super::{
     Applied, Asked, Charged, Placing, Rule, Tally,
@@ -307,6 +307,9 @@ impl Keyed {
                 Standing::at(self, at, (rule, kept), quota, rule.cost(asked))
             })
             .collect();
+        // Before anything is charged, so that all that moves it up is counted.
+        let given_back: SmallVec<[_; RULES_USUAL]> =
+            rules.iter().map(|asking| self.given_back(asking)).collect();
         let is_outside = |standing: &Standing| matches!(standing, Standing::Outside);
         let full = standings.iter().position(is_outside);
         let both = rules.iter().zip(&standings);
@@ -332,10 +335,18 @@ impl Keyed {
         charged.held.reserve_exact(rules.len());
         let of_shares = shares.into_iter().zip(&steps[rules.len()..]);
         charged.shares = of_shares.map(|(share, step)| share.held(*step)).collect();
-        for (asking, (standing, step)) in rules.into_iter().zip(standings.into_iter().zip(&steps)) {
-            charged.hold(asking, standing, *step, asked);
+        let said = standings.into_iter().zip(steps.iter().zip(given_back));
+        for (asking, (standing, said)) in rules.into_iter().zip(said) {
+            charged.hold(asking, standing, said, asked);
         }
         Ok(())
+    }
+
+    /// What was given back of a counter, where what is charged may be settled afterwards.
+    fn given_back(&self, (applied, quota, kept): &Asking<'_>) -> u64 {
+        let is_settled = applied.rule.limit.measure == Measure::Cost;
+        let place = is_settled.then(|| self.place(kept)).flatten();
+        place.map_or(0, |place| place.given_back(quota))
     }
 
     /// What a rate is asked for.

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Reason, Tick};
-use watertight_guard::throttle::{Step, Turn, lease::Cluster};
+use watertight_guard::throttle::{Decision, Step, Turn, all::Place, lease::Cluster};
 use watertight_plan::Measure;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     charge::{Asking, Kept, Refused, queue_full},
     cluster::HeldTogether,
     places::Presence,
-    shares::{HeldShare, settle},
+    shares::HeldShare,
     wait::{Standing, Waiting},
 };
 use crate::{Clock, QuotaState, Quotas};
@@ -120,8 +120,7 @@ impl Charged {
             }
             let mut told = self.quotas.states.iter_mut();
             if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
-                let left = place.peek(now, &held.turn.quota, 0, Duration::MAX);
-                state.decision = held.turn.quota.describe(&left);
+                state.decision = left(&place, now, &held.turn);
             }
         }
     }
@@ -139,7 +138,13 @@ impl Charged {
                 continue;
             }
             if let Some(place) = self.keyed.place(&held.counter) {
-                settle(&place, &mut held.turn, now, cost);
+                let eased = place.settle(now, &mut held.turn, cost);
+                let line = self.keyed.line_key(&held.rule, &held.counter);
+                self.keyed.lines.ease(line, eased);
+                let mut told = self.quotas.states.iter_mut();
+                if let Some(state) = told.find(|state| state.limit == *held.rule.id()) {
+                    state.decision = left(&place, now, &held.turn);
+                }
             }
         }
         for share in &mut self.shares {
@@ -152,19 +157,20 @@ impl Charged {
         &mut self,
         (applied, quota, counter): Asking<'_>,
         standing: Standing,
-        said: Step,
+        (said, given_back): (&Step, u64),
         asked: &Asked<'_>,
     ) {
         let rule = Arc::clone(&applied.rule);
         if said.allowed {
             let turn = standing.turn().unwrap_or(Turn {
-                step: said,
+                step: *said,
                 quota: *quota,
                 cost: rule.cost(asked),
+                given_back,
             });
             let is_near = rule
                 .quota
-                .is_some_and(|quota| quota.is_near(&said, rule.near_left));
+                .is_some_and(|quota| quota.is_near(said, rule.near_left));
             self.held.push(Held {
                 rule,
                 counter,
@@ -262,25 +268,26 @@ impl Charged {
         }
         for at in 0..self.held.len() {
             let held = &mut self.held[at];
-            let Some(queue) = held.rule.queue().filter(|_| held.waiting.is_none()) else {
+            let Some(queue) = held.rule.queue() else {
                 continue;
             };
-            let has_to_wait = waits(held);
             // Who waits for one limit leaves later than another's schedule knows of.
-            if !has_to_wait && !held.turn.quota.is_schedule() {
-                continue;
+            if held.waiting.is_none() && (waits(held) || held.turn.quota.is_schedule()) {
+                let joined = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue);
+                let Some(waiting) = joined else {
+                    let (rule, wait) = (Arc::clone(&held.rule), held.turn.step.wait_from(now));
+                    return Err(queue_full(&rule, wait, self.give_back(now)));
+                };
+                held.waiting = Some(Box::new(waiting.with(held.turn)));
             }
-            let wait = held.turn.step.wait_from(now);
-            let Some(waiting) = Waiting::join(&keyed, clock, &held.rule, &held.counter, queue)
-            else {
-                let rule = Arc::clone(&held.rule);
-                return Err(queue_full(&rule, wait, self.give_back(now)));
+            let Some(waiting) = held.waiting.as_deref_mut() else {
+                continue;
             };
-            held.waiting = Some(Box::new(waiting.with(held.turn)));
+            let wait = waiting.left(now);
             if now + wait > asked.deadline {
                 return Err(self.too_late(at, wait));
             }
-            if has_to_wait {
+            if !wait.is_zero() && !std::mem::replace(&mut waiting.is_counted, true) {
                 held.rule.counts.delayed.inc();
             }
         }
@@ -370,4 +377,10 @@ impl Charged {
             rule,
         }
     }
+}
+
+/// What is left of a limit, for headers.
+fn left(place: &Place<'_>, now: Tick, turn: &Turn) -> Decision {
+    let left = place.peek(now, &turn.quota, 0, Duration::MAX);
+    turn.quota.describe(&left)
 }

@@ -9,10 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Percent, ServiceId, Tick};
-use watertight_guard::throttle::{
-    Algorithm, Quota, Step, Turn,
-    all::{Charge, Place},
-};
+use watertight_guard::throttle::{Algorithm, Quota, Step, Turn, all::Charge};
 use watertight_plan::Measure;
 
 use super::{
@@ -141,6 +138,7 @@ impl Share {
                 step,
                 quota: self.quota,
                 cost: self.cost,
+                given_back: 0,
             },
             is_settled: self.is_settled,
         }
@@ -160,7 +158,7 @@ impl HeldShare {
             && self.turn.cost != cost
             && let Some(place) = keyed.place(&self.counter)
         {
-            settle(&place, &mut self.turn, now, cost);
+            place.settle(now, &mut self.turn, cost);
         }
     }
 }
@@ -172,13 +170,6 @@ impl FewerInFlight {
             Kept::Pinned(_) => true,
         }
     }
-}
-
-/// Charges `cost` instead of what was charged.
-pub(super) fn settle(place: &Place<'_>, turn: &mut Turn, now: Tick, cost: u64) {
-    turn.undo(place, now);
-    turn.step = place.debit(now, &turn.quota, cost);
-    turn.cost = cost;
 }
 
 fn is_cut(share: Percent) -> bool {

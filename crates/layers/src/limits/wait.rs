@@ -22,6 +22,8 @@ pub(super) struct Waiting {
     turn: Option<Turn>,
     /// Where it stands among those who have turns.
     due: Option<Due>,
+    /// Whether it was counted that it waits.
+    pub(super) is_counted: bool,
 }
 
 /// Where somebody stands who comes to a limit that delays.
@@ -52,6 +54,7 @@ impl Waiting {
             counter: counter.clone(),
             turn: None,
             due: None,
+            is_counted: false,
         })
     }
 
@@ -132,6 +135,7 @@ impl Standing {
                 counter: counter.clone(),
                 turn,
                 due: turn.map(|turn| keyed.lines.expect(key, &turn)),
+                is_counted: false,
             })),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::Algorithm;
 use watertight_layers::Admission;
@@ -441,4 +442,38 @@ async fn a_leaky_bucket_asked_beyond_its_rate_passes_its_rate_and_nobody_waits_l
     assert!((195.0..=200.0).contains(&rate), "{rate}");
     let longest = waits.into_iter().max().unwrap();
     assert!(longest <= SECOND + Duration::from_millis(20), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_counted_once_as_delayed() {
+    for algorithm in [
+        Algorithm::LeakyBucket,
+        Algorithm::TokenBucket { burst: 1 },
+        Algorithm::FixedWindow,
+        Algorithm::SlidingLog,
+        Algorithm::SlidingBuckets,
+    ] {
+        let paced = Limit {
+            excess: Excess::Delay {
+                max_wait: MINUTE,
+                queue: 100,
+            },
+            ..counted("paced", algorithm, 1, SECOND)
+        };
+        let admission = open(shop(vec![paced]));
+        // All at once: only the first passes as it comes.
+        let passed = come(&admission, 10, Duration::ZERO).await;
+        assert_eq!(passed.len(), 10);
+        let mut registry = Registry::default();
+        admission.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let counted = text.lines().find(|line| {
+            line.starts_with("watertight_limit_decisions_total") && line.contains("delayed")
+        });
+        assert!(
+            counted.unwrap().ends_with(" 9"),
+            "{algorithm:?} {counted:?}"
+        );
+    }
 }

@@ -347,6 +347,8 @@ async fn cost_is_charged_by_route_and_settled_by_what_it_was() {
     assert_eq!(left(), 88);
     heavy.set_cost(60);
     assert_eq!(left(), 38);
+    let told = heavy.quotas().iter().next().unwrap();
+    assert_eq!(told.decision.remaining, 38, "headers say so");
     heavy.set_cost(3);
     assert_eq!(left(), 95);
     heavy.set_cost(500);

@@ -149,6 +149,7 @@ impl Line {
                 step,
                 quota: self.quota,
                 cost: 1,
+                given_back: 0,
             };
             let due = self.lines.expect(self.key, &turn);
             let since = now;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    super::{Quota, Step, sliding_log::SlidingLog},
+    super::{Quota, Step, Turn, sliding_log::SlidingLog},
     Key, Occupancy,
     shared::{Cell, Cells},
 };
@@ -102,6 +102,13 @@ impl Logs {
             Room::Log => shard.change(key, quota, |log| log.debit_at(quota, now, at, cost)),
             Room::Entry => shard.change(key, quota, |log| log.debit_in_place(quota, now, at, cost)),
             Room::None => shard.shared.of(key).debit(key, quota, (now, at), cost),
+        }
+    }
+
+    pub(super) fn settle(&self, key: Key, turn: &Turn, real: u64) {
+        let mut shard = self.shard(key);
+        if let Some(known) = shard.logs.get_mut(&key) {
+            known.log.settle(&turn.step, turn.cost, real);
         }
     }
 

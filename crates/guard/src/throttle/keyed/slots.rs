@@ -34,6 +34,11 @@ const WAYS: usize = 1;
 const BUSY: u64 = u64::MAX;
 /// Bytes of places for each key that a table is made for.
 const BYTES_PER_KEY: usize = 28;
+/// Sums of what was given back: a key takes others' for its own in vain, and gets back less for it.
+#[cfg(not(loom))]
+const SUMS: usize = 1_024;
+#[cfg(loom)]
+const SUMS: usize = 2;
 #[cfg(not(loom))]
 const LOCKS: usize = 64;
 #[cfg(loom)]
@@ -44,6 +49,8 @@ pub(super) struct Slots {
     buckets: Box<[Bucket]>,
     /// Held while a key gets a place, or charges what keys without a place share.
     placing: Box<[Mutex<Cells>]>,
+    /// What was given back of words, in all: each of keys of many, since a place is full.
+    given_back: Box<[AtomicU64]>,
     overflowed: AtomicU64,
 }
 
@@ -67,6 +74,7 @@ impl Slots {
         Self {
             buckets: (0..buckets).map(|_| Bucket::empty()).collect(),
             placing: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            given_back: (0..SUMS).map(|_| AtomicU64::new(0)).collect(),
             overflowed: AtomicU64::new(0),
         }
     }
@@ -147,7 +155,31 @@ impl Slots {
         self.update(now, key, move |seen| word::debit(quota, seen, at, cost))
     }
 
-    pub(super) fn refund(&self, now: u64, key: Key, quota: &Quota, step: &Step) {
+    /// What was given back of the key's words so far, or of other keys'.
+    pub(super) fn given_back(&self, key: Key) -> u64 {
+        self.sum(key).load(Ordering::Acquire)
+    }
+
+    /// By how many points others move up.
+    pub(super) fn give_back(&self, now: u64, key: Key, turn: &Turn, real: u64) -> u64 {
+        // Told before it is done, so that nobody moves up unseen.
+        let moves = word::moves(&turn.quota, turn.cost - real);
+        let told = self.sum(key).fetch_add(moves, Ordering::AcqRel);
+        let moved = told.saturating_sub(turn.given_back);
+        let given = self.find(key).and_then(|place| {
+            place.update(|seen| Step {
+                allowed: true,
+                before: seen,
+                after: word::give_back(turn, real, moved, seen, now).max(1),
+                ..turn.step
+            })
+        });
+        given.map_or(0, |step| step.before.saturating_sub(step.after))
+    }
+
+    pub(super) fn refund(&self, now: u64, key: Key, quota: &Quota, step: &Step, cost: u64) {
+        let moves = word::moves(quota, cost);
+        self.sum(key).fetch_add(moves, Ordering::AcqRel);
         let Some(place) = self.find(key) else { return };
         place.update(|seen| Step {
             // Zero is the word of a place that nobody had yet.
@@ -181,7 +213,9 @@ impl Slots {
             live: live as u64,
             places: (self.buckets.len() * WAYS) as u64,
             overflowed: self.overflowed.load(Ordering::Relaxed),
-            bytes: (size_of_val(&*self.buckets) + size_of_val(&*self.placing)) as u64,
+            bytes: (size_of_val(&*self.buckets)
+                + size_of_val(&*self.placing)
+                + size_of_val(&*self.given_back)) as u64,
         }
     }
 
@@ -257,6 +291,10 @@ impl Slots {
         order
             .into_iter()
             .any(|bucket| bucket.settle(now, key, value))
+    }
+
+    fn sum(&self, key: Key) -> &AtomicU64 {
+        &self.given_back[key.low_among(SUMS)]
     }
 
     fn placing(&self, key: Key) -> MutexGuard<'_, Cells> {

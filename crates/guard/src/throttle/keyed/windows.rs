@@ -5,7 +5,7 @@
 //! schedule until nothing that it was allowed there counts any more.
 
 use super::{
-    super::{Quota, Step, sliding_buckets::SlidingBuckets},
+    super::{Quota, Step, Turn, sliding_buckets::SlidingBuckets},
     Key, Occupancy,
     shared::{Cell, Cells},
 };
@@ -95,6 +95,13 @@ impl Windows {
         }
         self.overflowed.fetch_add(1, Ordering::Relaxed);
         shard.shared.of(key).debit(key, quota, (now, at), cost)
+    }
+
+    pub(super) fn give_back(&self, key: Key, turn: &Turn, units: u64) {
+        let mut shard = self.shard(key);
+        if let Some(at) = shard.find(key) {
+            shard.states[at].give_back(&turn.quota, &turn.step, units);
+        }
     }
 
     pub(super) fn refund(&self, key: Key, quota: &Quota, step: &Step, cost: u64) {

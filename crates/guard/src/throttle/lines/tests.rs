@@ -75,6 +75,7 @@ impl Shop {
             step,
             quota: self.quota,
             cost: 1,
+            given_back: 0,
         };
         let due = self.lines.expect(self.key, &turn);
         self.waiting.insert(self.came, (now, turn, due));
