@@ -482,13 +482,13 @@ fn refusal(rules: &[Asking<'_>], steps: &[Step], quotas: Quotas) -> Refused {
     let refusing: Vec<_> = own
         .filter(|((applied, ..), step)| applied.rule.binds() && !step.allowed)
         .collect();
-    for ((applied, ..), _) in &refusing {
-        applied.rule.counts.refused.inc();
-    }
     let decides = refusing.iter().max_by_key(|(_, step)| step.wait());
     let all_serve_less = refusing
         .iter()
         .all(|((applied, ..), _)| applied.rule.fallback().is_some());
+    for ((applied, ..), _) in &refusing {
+        applied.rule.count_kept_out(all_serve_less);
+    }
     match decides {
         Some(((applied, ..), step)) => Refused {
             reason: Reason::TenantRate,
