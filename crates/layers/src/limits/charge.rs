@@ -220,6 +220,25 @@ impl Keyed {
         })
     }
 
+    /// Whether a request of which a rate says `decision` would find the line full.
+    pub(crate) fn is_line_full(
+        &self,
+        applied: &Applied,
+        asked: &Asked<'_>,
+        decision: &Decision,
+    ) -> bool {
+        let rule = &applied.rule;
+        let Some(most) = rule.queue() else {
+            return false;
+        };
+        if !decision.allowed || !rule.is_asked() || self.is_together(rule) {
+            return false;
+        }
+        let line = self.line_key(rule, &self.kept(applied, asked));
+        let stands = !decision.wait.is_zero() || self.lines.has(line);
+        stands && !self.lines.has_room(line, most)
+    }
+
     /// What headers tell a request that none of its rates refused; charges nothing.
     pub(crate) fn quotas_left(&self, now: Tick, applied: &[&Applied], asked: &Asked<'_>) -> Quotas {
         let told = applied.iter().filter(|applied| {

@@ -358,6 +358,7 @@ fn limit(view: &LimitView, question: &Question) -> Check {
         (Count::Rate(quota), Some(decision)) => {
             let wait_ms = milliseconds(decision.wait);
             let left = match (view.allows, decision.wait.is_zero()) {
+                _ if view.is_line_full => "as many wait as may".to_owned(),
                 (true, true) => format!("{} left", decision.remaining),
                 (true, false) => format!("it would wait {wait_ms} ms"),
                 (false, _) if decision.wait == Duration::MAX => {
