@@ -85,7 +85,8 @@ impl Counts {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "watertight_limit_decisions",
-            "Requests by limit, by where the limit stands and by what it decided; near is also allowed, and degraded may be a refusal where there is no last good answer",
+            "Requests, or slices of bodies for limits on bytes, by limit, by where the limit stands and by what \
+             it decided; near is also allowed, and degraded may be a refusal where there is no last good answer",
             self.all.clone(),
         );
     }
