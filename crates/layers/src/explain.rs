@@ -66,6 +66,8 @@ pub struct LimitView {
     pub source: Option<Source>,
     /// Requests that it counts in flight, if it counts these.
     pub in_flight: Option<u32>,
+    /// Whether it would make the request wait, and as many wait as may.
+    pub is_line_full: bool,
     /// Whether it would let the request pass, now or after waiting.
     pub allows: bool,
     /// Whether a request that it does not let pass stays out. A shadow keeps nobody out, and
@@ -87,7 +89,8 @@ impl Explanation {
     /// What would be served instead of the request, if a limit refuses it.
     pub fn fallback(&self) -> Option<&Fallback> {
         let mut refusing = self.limits.iter().filter(|view| view.binds && !view.allows);
-        let all_serve_less = refusing.clone().all(|view| view.fallback().is_some());
+        let serves_less = |view: &LimitView| view.is_line_full || view.fallback().is_some();
+        let all_serve_less = refusing.clone().all(serves_less);
         let decides = refusing.find(|view| view.decides)?;
         decides.fallback().filter(|_| all_serve_less)
     }
@@ -109,11 +112,15 @@ impl Explanation {
         if refusing.clone().any(|view| view.in_flight.is_some()) {
             return Some(Reason::TenantConcurrency);
         }
-        if refusing.next().is_some() {
+        // A line is joined by who is let pass by all.
+        if refusing.clone().any(|view| !view.is_line_full) {
             return Some(Reason::TenantRate);
         }
         if self.brown_out.is_some() {
             return Some(Reason::BrownOut);
+        }
+        if refusing.next().is_some() {
+            return Some(Reason::TenantQueueFull);
         }
         if self.breaker_open.is_some() {
             return Some(Reason::BreakerOpen);
@@ -210,6 +217,8 @@ impl Admission {
             .in_flight_max()
             .map(|_| keyed.in_flight(applied, asked));
         let has_room = in_flight.zip(rule.in_flight_max());
+        let is_line_full =
+            decision.is_some_and(|decision| keyed.is_line_full(applied, asked, &decision));
         let is_asked = rule.is_asked();
         let view = LimitView {
             home: rule.home.clone(),
@@ -217,8 +226,9 @@ impl Admission {
             decision,
             source: keyed.source(now, applied, asked),
             in_flight,
+            is_line_full,
             allows: match &state {
-                Some(state) => state.decision.allowed || !is_asked,
+                Some(state) => (state.decision.allowed && !is_line_full) || !is_asked,
                 None => has_room.is_none_or(|(count, most)| count < most),
             },
             binds: rule.binds() && (is_asked || in_flight.is_some()),
@@ -237,7 +247,8 @@ fn with_the_one_that_decides(mut limits: Vec<LimitView>) -> Vec<LimitView> {
         let left = view
             .decision
             .map_or(u64::MAX, |decision| decision.remaining);
-        (view.binds, !view.allows, wait, std::cmp::Reverse(left))
+        let left = std::cmp::Reverse(left);
+        (view.binds, !view.allows, !view.is_line_full, wait, left)
     };
     let hardest = limits
         .iter_mut()

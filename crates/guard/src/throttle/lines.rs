@@ -243,6 +243,11 @@ impl Lines {
         self.waiting.load(Ordering::Relaxed) > 0 && self.lines(key).contains_key(&key)
     }
 
+    /// Whether fewer than `most` wait for `key`.
+    pub fn has_room(&self, key: Key, most: u32) -> bool {
+        self.lines(key).get(&key).map_or(0, |line| line.waiting) < most
+    }
+
     /// How many wait, in all lines.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)

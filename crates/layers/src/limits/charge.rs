@@ -220,6 +220,25 @@ impl Keyed {
         })
     }
 
+    /// Whether a request of which a rate says `decision` would find the line full.
+    pub(crate) fn is_line_full(
+        &self,
+        applied: &Applied,
+        asked: &Asked<'_>,
+        decision: &Decision,
+    ) -> bool {
+        let rule = &applied.rule;
+        let Some(most) = rule.queue() else {
+            return false;
+        };
+        if !decision.allowed || !rule.is_asked() || self.is_together(rule) {
+            return false;
+        }
+        let line = self.line_key(rule, &self.kept(applied, asked));
+        let stands = !decision.wait.is_zero() || self.lines.has(line);
+        stands && !self.lines.has_room(line, most)
+    }
+
     /// What headers tell a request that none of its rates refused; charges nothing.
     pub(crate) fn quotas_left(&self, now: Tick, applied: &[&Applied], asked: &Asked<'_>) -> Quotas {
         let told = applied.iter().filter(|applied| {
@@ -493,13 +512,13 @@ fn refusal(rules: &[Asking<'_>], steps: &[Step], quotas: Quotas) -> Refused {
     let refusing: Vec<_> = own
         .filter(|((applied, ..), step)| applied.rule.binds() && !step.allowed)
         .collect();
-    for ((applied, ..), _) in &refusing {
-        applied.rule.counts.refused.inc();
-    }
     let decides = refusing.iter().max_by_key(|(_, step)| step.wait());
     let all_serve_less = refusing
         .iter()
         .all(|((applied, ..), _)| applied.rule.fallback().is_some());
+    for ((applied, ..), _) in &refusing {
+        applied.rule.count_kept_out(all_serve_less);
+    }
     match decides {
         Some(((applied, ..), step)) => Refused {
             reason: Reason::TenantRate,

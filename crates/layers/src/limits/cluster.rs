@@ -7,6 +7,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use ring::digest::{SHA256, digest};
 use watertight_base::Tick;
 use watertight_guard::throttle::{
     Decision, Quota,
@@ -208,12 +209,12 @@ fn add_who(name: &mut String, rule: &Rule, asked: &Asked<'_>) {
             By::Address => write!(name, "/address={}", asked.network().unwrap_or_default()),
             By::Global => Ok(()),
             By::Key => match &who.key {
-                Some(key) => write!(name, "/key={}", escaped(Some(key))),
+                Some(key) => write!(name, "/key={}", escaped(key)),
                 None => write!(name, "/tenant={}/key=", who.tenant),
             },
             By::Plan => write!(name, "/plan={}", who.plan()),
             By::Region => write!(name, "/region={}", asked.region()),
-            By::Route => write!(name, "/route={}", escaped(Some(asked.route()))),
+            By::Route => write!(name, "/route={}", escaped(asked.route())),
             By::Segment => {
                 let segment = who.lane.segment.as_ref();
                 write!(name, "/segment={}", segment.map_or("", |id| id.as_str()))
@@ -223,22 +224,84 @@ fn add_who(name: &mut String, rule: &Rule, asked: &Asked<'_>) {
             By::Tenant if !who.is_listed => write!(name, "/tenant={}", crate::tenants::UNLISTED),
             By::Tenant => write!(name, "/tenant={}", who.tenant),
             By::User => {
-                let user = escaped(who.user.as_deref());
+                let user = escaped(who.user.as_deref().unwrap_or_default());
                 write!(name, "/tenant={}/user={user}", who.tenant)
             }
         };
     }
 }
 
-/// At most 64 characters of a word, with those that would not be told apart in a name as hex.
-fn escaped(word: Option<&str>) -> String {
+/// Characters of a word in a name, and how many of a longer one are left in front of its digest.
+const WORD_MAX: usize = 64;
+const CUT_AT: usize = 48;
+
+/// A word, with the bytes that would not be told apart in a name as hex. Of one that is long then there
+/// is the beginning, and 128 bits of the whole word's SHA-256: that is the same on all nodes, and nobody
+/// finds two users of one limit by trying names. A hash of a known seed would let them be found.
+fn escaped(word: &str) -> String {
     let mut text = String::new();
-    for letter in word.unwrap_or_default().chars().take(64) {
-        if letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_' | '@') {
-            text.push(letter);
+    for byte in word.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_@".contains(&byte) {
+            text.push(char::from(byte));
         } else {
-            let _ = write!(text, "%{:X}", u32::from(letter));
+            let _ = write!(text, "%{byte:02X}");
+        }
+        if text.len() > WORD_MAX {
+            return cut(text, word);
         }
     }
     text
+}
+
+/// The beginning of an escaped word, and what tells it from others that begin so. No word that is not cut
+/// has a `~`.
+fn cut(mut text: String, word: &str) -> String {
+    text.truncate(CUT_AT);
+    text.push('~');
+    for byte in digest(&SHA256, word.as_bytes()).as_ref().iter().take(16) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{CUT_AT, WORD_MAX, escaped};
+
+    #[test]
+    fn words_that_differ_are_told_apart_in_a_name() {
+        let long = "a".repeat(200);
+        let words = [
+            " 1".to_owned(),
+            "\u{201}".to_owned(),
+            "%201".to_owned(),
+            "~".to_owned(),
+            "A".to_owned(),
+            "a".to_owned(),
+            "a".repeat(WORD_MAX),
+            "a".repeat(WORD_MAX + 1),
+            format!("{long}1"),
+            format!("{long}2"),
+            // Cut within what stands for one byte.
+            format!("{}\u{e4}{long}", "a".repeat(CUT_AT - 1)),
+            format!("{}\u{e5}{long}", "a".repeat(CUT_AT - 1)),
+            escaped(&long),
+            long.clone(),
+        ];
+        let names: BTreeSet<_> = words.iter().map(|word| escaped(word)).collect();
+        assert_eq!(names.len(), words.len());
+        let is_plain = |name: &String| !name.contains(['/', '=', ' ']) && name.is_ascii();
+        assert!(names.iter().all(is_plain));
+        assert!(names.iter().all(|name| name.len() <= CUT_AT + 33));
+    }
+
+    #[test]
+    fn a_word_is_written_alike_by_all_nodes() {
+        assert_eq!(escaped("ann.lee@acme_1"), "ann.lee@acme_1");
+        assert_eq!(escaped(" 1/\u{201}~"), "%201%2F%C8%81%7E");
+        let long = format!("{}~b366daa7039bf7ca3d119d056909a7f2", "%20".repeat(16));
+        assert_eq!(escaped(&" ".repeat(22)), long);
+    }
 }

@@ -38,7 +38,8 @@ pub(crate) struct RuleCounts {
     pub(crate) near: Counter,
     /// Requests that it made wait.
     pub(crate) delayed: Counter,
-    /// Requests that were served less because of it.
+    /// Requests that it had served less, or something else instead. Whether there is a last good answer
+    /// to serve is found later: where there is none, the request is refused and counts here all the same.
     pub(crate) degraded: Counter,
     /// Requests that it refused.
     pub(crate) refused: Counter,
@@ -84,7 +85,8 @@ impl Counts {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "watertight_limit_decisions",
-            "Requests by limit, by where the limit stands and by what it decided; near is also allowed",
+            "Requests, or slices of bodies for limits on bytes, by limit, by where the limit stands and by what \
+             it decided; near is also allowed, and degraded may be a refusal where there is no last good answer",
             self.all.clone(),
         );
     }

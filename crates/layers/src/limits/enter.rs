@@ -70,7 +70,7 @@ impl Keyed {
             Entry::Full => {
                 let is_share = wanted.fewer.is_some() && self.in_flight(applied, asked) < most;
                 if !is_share {
-                    rule.counts.refused.inc();
+                    rule.count_kept_out(rule.fallback().is_some());
                 }
                 let terms = &asked.who.lane.terms;
                 let applied: Vec<_> = terms.rules(asked.service, asked.path).collect();

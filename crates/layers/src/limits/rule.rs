@@ -223,6 +223,15 @@ impl Rule {
         }
     }
 
+    /// Counts a request that it kept out: refused, or to be answered with something else instead.
+    pub(super) fn count_kept_out(&self, serves_instead: bool) {
+        if serves_instead {
+            self.counts.degraded.inc();
+        } else {
+            self.counts.refused.inc();
+        }
+    }
+
     /// Whether all nodes count it together.
     pub(crate) fn is_of_cluster(&self) -> bool {
         self.limit.across != Across::Node

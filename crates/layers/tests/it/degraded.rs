@@ -117,3 +117,65 @@ async fn the_tower_layer_serves_less_as_the_door_does() {
     assert_eq!(layered(&admission).await, (200, None, "mine".to_owned()));
     assert_eq!(layered(&admission).await, (203, by, "later".to_owned()));
 }
+
+/// How many requests `limit` kept out: those that it had served something else, and those that it refused.
+fn kept_out(admission: &Admission, limit: &str) -> [u64; 2] {
+    let mut registry = prometheus_client::registry::Registry::default();
+    admission.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    ["degraded", "refused"].map(|decision| {
+        let labels = format!("{{limit=\"{limit}\",place=\"plan\",decision=\"{decision}\"}} ");
+        let (_, count) = text.split_once(&labels).unwrap();
+        count.lines().next().unwrap().parse().unwrap()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_something_else_is_served_for_counts_as_degraded_and_not_as_refused() {
+    let fixed = || Fallback::Answer {
+        status: 200,
+        content_type: "text/plain".to_owned(),
+        body: "later".to_owned(),
+    };
+    let stale = Fallback::Stale {
+        max_age: Duration::from_secs(7),
+    };
+    for fallback in [fixed(), stale] {
+        let excess = Excess::Degrade(fallback);
+        let admission = room(excess.clone()).open();
+        let at_once = Limit {
+            excess,
+            ..Limit::new(id("at-once"), Count::InFlight(1))
+        };
+        let crowded = Room {
+            seats: 10,
+            tenant_plan: TenantPlan {
+                throttle: vec![at_once],
+                ..TenantPlan::default()
+            },
+            ..Room::default()
+        };
+        let crowded = crowded.open();
+        for (admission, limit) in [(&admission, "hourly"), (&crowded, "at-once")] {
+            let _permit = ask(admission, "acme").await.unwrap();
+            for _ in 0..3 {
+                assert!(ask(admission, "acme").await.unwrap_err().fallback.is_some());
+            }
+            assert_eq!(kept_out(admission, limit), [3, 0]);
+        }
+    }
+    // A limit that only refuses leaves nothing to serve.
+    let mut both = throttled(&[("hourly", 1, 1), ("strict", 1, 1)]);
+    both.throttle[0].excess = Excess::Degrade(fixed());
+    let room = Room {
+        seats: 10,
+        tenant_plan: both,
+        ..Room::default()
+    };
+    let admission = room.open();
+    let _permit = ask(&admission, "acme").await.unwrap();
+    assert_eq!(ask(&admission, "acme").await.unwrap_err().fallback, None);
+    assert_eq!(kept_out(&admission, "hourly"), [0, 1]);
+    assert_eq!(kept_out(&admission, "strict"), [0, 1]);
+}

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use watertight_base::{Reason, Tick};
 use watertight_guard::throttle::Algorithm;
-use watertight_layers::Admission;
+use watertight_layers::{Admission, What};
 use watertight_plan::{By, Count, Excess, Limit};
 
 use crate::{
     SECOND, id,
-    limits::{MINUTE, ask, counted, open, passes, shop},
+    limits::{MINUTE, ask, counted, open, passes, rate, shop},
     poll_once, reason,
 };
 
@@ -54,6 +54,46 @@ async fn a_delayed_request_waits_for_its_turn_and_no_more_wait_than_may() {
             (due..due + Duration::from_millis(5)).contains(&waited),
             "{place} {waited:?}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_full_is_explained_as_what_becomes_of_the_request() {
+    // What a rate refuses does not come as far as the line.
+    for (left, full, refuses) in [
+        (9, Reason::TenantQueueFull, "paced"),
+        (3, Reason::TenantRate, "rate"),
+    ] {
+        let paced = Limit {
+            excess: Excess::Delay {
+                max_wait: MINUTE,
+                queue: 2,
+            },
+            ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
+        };
+        let admission = open(shop(vec![paced, rate("rate", left, MINUTE)]));
+        let acme = admission.who(&id("acme")).unwrap();
+        let cart = id("cart");
+        let explain = || {
+            let what = What::new(&cart, Tick::MAX);
+            let said = admission.explain(&acme, what, admission.clock().now());
+            let decides = said.limits.iter().find(|view| view.decides).unwrap();
+            (said.refusal(), decides.limit.id.to_string())
+        };
+        let mut waiting = Vec::new();
+        for number in 0..3 {
+            assert_eq!(explain(), (None, "paced".to_owned()), "{number}");
+            let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+            if poll_once(asked.as_mut()).is_pending() {
+                waiting.push(asked);
+            }
+        }
+        assert_eq!(waiting.len(), 2);
+        assert_eq!(explain(), (Some(full), refuses.to_owned()));
+        let refused = reason(ask(&admission, &acme, "/cart").await);
+        assert_eq!(refused, Some(full));
+        drop(waiting.pop());
+        assert_eq!(explain().0, None);
     }
 }
 

@@ -398,3 +398,28 @@ async fn a_limit_of_all_nodes_counts_who_leaves_another_limits_line_when_it_leav
         assert!(passed.len() >= 15, "{sharing:?} {}", passed.len());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn users_whose_names_look_alike_share_no_limit() {
+    for sharing in [Sharing::Leased, Sharing::Exact, Sharing::Local] {
+        let cluster = Together::new(Settings::default());
+        let limit = Limit {
+            by: vec![By::User],
+            ..shared(rate("rate", 2, HOUR), sharing)
+        };
+        let admission = open(shop(vec![limit]), &cluster);
+        let long = "n".repeat(100);
+        let users = [
+            format!("{long}1"),
+            format!("{long}2"),
+            " 1".to_owned(),
+            "\u{201}".to_owned(),
+        ];
+        for user in users {
+            let mut who = admission.who(&id("acme")).unwrap();
+            who.user = Some(Arc::from(user.as_str()));
+            let passed = passes(&admission, &who, "/cart").await;
+            assert_eq!(passed, 2, "{sharing:?} {user:?}");
+        }
+    }
+}

@@ -433,6 +433,21 @@ seats = 50
     }
 
     #[test]
+    fn a_request_dearer_than_its_limit_is_told_so() {
+        let costly = "[services.costly]\ntier = 3\nroutes = [\"/costly\"]\n\
+            upstreams = [\"http://127.0.0.1:9\"]\ncost = 9\n\
+            throttle = [{ name = \"units\", limit = 5, per = \"1s\", counts = \"cost\" }]\n";
+        let text = format!("{SHOP}\n{costly}");
+        let loaded = config::parse("shop", &text, Path::new(""), &|_| None).unwrap();
+        let question = Question::new("acme".parse().unwrap(), "/costly");
+        let explanation = by_plan(loaded.plan, &question);
+        assert_eq!(explanation.reason.as_deref(), Some("tenant-rate"));
+        let says = "This request costs more than a limit ever allows.";
+        assert_eq!(explanation.says, says);
+        assert_eq!(explanation.retry_after_ms, None);
+    }
+
+    #[test]
     fn a_key_that_the_tenant_does_not_have_explains_nothing() {
         let loaded = config::parse("shop", SHOP, Path::new(""), &|_| None).unwrap();
         let question = Question {

@@ -12,7 +12,7 @@ use watertight_guard::{
     pool::{Class, Foresight, PoolView},
     throttle::{Algorithm, Quota, lease::Source},
 };
-use watertight_layers::{Forced, LimitView};
+use watertight_layers::{Forced, LimitView, Refusal};
 use watertight_plan::{Across, By, Count, Fallback, Limit, Measure, Plan, Service};
 
 use super::{milliseconds, percent};
@@ -166,6 +166,7 @@ impl Explanation {
                     (Reason::DeadlineExceeded, Foresight::Wait(wait)) => {
                         too_late(wait, said.max_wait)
                     }
+                    (Reason::TenantRate, _) => by_rate(said).to_owned(),
                     _ => reason.sentence().to_owned(),
                 };
                 (Outcome::Refused, says, None)
@@ -236,6 +237,17 @@ impl Explanation {
             places: Vec::new(),
         }
     }
+}
+
+/// What is said of a request that a rate refuses.
+fn by_rate(said: &watertight_layers::Explanation) -> &'static str {
+    let decides = said.limits.iter().find(|view| view.decides);
+    let decision = decides.and_then(|view| view.decision);
+    let refusal = Refusal {
+        retry_after: decision.map_or(Duration::ZERO, |decision| decision.wait),
+        ..Refusal::early(Reason::TenantRate)
+    };
+    refusal.sentence()
 }
 
 /// What is said of a request that nothing known here holds back.
@@ -358,6 +370,7 @@ fn limit(view: &LimitView, question: &Question) -> Check {
         (Count::Rate(quota), Some(decision)) => {
             let wait_ms = milliseconds(decision.wait);
             let left = match (view.allows, decision.wait.is_zero()) {
+                _ if view.is_line_full => "as many wait as may".to_owned(),
                 (true, true) => format!("{} left", decision.remaining),
                 (true, false) => format!("it would wait {wait_ms} ms"),
                 (false, _) if decision.wait == Duration::MAX => {
