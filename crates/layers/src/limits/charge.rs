@@ -1,9 +1,10 @@
 //! Holding all limits that apply against a request.
 //!
 //! The order: requests in flight, then all rates as one. A request that a limit delays waits here,
-//! before it takes anything of what is shared. When it may go, all others are asked again, as of then,
-//! and what they were charged at first is given back: what a limit lets pass is what leaves, not what
-//! comes, and they were charged at first so that nobody fills a line with what another limit refuses.
+//! before it takes anything of what is shared. Meanwhile all others have back what they were charged, and
+//! when it may go they are asked again, as of then: what a limit lets pass is what leaves, not what comes.
+//! Whoever begins to wait is counted apart, by the same quotas, so that nobody fills a line with more
+//! than its other limits would ever let leave.
 //!
 //! Who waits for a place across a reload asks all limits anew, as they are then. Who stands in the line of
 //! a rate keeps its turn, and goes on by the terms that it came with. What it is charged when it goes, the
@@ -176,19 +177,20 @@ impl Keyed {
             return Err(Unmet::Reloaded);
         }
         charged.presence = presence.take();
+        let mut comes = self.has_to_wait(charged.at, &applied, &asked);
         let mut in_line = Vec::new();
         loop {
-            self.take(&applied, &asked, &mut charged, in_line)?;
-            if let Some(cluster) = &self.cluster {
+            self.take(&applied, &asked, &mut charged, (in_line, comes))?;
+            if let Some(cluster) = self.cluster.as_ref().filter(|_| !comes) {
                 Box::pin(charged.take_together(&**cluster, &applied, &asked)).await?;
             }
             charged.join(&asked)?;
-            if charged.pass() {
+            if !comes && charged.pass() {
                 break;
             }
             // On the heap, as few wait and all make room.
             Box::pin(charged.wait(&asked)).await?;
-            in_line = charged.ask_again();
+            in_line = charged.ask_again(std::mem::take(&mut comes));
             asked.share = self.health.share(asked.service);
         }
         charged.is_whole = true;
@@ -303,17 +305,23 @@ impl Keyed {
     }
 
     /// Charges all rates, or none, as of now: that is not when the request came if it waited since then.
-    /// Of those in whose lines it stands it has its turns.
+    /// Of those in whose lines it stands it has its turns. While it `comes` to wait, those that do not
+    /// make it wait count it apart.
     fn take(
         self: &Arc<Self>,
         applied: &[&Applied],
         asked: &Asked<'_>,
         charged: &mut Charged,
-        mut in_line: Vec<InLine>,
+        (mut in_line, comes): (Vec<InLine>, bool),
     ) -> Result<(), Refused> {
         let now = charged.at;
-        let rules = self.rates(applied, asked);
-        let shares = self.shares(&rules, asked);
+        let (rules, shares) = if comes {
+            (self.rates_of_coming(applied, asked), Vec::new())
+        } else {
+            let rules = self.rates(applied, asked);
+            let shares = self.shares(&rules, asked);
+            (rules, shares)
+        };
         let standings: SmallVec<[_; RULES_USUAL]> = rules
             .iter()
             .map(|(applied, quota, kept)| {
@@ -411,6 +419,38 @@ impl Keyed {
                 Some((*applied, quota, self.kept(applied, asked)))
             })
             .collect()
+    }
+
+    /// Whether a limit will make a request wait that comes.
+    fn has_to_wait(&self, now: Tick, applied: &[&Applied], asked: &Asked<'_>) -> bool {
+        let mut delaying = applied
+            .iter()
+            .filter(|applied| applied.rule.queue().is_some());
+        delaying.any(|applied| {
+            let (rule, kept) = (&applied.rule, self.kept(applied, asked));
+            let waits = || {
+                let (place, quota) = (self.place(&kept)?, rule.quota.as_ref()?);
+                let step = place.peek(now, quota, rule.cost(asked), Duration::MAX);
+                Some(!step.wait().is_zero())
+            };
+            rule.quota.is_some()
+                && (self.lines.has(self.line_key(rule, &kept)) || waits().unwrap_or_default())
+        })
+    }
+
+    /// The rates of `applied`, with where it is counted who comes to wait: of those that do not make it
+    /// wait, apart.
+    fn rates_of_coming<'a>(&self, applied: &[&'a Applied], asked: &Asked<'_>) -> Rates<'a> {
+        let rates = applied.iter().filter_map(|applied| {
+            let (rule, kept) = (&applied.rule, self.kept(applied, asked));
+            let kept = match rule.queue() {
+                Some(_) => kept,
+                None => self.coming(rule, &kept),
+            };
+            let quota = rule.quota.as_ref().filter(|_| rule.is_asked())?;
+            Some((*applied, quota, kept))
+        });
+        rates.collect()
     }
 
     /// Has what the caller used of a limit before a reload count for what the limit is now.

@@ -222,7 +222,7 @@ impl Charged {
             let all_serve_less = refusing.iter().all(|held| held.rule.fallback().is_some());
             let (rule, retry_after) = (Arc::clone(&decides.rule), wait(decides));
             for held in &refusing {
-                held.rule.counts.refused.inc();
+                held.rule.count_kept_out(all_serve_less);
             }
             self.together = together;
             return Err(Refused {
@@ -347,16 +347,18 @@ impl Charged {
         }
     }
 
-    /// Gives back what is to be asked again after a wait: all but the places in lines.
-    pub(super) fn ask_again(&mut self) -> Vec<InLine> {
-        let (now, mut in_line) = (self.at, Vec::new());
+    /// The places in lines, for who asks again after a wait. What it was counted by as it came stays
+    /// counted; else it is given back.
+    pub(super) fn ask_again(&mut self, has_come: bool) -> Vec<InLine> {
+        let mut in_line = Vec::new();
         for mut held in std::mem::take(&mut self.held) {
             match held.waiting.take() {
                 Some(waiting) => in_line.push((held.rule, waiting)),
+                None if has_come => {}
                 None => self.held.push(held),
             }
         }
-        self.give_back(now);
+        self.give_back(self.at);
         self.exceeded.clear();
         in_line
     }

@@ -118,6 +118,19 @@ impl Keyed {
         let key = self.named.key(("share", service.as_str(), line));
         Kept::Keyed { is_invented, key }
     }
+
+    /// Where it is counted who comes to wait elsewhere, of those whom a limit counts in `kept`.
+    pub(super) fn coming(&self, rule: &Rule, kept: &Kept) -> Kept {
+        let is_invented = matches!(
+            kept,
+            Kept::Keyed {
+                is_invented: true,
+                ..
+            }
+        );
+        let key = self.named.key(("comes", self.line_key(rule, kept)));
+        Kept::Keyed { is_invented, key }
+    }
 }
 
 impl Share {

@@ -10,7 +10,7 @@ use watertight_plan::{By, Count, Excess, Limit};
 
 use crate::{
     SECOND, id,
-    limits::{MINUTE, ask, counted, open, passes, rate, shop},
+    limits::{MINUTE, ask, counted, open, passes, shop},
     poll_once, reason,
 };
 
@@ -59,42 +59,36 @@ async fn a_delayed_request_waits_for_its_turn_and_no_more_wait_than_may() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_full_is_explained_as_what_becomes_of_the_request() {
-    // What a rate refuses does not come as far as the line.
-    for (left, full, refuses) in [
-        (9, Reason::TenantQueueFull, "paced"),
-        (3, Reason::TenantRate, "rate"),
-    ] {
-        let paced = Limit {
-            excess: Excess::Delay {
-                max_wait: MINUTE,
-                queue: 2,
-            },
-            ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
-        };
-        let admission = open(shop(vec![paced, rate("rate", left, MINUTE)]));
-        let acme = admission.who(&id("acme")).unwrap();
-        let cart = id("cart");
-        let explain = || {
-            let what = What::new(&cart, Tick::MAX);
-            let said = admission.explain(&acme, what, admission.clock().now());
-            let decides = said.limits.iter().find(|view| view.decides).unwrap();
-            (said.refusal(), decides.limit.id.to_string())
-        };
-        let mut waiting = Vec::new();
-        for number in 0..3 {
-            assert_eq!(explain(), (None, "paced".to_owned()), "{number}");
-            let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
-            if poll_once(asked.as_mut()).is_pending() {
-                waiting.push(asked);
-            }
+    let paced = Limit {
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue: 2,
+        },
+        ..counted("paced", Algorithm::LeakyBucket, 1, SECOND)
+    };
+    let admission = open(shop(vec![paced]));
+    let acme = admission.who(&id("acme")).unwrap();
+    let cart = id("cart");
+    let explain = || {
+        let what = What::new(&cart, Tick::MAX);
+        let said = admission.explain(&acme, what, admission.clock().now());
+        let decides = said.limits.iter().find(|view| view.decides).unwrap();
+        (said.refusal(), decides.limit.id.to_string())
+    };
+    let mut waiting = Vec::new();
+    for number in 0..3 {
+        assert_eq!(explain(), (None, "paced".to_owned()), "{number}");
+        let mut asked = Box::pin(ask(&admission, &acme, "/cart"));
+        if poll_once(asked.as_mut()).is_pending() {
+            waiting.push(asked);
         }
-        assert_eq!(waiting.len(), 2);
-        assert_eq!(explain(), (Some(full), refuses.to_owned()));
-        let refused = reason(ask(&admission, &acme, "/cart").await);
-        assert_eq!(refused, Some(full));
-        drop(waiting.pop());
-        assert_eq!(explain().0, None);
     }
+    assert_eq!(waiting.len(), 2);
+    let full = Some(Reason::TenantQueueFull);
+    assert_eq!(explain(), (full, "paced".to_owned()));
+    assert_eq!(reason(ask(&admission, &acme, "/cart").await), full);
+    drop(waiting.pop());
+    assert_eq!(explain().0, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -516,4 +510,51 @@ async fn whoever_waits_is_counted_once_as_delayed() {
             "{algorithm:?} {counted:?}"
         );
     }
+}
+
+fn slow(limit: u64, queue: u32) -> Limit {
+    Limit {
+        by: vec![By::Global],
+        excess: Excess::Delay {
+            max_wait: MINUTE,
+            queue,
+        },
+        ..counted("slow", Algorithm::LeakyBucket, limit, SECOND)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_those_who_come_and_those_who_leave_keep_refuses_nobody_who_waited() {
+    for algorithm in [
+        Algorithm::TokenBucket { burst: 5 },
+        Algorithm::LeakyBucket,
+        Algorithm::FixedWindow,
+        Algorithm::SlidingLog,
+    ] {
+        let rate = counted("rate", algorithm, 5, SECOND);
+        let admission = open(shop(vec![slow(4, 100), rate]));
+        let passed = come(&admission, 180, Duration::from_millis(222)).await;
+        assert_eq!(passed.len(), 180, "{algorithm:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_fills_a_line_with_what_its_other_limits_would_refuse() {
+    let rate = counted("rate", Algorithm::TokenBucket { burst: 5 }, 5, SECOND);
+    let admission = open(shop(vec![slow(10, 100), rate]));
+    let mut noisy = tokio::task::JoinSet::new();
+    for _ in 0..1_000 {
+        let admission = admission.clone();
+        noisy.spawn(async move {
+            let acme = admission.who(&id("acme")).unwrap();
+            ask(&admission, &acme, "/cart").await.is_ok()
+        });
+        // sleep: until the next comes
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let globex = admission.who(&id("globex")).unwrap();
+    let start = admission.clock().now();
+    assert_eq!(reason(ask(&admission, &globex, "/cart").await), None);
+    let waited = admission.clock().now() - start;
+    assert!(waited < SECOND * 2, "{waited:?}");
 }
