@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use watertight_base::{Percent, ServiceId, Tick};
-use watertight_guard::throttle::{Algorithm, Quota, Step, Turn, all::Charge};
+use watertight_guard::throttle::{Algorithm, Key, Quota, Step, Turn, all::Charge};
 use watertight_plan::Measure;
 
 use super::{
@@ -105,31 +105,30 @@ impl Keyed {
         })
     }
 
-    /// Who invents callers fills the tables of those who can be invented, here too.
+    /// Where it is counted what was used of the share.
     pub(super) fn counter_of_share(&self, rule: &Rule, kept: &Kept, service: &ServiceId) -> Kept {
-        let is_invented = matches!(
-            kept,
-            Kept::Keyed {
-                is_invented: true,
-                ..
-            }
-        );
         let line = self.line_key(rule, kept);
-        let key = self.named.key(("share", service.as_str(), line));
-        Kept::Keyed { is_invented, key }
+        kept.beside(self.named.key(("share", service.as_str(), line)))
     }
 
     /// Where it is counted who comes to wait elsewhere, of those whom a limit counts in `kept`.
     pub(super) fn coming(&self, rule: &Rule, kept: &Kept) -> Kept {
+        kept.beside(self.named.key(("comes", self.line_key(rule, kept))))
+    }
+}
+
+impl Kept {
+    /// A counter apart from this one. Who invents callers fills the tables of those who can be invented,
+    /// here too.
+    fn beside(&self, key: Key) -> Self {
         let is_invented = matches!(
-            kept,
-            Kept::Keyed {
+            self,
+            Self::Keyed {
                 is_invented: true,
                 ..
             }
         );
-        let key = self.named.key(("comes", self.line_key(rule, kept)));
-        Kept::Keyed { is_invented, key }
+        Self::Keyed { is_invented, key }
     }
 }
 
