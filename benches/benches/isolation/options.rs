@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) json: PathBuf,
     /// Only read it, and print the tables again.
     pub(crate) is_read: bool,
+    /// Add to what it has.
+    pub(crate) goes_on: bool,
 }
 
 impl Options {
@@ -32,6 +34,7 @@ impl Options {
             set_ups: Vec::new(),
             json: env::temp_dir().join("watertight-isolation.json"),
             is_read: false,
+            goes_on: false,
         };
         let mut arguments = env::args().skip(1);
         while let Some(option) = arguments.next() {
@@ -47,6 +50,7 @@ impl Options {
                 "--set-up" => options.set_ups = named(&value, &SET_UPS, |set_up| set_up.name)?,
                 "--json" => options.json = value.into(),
                 "--from" => (options.json, options.is_read) = (value.into(), true),
+                "--go-on" => (options.json, options.goes_on) = (value.into(), true),
                 _ => return Err(usage()),
             }
         }
@@ -82,7 +86,8 @@ fn usage() -> String {
     };
     format!(
         "usage: cargo xtask bench isolation [--rounds 7] [--seconds 5] [--case A,B] [--set-up A,B] \
-         [--json FILE]\n       cargo xtask bench isolation --from FILE   prints its tables again\n\
+         [--json FILE]\n       cargo xtask bench isolation --go-on FILE [...]   adds more rounds to it\n       \
+         cargo xtask bench isolation --from FILE          prints its tables again\n\
          \ncases\n{}\nset-ups\n{}",
         list(CASES.iter().map(|case| (case.name, case.about)).collect()),
         list(

@@ -2,9 +2,10 @@
 //!
 //! What they leave is not always so many *free* seats: those that quick tenants sit on are head-room in
 //! use, and come free in a moment. So slow tenants together may have all seats of a compartment but the
-//! head-room, whether or not others use that. Who counts as quick is found out when it sits down; so
-//! as not to be fooled by quick tenants whose requests hang, all of these seats count only as long as
-//! they have been held, added up, for no longer than a single one of a tenant may that is not slow.
+//! head-room, whether or not others use that. Who counts as quick is found out when it sits down. So
+//! as not to be fooled by quick tenants whose requests hang, those that may hang are taken off: of
+//! seats that have been held, added up, for as long as `n` of tenants that are not slow may be, no
+//! more than `n` are held for longer than that.
 
 use watertight_base::Tick;
 
@@ -35,9 +36,11 @@ impl Pools {
 
 /// What is left of `head_room`, beside those who sit on it.
 fn left(head_room: u32, occupancy: &Occupancy, now: Tick, seats: u32) -> u32 {
-    let quick = occupancy.quick;
-    match head_room > 0 && quick.age_nanos(now) <= quick_hold_max(seats) {
-        true => head_room.saturating_sub(quick.held),
-        false => head_room,
+    if head_room == 0 {
+        return 0;
     }
+    let quick = occupancy.quick;
+    let hang_at_most = quick.age_nanos(now) / quick_hold_max(seats).max(1);
+    let hang_at_most = u32::try_from(hang_at_most).unwrap_or(u32::MAX);
+    head_room.saturating_sub(quick.held.saturating_sub(hang_at_most))
 }

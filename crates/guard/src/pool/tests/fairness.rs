@@ -75,8 +75,12 @@ struct Backlog {
 
 impl Backlog {
     fn new(asks: &[Asks]) -> Self {
+        Self::at(two_services(), asks)
+    }
+
+    fn at(layout: Layout, asks: &[Asks]) -> Self {
         Self {
-            pools: Pools::new(two_services()),
+            pools: Pools::new(layout),
             asks: asks.to_vec(),
             now: Tick::ZERO,
             running: Vec::new(),
@@ -87,7 +91,7 @@ impl Backlog {
 
     /// Serves for so many milliseconds, and returns each tenant's part of the service time.
     fn serve(&mut self, span: u64) -> Vec<f64> {
-        let mut served: Vec<f64> = vec![0.0; self.asks.len()];
+        let mut served: Vec<f64> = vec![0.0; 10];
         let end = self.now + Duration::from_millis(span);
         while self.now < end {
             self.asks
@@ -101,7 +105,8 @@ impl Backlog {
             self.release(seat);
         }
         let all: f64 = served.iter().sum();
-        served.iter().map(|part| part / all).collect()
+        let asked = &served[..self.asks.len()];
+        asked.iter().map(|part| part / all).collect()
     }
 
     /// Keeps two requests of a tenant waiting.
@@ -203,6 +208,59 @@ fn a_service_that_was_held_back_has_saved_nothing_up() {
     }
     let free = backlog.serve(2_000);
     assert!((0.45..=0.55).contains(&free[0]), "{free:?}");
+}
+
+/// Sixteen seats for one service, two of them head-room: whoever holds its seats for more than 80 ms
+/// is slow.
+fn with_head_room() -> Layout {
+    let mut spec = compartment("all", 16, &["checkout", "search"], &[]);
+    spec.head_room = 2;
+    spec.queue_total = 10_000;
+    spec.max_wait = Duration::from_secs(3600);
+    spec.wait_target = spec.max_wait;
+    let pool = PoolSpec {
+        id: "database".parse().unwrap(),
+        capacity: seats(16),
+        adaptive: None,
+        reserve: 0,
+        compartments: vec![spec],
+    };
+    Layout::new(vec![pool], &["checkout", "search"].map(service)).unwrap()
+}
+
+#[test]
+fn slow_tenants_get_their_share_beside_quick_ones() {
+    let asks = [(0, 0, 5), (1, 0, 20), (2, 0, 40), (3, 0, 200)];
+    let parts = Backlog::at(with_head_room(), &asks).serve(60_000);
+    assert!(jain(&parts) >= 0.95, "{parts:?}");
+}
+
+/// The times of the last one's requests go up and down around what makes it slow.
+#[test]
+fn who_is_slow_now_and_then_does_not_come_in_all_at_once() {
+    let mut backlog = Backlog::at(
+        with_head_room(),
+        &[(0, 0, 5), (1, 0, 20), (2, 0, 40), (3, 0, 80)],
+    );
+    let mut longest = 0;
+    for round in 0..2_000_u64 {
+        backlog.asks[3].2 = [60, 110, 85, 70, 95][usize::try_from(round / 7 % 5).unwrap()];
+        backlog.serve(7);
+        let asks = (9, 0, 20);
+        match backlog.arrive(&service("checkout"), 9) {
+            Answer::Seat(seat) => backlog.sit(asks, seat),
+            Answer::Wait { ticket, .. } => {
+                backlog.owner.insert(ticket, asks);
+            }
+            Answer::Refused(refusal) => panic!("{refusal:?}"),
+        }
+        let since = backlog.now;
+        while backlog.owner.values().any(|asks| asks.0 == 9) {
+            backlog.serve(1);
+        }
+        longest = longest.max((backlog.now - since).as_millis());
+    }
+    assert!(longest <= 30, "{longest} ms");
 }
 
 /// Jain's fairness index: 1 when all are equal, 1/n when one has everything.
