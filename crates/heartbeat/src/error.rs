@@ -4,6 +4,20 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A number of a cluster lies outside its range.
+    #[error("`{number}` of a cluster is {range}")]
+    Membership {
+        /// Which.
+        number: &'static str,
+        /// Its range.
+        range: &'static str,
+    },
+    /// What a node says of itself is too long to travel with each news of it.
+    #[error("metadata is at most 512 bytes when encoded, not {length}: name fewer shards")]
+    Metadata {
+        /// Its length, encoded, in bytes.
+        length: usize,
+    },
     /// A number of a rule lies outside its range.
     #[error("`{number}` of a failure detector is {range}")]
     Rule {
