@@ -304,6 +304,7 @@ impl Membership {
         self.probe = None;
         self.next_probe = now + fraction(self.spec.interval, &mut self.chance);
         self.postpone_suspicions(late);
+        self.table.keep_the_gone(late);
     }
 
     /// Notes that the sender lives; false if it is not to be listened to.
@@ -344,9 +345,7 @@ impl Membership {
         let slot = self.table.find(sender.key);
         match message {
             Message::Ping { number, target } if target == self.table.own().key => {
-                if !self.has_left() {
-                    self.send(slot, from, &Message::Ack { number }, effects);
-                }
+                self.send(slot, from, &Message::Ack { number }, effects);
             }
             Message::Ping { .. } => self.counts.misdirected += 1,
             Message::Relay { number, target, at } => {

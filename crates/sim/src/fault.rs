@@ -177,6 +177,15 @@ impl FaultPlan {
         plan
     }
 
+    /// The same, so much later.
+    #[must_use]
+    pub fn later(mut self, span: Duration) -> Self {
+        for (at, _) in &mut self.faults {
+            *at = *at + span;
+        }
+        self
+    }
+
     /// How many faults it has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -17,6 +17,8 @@ use watertight_base::Tick;
 #[derive(Clone, Debug)]
 pub(super) struct Presence {
     is_on: bool,
+    /// When we last did anything.
+    awake: Tick,
     heard: Tick,
     /// Nobody is judged before.
     judges: Tick,
@@ -30,6 +32,7 @@ impl Presence {
     pub(super) fn new(now: Tick, is_on: bool, (interval, timeout): (Duration, Duration)) -> Self {
         Self {
             is_on,
+            awake: now,
             heard: now,
             judges: now,
             late_max: timeout,
@@ -51,7 +54,8 @@ impl Presence {
 
     /// We wake up, and meant to at `due`. By how much we stood still, if we did.
     pub(super) fn woke(&mut self, now: Tick, due: Tick) -> Option<Duration> {
-        let late = now - due;
+        let late = now - due.max(self.awake);
+        self.awake = now;
         if !self.is_on || late <= self.late_max {
             return None;
         }

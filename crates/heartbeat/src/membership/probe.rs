@@ -108,9 +108,6 @@ impl Membership {
         (target, at): (Key, SocketAddr),
         effects: &mut Vec<Effect>,
     ) {
-        if self.has_left() {
-            return;
-        }
         let number = self.next_number();
         if self.relays.open.len() >= RELAYS_MAX {
             self.relays.open.pop_front();

@@ -5,8 +5,9 @@
 //! Equal tables cost one small datagram. All of it may be lost: the next comparison is not far.
 //!
 //! Partners are drawn at random among those present; besides, one of those held for dead is asked
-//! each time, for it may be on the other side of what was a cut; and the seeds, as long as nobody
-//! else is known. Who has just begun learns everybody in this way.
+//! each time, for it may be on the other side of what was a cut; and all seeds that are nobody we
+//! know, for those who began on two sides of a cut know of no dead. Who has just begun learns
+//! everybody in this way.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -29,14 +30,10 @@ impl Membership {
             return;
         }
         self.forget(now);
-        let partners = self.table.some(1, &mut self.chance, |_| true);
-        if partners.is_empty() {
-            for seed in self.spec.seeds.clone() {
-                if seed != self.spec.address {
-                    self.send_sync(None, seed, effects);
-                }
-            }
+        for seed in self.lost_seeds() {
+            self.send_sync(None, seed, effects);
         }
+        let partners = self.table.some(1, &mut self.chance, |_| true);
         for slot in partners.into_iter().chain(self.one_of_the_dead()) {
             if let Some(address) = self.table.get(slot).map(|member| member.address) {
                 self.send_sync(Some(slot), address, effects);
@@ -122,6 +119,14 @@ impl Membership {
             writer.push(&member.record(false));
         }
         self.post(to, writer, effects);
+    }
+
+    fn lost_seeds(&self) -> Vec<SocketAddr> {
+        let mut seeds = self.spec.seeds.clone();
+        for (_, member) in self.table.iter().filter(|(_, it)| it.life.is_present()) {
+            seeds.retain(|seed| *seed != member.address);
+        }
+        seeds
     }
 
     fn one_of_the_dead(&mut self) -> Option<Slot> {

@@ -133,6 +133,16 @@ impl Table {
         }
     }
 
+    /// Remembers those who are gone for so much longer: time in which we stood still is no time in
+    /// which we would have heard that they are back.
+    pub(super) fn keep_the_gone(&mut self, span: Duration) {
+        for (_, member) in &mut self.members {
+            if !member.life.is_present() {
+                member.since = member.since + span;
+            }
+        }
+    }
+
     /// Changes version and life, and with them order and digest.
     pub(super) fn become_(
         &mut self,

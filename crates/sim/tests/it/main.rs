@@ -5,7 +5,7 @@
 mod counter;
 mod laws;
 mod lease;
-mod membership;
+mod members;
 mod pages;
 mod planted;
 mod pools;
