@@ -12,6 +12,14 @@ pub enum Error {
         /// Its range.
         range: &'static str,
     },
+    /// A number of a monitor lies outside its range.
+    #[error("`{number}` of a monitor is {range}")]
+    Monitor {
+        /// Which.
+        number: &'static str,
+        /// Its range.
+        range: &'static str,
+    },
     /// What a node says of itself is too long to travel with each news of it.
     #[error("metadata is at most 512 bytes when encoded, not {length}: name fewer shards")]
     Metadata {

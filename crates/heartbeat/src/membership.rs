@@ -34,7 +34,6 @@
 
 mod awareness;
 mod judge;
-mod metadata;
 mod presence;
 mod probe;
 mod rumours;
@@ -60,13 +59,12 @@ use self::{
     wire::{Message, Reader, Stamp, Writer},
 };
 use crate::{
-    Error, Key,
+    Error, Key, Metadata,
     chance::Chance,
     life::{Life, Version},
 };
 
 pub use self::{
-    metadata::Metadata,
     spec::{Lifeguard, MembershipSpec},
     view::{Counts, MemberView, MembershipView},
 };

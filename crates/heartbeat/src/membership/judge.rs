@@ -13,12 +13,14 @@ use watertight_base::{NodeId, Tick};
 
 use super::{
     Effect, Event, Membership,
-    metadata::METADATA_MAX,
     suspicion::Suspicion,
     table::{Member, OWN, Slot},
     wire::{Claim, Profile, Record, Stamp},
 };
-use crate::life::{Key, Life, Version};
+use crate::{
+    life::{Key, Life, Version},
+    metadata::METADATA_MAX,
+};
 
 impl Membership {
     /// A record has come, by gossip or (`is_sync`) by comparison of tables.

@@ -4,8 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use watertight_base::NodeId;
 
-use super::metadata::Metadata;
-use crate::Error;
+use crate::{Error, Metadata};
 
 /// Who a member is, and how the members of its cluster watch each other. All members should have the
 /// same numbers; a cluster works while they differ, as in a rolling change.

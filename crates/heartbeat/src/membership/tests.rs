@@ -417,7 +417,8 @@ fn an_answered_probe_costs_two_datagrams_and_quiet_is_quiet() {
 
 #[test]
 fn numbers_out_of_their_range_are_named() {
-    let wrong: [(&str, fn(&mut MembershipSpec)); 6] = [
+    type Edit = fn(&mut MembershipSpec);
+    let wrong: [(&str, Edit); 6] = [
         ("interval", |spec| spec.interval = MS),
         ("timeout", |spec| spec.timeout = spec.interval),
         ("alpha", |spec| spec.alpha = 0),

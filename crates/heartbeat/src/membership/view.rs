@@ -5,10 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use watertight_base::{NodeId, Tick};
 
 use super::{
-    Membership, Metadata,
+    Membership,
     table::{Member, OWN},
 };
-use crate::life::{Life, Version};
+use crate::{
+    Metadata,
+    life::{Life, Version},
+};
 
 /// A member as another sees it.
 #[derive(Clone, Debug, PartialEq)]

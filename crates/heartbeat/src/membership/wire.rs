@@ -19,13 +19,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use watertight_base::NodeId;
 
-use super::metadata::METADATA_MAX;
 use super::suspicion::Suspicion;
-use crate::{Key, life::Version};
-
-/// A datagram that says nothing we understand.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Malformed;
+use crate::metadata::METADATA_MAX;
+use crate::{
+    Key, Malformed,
+    bytes::{Bytes, put_varint, varint_length},
+    life::Version,
+};
 
 /// Who sends, and how new it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -229,49 +229,49 @@ impl Profile<'_> {
 
 /// A datagram that is being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(Bytes<'a>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(datagram: &'a [u8]) -> Self {
-        Self(datagram)
+        Self(Bytes::new(datagram))
     }
 
     /// Sender and message; the records are left.
     pub(super) fn message(&mut self) -> Result<(Stamp, Message), Malformed> {
-        if self.u8()? != VERSION {
+        if self.0.u8()? != VERSION {
             return Err(Malformed);
         }
-        let kind = self.u8()?;
+        let kind = self.0.u8()?;
         let sender = self.stamp()?;
         let message = match kind {
             PING => Message::Ping {
-                number: self.u32()?,
+                number: self.0.u32()?,
                 target: self.key()?,
             },
             RELAY => Message::Relay {
-                number: self.u32()?,
+                number: self.0.u32()?,
                 target: self.key()?,
                 at: self.address()?,
             },
             ACK => Message::Ack {
-                number: self.u32()?,
+                number: self.0.u32()?,
             },
             NACK => Message::Nack {
-                number: self.u32()?,
+                number: self.0.u32()?,
             },
             GOSSIP => Message::Gossip,
             SYNC => Message::Sync {
-                digest: self.u64()?,
+                digest: self.0.u64()?,
             },
             BUCKETS_KIND => {
                 let mut digests = Box::new([0; BUCKETS]);
                 for digest in digests.iter_mut() {
-                    *digest = self.u32()?;
+                    *digest = self.0.u32()?;
                 }
                 Message::Buckets { digests }
             }
             WANT => Message::Want {
-                buckets: self.u64()?,
+                buckets: self.0.u64()?,
             },
             RECORDS => Message::Records,
             _ => return Err(Malformed),
@@ -282,9 +282,9 @@ impl<'a> Reader<'a> {
     /// The next record that we understand; none at the end.
     pub(super) fn record(&mut self) -> Result<Option<Record<'a>>, Malformed> {
         while !self.0.is_empty() {
-            let kind = self.u8()?;
-            let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-            let mut body = Reader(self.take(length)?);
+            let kind = self.0.u8()?;
+            let length = usize::try_from(self.0.varint()?).map_err(|_| Malformed)?;
+            let mut body = Reader::new(self.0.take(length)?);
             if let Some(record) = body.body(kind)? {
                 return Ok(Some(record));
             }
@@ -310,15 +310,15 @@ impl<'a> Reader<'a> {
     }
 
     fn profile(&mut self) -> Result<Profile<'a>, Malformed> {
-        let length = usize::from(self.u8()?);
-        let id = self.take(length)?;
+        let length = usize::from(self.0.u8()?);
+        let id = self.0.take(length)?;
         let id = str::from_utf8(id).map_err(|_| Malformed)?;
         let address = self.address()?;
-        let length = usize::from(u16::from_le_bytes(self.array()?));
+        let length = usize::from(u16::from_le_bytes(self.0.array()?));
         if id.len() > NodeId::MAX_LENGTH || length > METADATA_MAX {
             return Err(Malformed);
         }
-        let metadata = self.take(length)?;
+        let metadata = self.0.take(length)?;
         Ok(Profile {
             id,
             address,
@@ -327,7 +327,7 @@ impl<'a> Reader<'a> {
     }
 
     fn accusers(&mut self) -> Result<Accusers, Malformed> {
-        let count = usize::from(self.u8()?);
+        let count = usize::from(self.0.u8()?);
         if !(1..=Suspicion::ACCUSERS_MAX).contains(&count) {
             return Err(Malformed);
         }
@@ -342,63 +342,23 @@ impl<'a> Reader<'a> {
         Ok(Stamp {
             key: self.key()?,
             version: Version {
-                generation: self.varint()?,
-                incarnation: u32::try_from(self.varint()?).map_err(|_| Malformed)?,
+                generation: self.0.varint()?,
+                incarnation: u32::try_from(self.0.varint()?).map_err(|_| Malformed)?,
             },
         })
     }
 
     fn address(&mut self) -> Result<SocketAddr, Malformed> {
-        let ip = match self.u8()? {
-            4 => IpAddr::V4(Ipv4Addr::from(self.array::<4>()?)),
-            6 => IpAddr::V6(Ipv6Addr::from(self.array::<16>()?)),
+        let ip = match self.0.u8()? {
+            4 => IpAddr::V4(Ipv4Addr::from(self.0.array::<4>()?)),
+            6 => IpAddr::V6(Ipv6Addr::from(self.0.array::<16>()?)),
             _ => return Err(Malformed),
         };
-        Ok(SocketAddr::new(ip, u16::from_le_bytes(self.array()?)))
+        Ok(SocketAddr::new(ip, u16::from_le_bytes(self.0.array()?)))
     }
 
     fn key(&mut self) -> Result<Key, Malformed> {
-        Ok(Key(self.u64()?))
-    }
-
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return Err(Malformed);
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(Malformed)
-    }
-
-    fn u8(&mut self) -> Result<u8, Malformed> {
-        Ok(u8::from_le_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Result<u32, Malformed> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, Malformed> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
-        self.0 = rest;
-        Ok(*array)
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
-        self.0 = rest;
-        Ok(taken)
+        Ok(Key(self.0.u64()?))
     }
 }
 
@@ -450,19 +410,6 @@ fn put_address(bytes: &mut Vec<u8>, address: SocketAddr) {
         }
     }
     bytes.extend(address.port().to_le_bytes());
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value.to_le_bytes()[0]);
-}
-
-fn varint_length(value: u64) -> usize {
-    let bits = 64 - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
 }
 
 const PING: u8 = 1;
