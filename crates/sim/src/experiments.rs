@@ -140,6 +140,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// One chart, or several one below the other.
     pub picture: String,
+    /// The same charts, each as an SVG document.
+    pub svgs: Vec<String>,
 }
 
 /// Something measured.
@@ -159,6 +161,7 @@ impl Report {
             seed,
             figures: Vec::new(),
             picture: String::new(),
+            svgs: Vec::new(),
         }
     }
 
@@ -176,6 +179,7 @@ impl Report {
             self.picture.push('\n');
         }
         self.picture.push_str(&chart.to_string());
+        self.svgs.push(chart.to_svg());
         self
     }
 }

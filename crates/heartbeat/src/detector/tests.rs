@@ -1,3 +1,5 @@
+//! What every rule promises, and what each does alone.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! The laws of membership in the small: a few members who hear each other at once. Whole clusters
+//! under faults are in the world of `sim`.
+
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 

@@ -106,11 +106,14 @@ pub(super) fn by_size(seed: u64, size: Size) -> Report {
         let (first, last) = (middle(&found, |it| it.first), middle(&found, |it| it.last));
         lasts.push(last);
         let worst = found.iter().map(|it| it.last).fold(0.0, f64::max);
+        let mistakes = found.iter().map(|it| it.mistakes).sum::<usize>();
+        let mistakes = f64::from(u32::try_from(mistakes).unwrap_or(u32::MAX));
         let case = format!("{members} members, {crashed} crashed, {loss_percent} % loss");
         report = report
             .figure(format!("{case}: first"), first, "s")
             .figure(format!("{case}: last"), last, "s")
-            .figure(format!("{case}: worst"), worst, "s");
+            .figure(format!("{case}: worst"), worst, "s")
+            .figure(format!("{case}: others held for dead"), mistakes, "");
     }
     let title = "A crash is known to all after, median, by case as listed";
     let length = f64::from(u32::try_from(cases.len()).unwrap_or(0));
