@@ -16,7 +16,12 @@ mod burst;
 mod cluster;
 mod crowd;
 mod delay;
+mod detection;
+mod detectors;
+mod lifeguard;
+mod links;
 mod load;
+mod pauses;
 mod server;
 mod spike;
 
@@ -26,43 +31,83 @@ use std::fmt;
 pub const SEED: u64 = 1;
 
 /// All experiments, in the order in which one reads them.
-pub const ALL: [Experiment; 7] = [
+pub const ALL: [Experiment; 13] = [
     Experiment {
         name: "throttle-boundary",
         about: "100 a minute around a full minute: four algorithms, asked for far more",
-        run: boundary::run,
+        run: |seed, _| boundary::run(seed),
     },
     Experiment {
         name: "throttle-burst",
         about: "a burst after idleness, then lasting overload: who saves up, who spaces out",
-        run: burst::run,
+        run: |seed, _| burst::run(seed),
     },
     Experiment {
         name: "throttle-delay",
         about: "a leaky bucket that makes requests wait, and a timer that comes late",
-        run: delay::run,
+        run: |seed, _| delay::run(seed),
     },
     Experiment {
         name: "spike",
         about: "ten times the traffic in ten seconds, new machines minutes later",
-        run: spike::run,
+        run: |seed, _| spike::run(seed),
     },
     Experiment {
         name: "brown-out",
         about: "a resource loses most of its speed: limits of tier 3 shrink, then those of tier 2",
-        run: brown_out::run,
+        run: |seed, _| brown_out::run(seed),
     },
     Experiment {
         name: "bulkhead",
         about: "eight small tenants beside one, two and eight floods, cheap and dear",
-        run: bulkhead::run,
+        run: |seed, _| bulkhead::run(seed),
     },
     Experiment {
         name: "cluster",
         about: "one limit over three nodes, and ten seconds without the store that they share",
-        run: cluster::run,
+        run: |seed, _| cluster::run(seed),
+    },
+    Experiment {
+        name: "detectors",
+        about: "four failure detectors on a long, lossy link: how soon, and how often wrong",
+        run: detectors::run,
+    },
+    Experiment {
+        name: "lifeguard",
+        about: "SWIM and the parts of Lifeguard while members stall again and again",
+        run: lifeguard::run,
+    },
+    Experiment {
+        name: "membership-alpha",
+        about: "how soon a crash is known to all, by the length of suspicion",
+        run: detection::by_alpha,
+    },
+    Experiment {
+        name: "membership-scale",
+        about: "how soon a crash is known to all, by the size of the cluster and by loss",
+        run: detection::by_size,
+    },
+    Experiment {
+        name: "membership-links",
+        about: "members that lose most of what they send or hear, or hear nothing at times",
+        run: links::run,
+    },
+    Experiment {
+        name: "membership-pauses",
+        about: "members that stand still, wholly or in part, and clocks that jump",
+        run: pauses::run,
     },
 ];
+
+/// How much an experiment tries.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Size {
+    /// As in the pages: seconds.
+    #[default]
+    Small,
+    /// All parameters and more seeds, where an experiment has more: up to many minutes.
+    Full,
+}
 
 /// An experiment.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +116,7 @@ pub struct Experiment {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    run: fn(u64) -> Report,
+    run: fn(u64, Size) -> Report,
 }
 
 impl Experiment {
@@ -81,8 +126,8 @@ impl Experiment {
     }
 
     /// Runs it. The same seed gives the same report, to the byte.
-    pub fn run(&self, seed: u64) -> Report {
-        (self.run)(seed)
+    pub fn run(&self, seed: u64, size: Size) -> Report {
+        (self.run)(seed, size)
     }
 }
 
@@ -95,6 +140,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// One chart, or several one below the other.
     pub picture: String,
+    /// The same charts, each as an SVG document.
+    pub svgs: Vec<String>,
 }
 
 /// Something measured.
@@ -114,6 +161,7 @@ impl Report {
             seed,
             figures: Vec::new(),
             picture: String::new(),
+            svgs: Vec::new(),
         }
     }
 
@@ -131,6 +179,7 @@ impl Report {
             self.picture.push('\n');
         }
         self.picture.push_str(&chart.to_string());
+        self.svgs.push(chart.to_svg());
         self
     }
 }
@@ -167,8 +216,13 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_report_and_it_fits_a_page() {
         for experiment in ALL {
-            let report = experiment.run(SEED);
-            assert_eq!(report, experiment.run(SEED), "{}", experiment.name);
+            let report = experiment.run(SEED, Size::Small);
+            assert_eq!(
+                report,
+                experiment.run(SEED, Size::Small),
+                "{}",
+                experiment.name
+            );
             assert!(!report.figures.is_empty() && !report.picture.is_empty());
             for line in report.to_string().lines() {
                 let name = experiment.name;
@@ -181,6 +235,9 @@ mod tests {
     #[test]
     fn another_seed_gives_another_report() {
         let experiment = Experiment::find("throttle-burst").unwrap();
-        assert_ne!(experiment.run(1).picture, experiment.run(2).picture);
+        assert_ne!(
+            experiment.run(1, Size::Small).picture,
+            experiment.run(2, Size::Small).picture
+        );
     }
 }

@@ -31,6 +31,15 @@ pub enum Fault {
         /// For how long it is down.
         span: Duration,
     },
+    /// The node runs on and its timers with it, but what it sends and what reaches it waits until
+    /// the end: its input and output are blocked, as by a processor that others keep busy. What
+    /// waits then leaves and arrives at once and in order.
+    Block {
+        /// Who is blocked.
+        node: Address,
+        /// For how long.
+        span: Duration,
+    },
     /// Each handling takes the node this much longer; the next waits until it is done.
     Slow {
         /// Who is slow.
@@ -168,6 +177,15 @@ impl FaultPlan {
         plan
     }
 
+    /// The same, so much later.
+    #[must_use]
+    pub fn later(mut self, span: Duration) -> Self {
+        for (at, _) in &mut self.faults {
+            *at = *at + span;
+        }
+        self
+    }
+
     /// How many faults it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -265,6 +283,7 @@ mod tests {
                 let span = match fault {
                     Fault::Clock { .. } => Duration::ZERO,
                     Fault::Pause { span, .. }
+                    | Fault::Block { span, .. }
                     | Fault::Crash { span, .. }
                     | Fault::Slow { span, .. }
                     | Fault::Cut { span, .. }

@@ -46,6 +46,7 @@ mod coverage;
 pub mod determinism;
 pub mod experiments;
 mod fault;
+pub mod membership;
 mod network;
 mod outbox;
 pub mod plot;

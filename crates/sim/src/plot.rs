@@ -4,6 +4,8 @@
 //! can be compared by eye. Only additions, multiplications and divisions are made, which are the
 //! same on every platform: so is the picture.
 
+mod svg;
+
 use std::fmt::{self, Write as _};
 
 /// A chart of series over time. Its `Display` is the picture.

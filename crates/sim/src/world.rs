@@ -52,6 +52,18 @@ pub struct Address(usize);
 impl Address {
     /// Whoever is not in the world, such as a client that a test plays.
     pub const OUTSIDE: Self = Self(usize::MAX);
+
+    /// The address of the node that was added in that place.
+    pub(crate) fn at(place: usize) -> Self {
+        Self(place)
+    }
+
+    /// Its place in the order in which nodes were added, from 0; none for
+    /// [`OUTSIDE`](Self::OUTSIDE).
+    #[must_use]
+    pub fn place(self) -> Option<usize> {
+        (self != Self::OUTSIDE).then_some(self.0)
+    }
 }
 
 /// Nodes, network, faults, and the clock that they share without knowing.
@@ -156,8 +168,12 @@ impl<N: Node> World<N> {
                     self.arrive(timer.node, Input::Timer(timer.timer));
                 }
             }
+            Event::Depart { from, to, message } => self.send(from, to, message),
             Event::Deliver { from, to, message } => match self.hosts.get(to.0) {
-                Some(host) if host.is_up() => self.arrive(to, Input::Message(from, message)),
+                Some(host) if host.is_up() => match host.blocked(at) {
+                    Some(until) => self.queue.push(until, Event::Deliver { from, to, message }),
+                    None => self.arrive(to, Input::Message(from, message)),
+                },
                 Some(_) => self.record(format_args!("{from:?} to {to:?}, down: {message:?}")),
                 None => self.record(format_args!("{from:?} to {to:?}, nobody: {message:?}")),
             },
@@ -255,6 +271,9 @@ impl<N: Node> World<N> {
             Fault::Pause { node, span } => {
                 self.on_host(node, |host| host.pause(now + span));
             }
+            Fault::Block { node, span } => {
+                self.on_host(node, |host| host.block(now + span));
+            }
             Fault::Slow { node, extra, span } => {
                 self.on_host(node, |host| host.slow(extra, now + span));
             }
@@ -328,6 +347,15 @@ impl<N: Node> World<N> {
     }
 
     fn send(&mut self, from: Address, to: Address, message: N::Message) {
+        let blocked = self
+            .hosts
+            .get(from.0)
+            .and_then(|host| host.blocked(self.now));
+        if let Some(until) = blocked {
+            let event = Event::Depart { from, to, message };
+            self.queue.push(until, event);
+            return;
+        }
         let fate = self.network.fate(from, to, self.now, &mut self.rng);
         let mut deliver = |after, message| {
             let event = Event::Deliver { from, to, message };

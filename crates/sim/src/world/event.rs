@@ -16,6 +16,12 @@ pub(super) enum Event<N: Node> {
         to: Address,
         message: N::Message,
     },
+    /// What a blocked node sent leaves it.
+    Depart {
+        from: Address,
+        to: Address,
+        message: N::Message,
+    },
     Fault(Fault),
     /// The node starts, if it is still down after that life.
     Start(Address, u64),

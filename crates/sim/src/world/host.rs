@@ -25,6 +25,7 @@ pub(super) struct Host<N: Node> {
     waking: Option<Tick>,
     slow: Duration,
     slow_until: Tick,
+    blocked_until: Tick,
     is_up: bool,
     /// How often it crashed.
     life: u64,
@@ -48,6 +49,7 @@ impl<N: Node> Host<N> {
             waking: None,
             slow: Duration::ZERO,
             slow_until: Tick::ZERO,
+            blocked_until: Tick::ZERO,
             is_up: false,
             life: 0,
         }
@@ -105,6 +107,15 @@ impl<N: Node> Host<N> {
         self.busy_until = self.busy_until.max(until);
     }
 
+    pub(super) fn block(&mut self, until: Tick) {
+        self.blocked_until = self.blocked_until.max(until);
+    }
+
+    /// Until when nothing leaves or reaches it, if that is so.
+    pub(super) fn blocked(&self, now: Tick) -> Option<Tick> {
+        (self.blocked_until > now).then_some(self.blocked_until)
+    }
+
     pub(super) fn slow(&mut self, extra: Duration, until: Tick) {
         self.slow = extra;
         self.slow_until = until;
@@ -115,6 +126,7 @@ impl<N: Node> Host<N> {
         self.waking = self.is_up.then_some(now);
         self.busy_until = now;
         self.slow_until = now;
+        self.blocked_until = now;
     }
 
     pub(super) fn change_clock(&mut self, now: Tick, jump: Duration, drift_ppm: i32) {

@@ -5,6 +5,7 @@
 mod counter;
 mod laws;
 mod lease;
+mod members;
 mod pages;
 mod planted;
 mod pools;

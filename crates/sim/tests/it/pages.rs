@@ -25,7 +25,11 @@ fn pictures(page: &str) -> Vec<(&str, &str)> {
 /// What is stale on a page.
 fn stale(page: &str) -> Vec<&str> {
     let is_stale = |(name, text): &(&str, &str)| {
-        let drawn = Experiment::find(name).map(|found| found.run(experiments::SEED).to_string());
+        let drawn = Experiment::find(name).map(|found| {
+            found
+                .run(experiments::SEED, experiments::Size::Small)
+                .to_string()
+        });
         drawn.is_none_or(|drawn| drawn.trim_end() != text.trim_end())
     };
     let pictures = pictures(page);
@@ -58,13 +62,13 @@ fn every_picture_in_the_pages_is_what_its_experiment_draws() {
 fn a_picture_that_is_stale_or_of_nothing_is_found() {
     let right = Experiment::find("throttle-burst")
         .unwrap()
-        .run(experiments::SEED);
+        .run(experiments::SEED, experiments::Size::Small);
     let page =
         |name: &str, text: &str| format!("x\n\n{BEGIN}{name} -->\n{OPEN}{text}\n{CLOSE}\ny\n");
     assert!(stale(&page("throttle-burst", &right.to_string())).is_empty());
     let other = Experiment::find("throttle-burst")
         .unwrap()
-        .run(2)
+        .run(2, experiments::Size::Small)
         .to_string();
     assert_eq!(stale(&page("throttle-burst", &other)), ["throttle-burst"]);
     assert_eq!(stale(&page("nothing", "")), ["nothing"]);

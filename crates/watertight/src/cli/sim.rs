@@ -1,10 +1,15 @@
 //! `watertight sim`: the experiments behind the pictures in our documentation, from their seeds.
 
-use std::process::ExitCode;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
-use watertight_sim::experiments::{ALL, Experiment, Report, SEED};
+use watertight_sim::experiments::{ALL, Experiment, Report, SEED, Size};
 
 use super::{Output, columns, print};
 
@@ -15,6 +20,12 @@ pub(super) struct Arguments {
     /// What chance follows from; the pictures in the documentation are those of 1.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
+    /// With all parameters and more seeds, where an experiment has more; this may take many minutes.
+    #[arg(long)]
+    full: bool,
+    /// Also draws it into this file as SVG; further charts of it go beside it, numbered from 2 on.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    svg: Option<PathBuf>,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -26,12 +37,33 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let experiment = Experiment::find(name).ok_or_else(|| unknown(name))?;
-    let report = experiment.run(arguments.seed);
+    let size = match arguments.full {
+        true => Size::Full,
+        false => Size::Small,
+    };
+    let report = experiment.run(arguments.seed, size);
+    if let Some(file) = &arguments.svg {
+        draw(&report, file)?;
+    }
     match arguments.output {
         Output::Table => print(&report.to_string()),
         Output::Json => print(&in_json(experiment, &report).to_string()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn draw(report: &Report, file: &Path) -> anyhow::Result<()> {
+    for (place, svg) in report.svgs.iter().enumerate() {
+        let file = match place {
+            0 => file.to_owned(),
+            _ => {
+                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+                file.with_file_name(format!("{stem}-{}.svg", place + 1))
+            }
+        };
+        fs::write(&file, svg).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
 }
 
 fn list(output: Output) -> String {
@@ -79,7 +111,7 @@ mod tests {
             assert_eq!(listed["name"], experiment.name);
         }
         let experiment = Experiment::find("throttle-burst").unwrap();
-        let report = in_json(experiment, &experiment.run(3));
+        let report = in_json(experiment, &experiment.run(3, Size::Small));
         assert_eq!(report["seed"], 3);
         assert!(report["figures"][0]["value"].is_number(), "{report}");
     }
