@@ -120,8 +120,7 @@ pub(super) fn run(seed: u64, size: Size) -> Report {
             report = report.figure(name, percent(ours, theirs), "%");
         }
     }
-    let title =
-        "False positives, SWIM's = 100 %: SWIM, probes, suspicion, buddies, Lifeguard, guard";
+    let title = "False positives in % of SWIM's: SWIM, then as listed";
     let shares = outcomes.map(|it| percent(it.false_positives, swim.false_positives));
     let length = f64::from(u32::try_from(KINDS.len()).unwrap_or(0));
     report.chart(
