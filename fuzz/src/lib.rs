@@ -4,6 +4,7 @@
 //! TARGET` searches with coverage; the plain tests run each target over mutations of its seeds, for
 //! as long as `WATERTIGHT_FUZZ_SECONDS` says, so that no change lands without a look.
 
+mod heartbeat;
 mod mutate;
 
 use std::{
@@ -24,6 +25,7 @@ use watertight_layers::{
 };
 use watertight_plan::{ApiKey, HostPattern, Identity, Jwt, Secret, Source};
 
+pub use heartbeat::{beat, gossip, gossip_seeds};
 pub use mutate::mutations;
 
 /// Names: what is accepted is printable, has no separators, and reads back as itself.

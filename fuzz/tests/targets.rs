@@ -3,7 +3,9 @@
 
 use std::panic::catch_unwind;
 
-use watertight_fuzz::{configuration, identity, keeping, mutations, names, path, waits};
+use watertight_fuzz::{
+    beat, configuration, gossip, gossip_seeds, identity, keeping, mutations, names, path, waits,
+};
 
 const RUNS: usize = 2_000;
 
@@ -120,4 +122,23 @@ fn the_search_finds_a_planted_bug() {
         );
     }
     assert!(catch_unwind(|| search(planted, &[b"/a/./b"])).is_err());
+}
+
+#[test]
+fn beats_hold_their_laws() {
+    search(
+        beat,
+        &[
+            b"\x01\x04n-17\x03\x2a\xe8\x07\x00",
+            b"\x01\x01a\x00\x00\x00\x05\x01\x02\x00\x32\x00",
+        ],
+    );
+}
+
+#[test]
+fn gossip_holds_its_laws() {
+    let seeds = gossip_seeds();
+    assert!(seeds.len() > 10);
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    search(gossip, &seeds);
 }

@@ -1,0 +1,4 @@
+//! Runs the target `beat` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| watertight_fuzz::beat(bytes));
