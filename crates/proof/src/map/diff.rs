@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Pool, User};
+use super::{Compartment, Map, Pool, Service, User};
 
 /// What differs between two maps.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -119,6 +119,8 @@ enum Rule {
     MoreIsStronger,
     /// Less is stronger; nothing is without bound.
     LessIsStronger,
+    /// More is stronger; nothing is as much as there can be.
+    MoreIsStrongerAndNothingMost,
     /// That it is there is weaker.
     PresenceIsWeaker,
     /// That it is there is stronger.
@@ -134,6 +136,9 @@ impl Rule {
         let grows = match self {
             Self::MoreIsStronger => new.unwrap_or(0.0) > old.unwrap_or(0.0),
             Self::LessIsStronger => new.unwrap_or(f64::INFINITY) < old.unwrap_or(f64::INFINITY),
+            Self::MoreIsStrongerAndNothingMost => {
+                new.unwrap_or(f64::INFINITY) > old.unwrap_or(f64::INFINITY)
+            }
             Self::PresenceIsWeaker | Self::PresenceIsStronger
                 if before.is_some() && after.is_some() =>
             {
@@ -157,40 +162,7 @@ fn facts(map: &Map) -> BTreeMap<String, Fact> {
         facts.insert(what, Fact { value, rule });
     };
     for service in &map.services {
-        let name = format!("service {}", service.service);
-        add(
-            format!("{name}, tier"),
-            service.tier.to_string(),
-            Rule::Open,
-        );
-        for own in service.dedicated.iter().flatten() {
-            add(
-                format!("{name}, its own: {own}"),
-                "yes".to_owned(),
-                Rule::PresenceIsStronger,
-            );
-        }
-        for (pool, credential) in &service.credentials {
-            add(
-                format!("{name}, credential of {pool}"),
-                credential.clone(),
-                Rule::Open,
-            );
-        }
-        if let Some(cpu) = service.cpu_millicores {
-            add(
-                format!("{name}, CPU in thousandths"),
-                cpu.to_string(),
-                Rule::LessIsStronger,
-            );
-        }
-        if let Some(memory) = service.memory_bytes {
-            add(
-                format!("{name}, memory in bytes"),
-                memory.to_string(),
-                Rule::LessIsStronger,
-            );
-        }
+        facts_of_service(service, &mut add);
     }
     for pool in &map.pools {
         facts_of_pool(pool, &mut add);
@@ -202,6 +174,41 @@ fn facts(map: &Map) -> BTreeMap<String, Fact> {
         }
     }
     facts
+}
+
+fn facts_of_service(service: &Service, add: &mut impl FnMut(String, String, Rule)) {
+    let name = format!("service {}", service.service);
+    let mut say = |what: &str, value: String, rule| add(format!("{name}, {what}"), value, rule);
+    say("tier", service.tier.to_string(), Rule::Open);
+    for pool in &service.uses {
+        say(&format!("uses {pool}"), "yes".to_owned(), Rule::Open);
+    }
+    for upstream in &service.upstreams {
+        say(&format!("runs at {upstream}"), "yes".to_owned(), Rule::Open);
+    }
+    let connections = service.upstream_connections.to_string();
+    say(
+        "connections to an upstream",
+        connections,
+        Rule::LessIsStronger,
+    );
+    if let Some(dedicated) = &service.dedicated {
+        say("says what is its own", "yes".to_owned(), Rule::Open);
+        for own in dedicated {
+            let what = format!("its own: {own}");
+            say(&what, "yes".to_owned(), Rule::PresenceIsStronger);
+        }
+    }
+    for (pool, credential) in &service.credentials {
+        let what = format!("credential of {pool}");
+        say(&what, credential.clone(), Rule::Open);
+    }
+    if let Some(cpu) = service.cpu_millicores {
+        say("CPU in thousandths", cpu.to_string(), Rule::LessIsStronger);
+    }
+    if let Some(memory) = service.memory_bytes {
+        say("memory in bytes", memory.to_string(), Rule::LessIsStronger);
+    }
 }
 
 fn facts_of_pool(pool: &Pool, add: &mut impl FnMut(String, String, Rule)) {
@@ -239,27 +246,52 @@ fn facts_of_pool(pool: &Pool, add: &mut impl FnMut(String, String, Rule)) {
         alert,
         Rule::LessIsStronger,
     );
+    if let Some(min) = pool.adaptive_min {
+        // Fixed, it never has fewer seats than its walls add up to.
+        add(
+            format!("{name}, seats at least"),
+            min.to_string(),
+            Rule::MoreIsStrongerAndNothingMost,
+        );
+    }
     for part in &pool.compartments {
-        let name = format!("{name}, compartment {}", part.compartment);
-        let least = part.services.iter().map(|user| user.tier).max();
-        let is_one_tier = least.is_none_or(|least| least == part.tier);
-        // Seats of tier 1 are protection; seats of tier 3 are what it is capped at.
-        let seats = match part.tier {
-            1 if is_one_tier => Rule::MoreIsStronger,
-            3 => Rule::LessIsStronger,
-            _ => Rule::Open,
-        };
-        add(format!("{name}, seats"), part.seats.to_string(), seats);
-        for borrower in &part.lends_to {
-            add(
-                format!("{name}, lends to {borrower}"),
-                "yes".to_owned(),
-                Rule::PresenceIsWeaker,
-            );
-        }
-        for user in &part.services {
-            facts_of_user(&name, part.tier, is_one_tier, user, add);
-        }
+        facts_of_compartment(&name, part, add);
+    }
+}
+
+fn facts_of_compartment(
+    pool: &str,
+    part: &Compartment,
+    add: &mut impl FnMut(String, String, Rule),
+) {
+    let name = format!("{pool}, compartment {}", part.compartment);
+    let least = part.services.iter().map(|user| user.tier).max();
+    let is_one_tier = least.is_none_or(|least| least == part.tier);
+    // Seats of tier 1 are protection; seats of tier 3 are what it is capped at.
+    let seats = match part.tier {
+        1 if is_one_tier => Rule::MoreIsStronger,
+        3 => Rule::LessIsStronger,
+        _ => Rule::Open,
+    };
+    let mut say = |what: &str, value: String, rule| add(format!("{name}, {what}"), value, rule);
+    say("seats", part.seats.to_string(), seats);
+    say(
+        "head-room",
+        part.head_room.to_string(),
+        Rule::MoreIsStronger,
+    );
+    for borrower in &part.lends_to {
+        let what = format!("lends to {borrower}");
+        say(&what, "yes".to_owned(), Rule::PresenceIsWeaker);
+    }
+    let back = part.borrow_max_ms.to_string();
+    let until_back = match part.lends_to.is_empty() {
+        true => Rule::Open,
+        false => Rule::LessIsStronger,
+    };
+    say("a loan is back after ms", back, until_back);
+    for user in &part.services {
+        facts_of_user(&name, part.tier, is_one_tier, user, add);
     }
 }
 

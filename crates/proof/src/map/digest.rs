@@ -26,19 +26,23 @@ pub(super) fn of(map: &Map) -> String {
 /// The digest that `document`, a map in any form or a page with one in it, says that it has.
 #[must_use]
 pub fn digest_in(document: &str) -> Option<String> {
-    let json = || {
-        let map: serde_json::Value = serde_json::from_str(document).ok()?;
-        Some(map.get("digest")?.as_str()?.to_owned())
+    // Prose may speak of the mark, and other JSON may have a field of that name: what follows decides.
+    let after = |mark| {
+        document
+            .split(mark)
+            .skip(1)
+            .find_map(digest_at_the_start_of)
     };
-    let marked = || {
-        let (_, rest) = document.split_once(MARK)?;
-        let digest: String = rest.trim_start().chars().take(DIGITS).collect();
-        let is_digest = digest.len() == DIGITS && digest.chars().all(|c| c.is_ascii_hexdigit());
-        is_digest.then_some(digest)
-    };
-    marked().or_else(json)
+    after(MARK).or_else(|| after(JSON_FIELD))
 }
 
+fn digest_at_the_start_of(text: &str) -> Option<String> {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == ':' || c == '"');
+    let digits: String = text.chars().take_while(char::is_ascii_hexdigit).collect();
+    (digits.len() == DIGITS).then_some(digits)
+}
+
+const JSON_FIELD: &str = "\"digest\"";
 const DIGITS: usize = 16;
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;

@@ -1,10 +1,11 @@
 //! "What shares a pool with checkout?": one service, everything that it shares, the riskiest first.
 //!
 //! **Risk** is the share of what the flow may need that others can take from it, in percent: all of it where
-//! there is no wall; within a compartment, what the others may hold of its seats; from a wall that lends,
-//! what it lends, for as long as a loan may stay away; through a wall that does not, nothing. Beside
-//! equals, the one with the least critical neighbour comes first. It says where to look first, not how
-//! likely it is.
+//! there is no wall. Behind one the flow may need the seats of its compartment, up to its own cap; others
+//! take what the rest of the compartment leaves too little of, when those who sit there hold all that
+//! they may, and borrowers all that is lent, for as long as a loan may stay away. Through a wall that does
+//! not lend, nothing. Beside equals, the one with the least critical neighbour comes first. It says
+//! where to look first, not how likely it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -229,25 +230,30 @@ fn behind_wall(pool: &Pool, part: &Compartment, flow: &str) -> Resource {
         true => 0,
         false => part.seats.saturating_sub(part.head_room),
     };
+    let own = part.services.iter().find(|user| user.service == flow);
+    let needed = own.map_or(part.seats, |user| part.most(user));
+    // What is missing to the flow when others hold so many.
+    let missing = |held: u32| needed - part.seats.saturating_sub(held).min(needed);
     let others = others(&pool.users, flow, |user| {
         let here = part.services.iter().find(|it| it.service == user.service);
         let borrows = || {
             let of = pool.compartment_of(&user.service);
             of.is_some_and(|of| part.lends_to.contains(&of.compartment))
         };
-        Some(match here {
+        Some(missing(match here {
             Some(here) => part.most(here),
             None if borrows() => lent,
             None => 0,
-        })
+        }))
     });
     let inside = part.services.iter().filter(|user| user.service != flow);
-    let held: u32 = inside.map(|user| part.most(user)).sum();
-    let (sharing, taken) = match (held, lent, others.is_empty()) {
-        (1.., _, _) => (Sharing::OneCompartment, held.max(lent).min(part.seats)),
-        (0, 1.., _) => (Sharing::LendingWall, lent),
-        (0, 0, true) => (Sharing::Alone, 0),
-        (0, 0, false) => (Sharing::OwnWall, 0),
+    let held = inside.fold(0_u32, |held, user| held.saturating_add(part.most(user)));
+    let taken = missing(held.saturating_add(lent));
+    let sharing = match (held, lent, others.is_empty()) {
+        (1.., _, _) => Sharing::OneCompartment,
+        (0, 1.., _) => Sharing::LendingWall,
+        (0, 0, true) => Sharing::Alone,
+        (0, 0, false) => Sharing::OwnWall,
     };
     let separation = match sharing {
         Sharing::OneCompartment => Some(Separation {
@@ -271,8 +277,8 @@ fn behind_wall(pool: &Pool, part: &Compartment, flow: &str) -> Resource {
     Resource {
         resource: pool.pool.clone(),
         sharing,
-        risk_percent: thousandths(f64::from(taken) * 100.0 / f64::from(part.seats.max(1))),
-        seats: Some(part.seats),
+        risk_percent: thousandths(f64::from(taken) * 100.0 / f64::from(needed.max(1))),
+        seats: Some(needed),
         others,
         separation,
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, MARK, Map, Pool, text::notes};
+use super::{Kind, MARK, Map, Pool, text::head, text::notes};
 
 /// The map as a Mermaid flow chart: services on the left, walls on the right, grouped by pool.
 ///
@@ -52,12 +52,7 @@ fn add_pool(text: &mut String, map: &Map, at: usize, pool: &Pool) {
         }
         return;
     }
-    let kind = pool.kind.label();
-    let _ = writeln!(
-        text,
-        "  subgraph p{at}[\"{}: {kind}, {} seats\"]",
-        pool.pool, pool.capacity
-    );
+    let _ = writeln!(text, "  subgraph p{at}[\"{}\"]", head(pool));
     for (index, part) in pool.compartments.iter().enumerate() {
         let _ = write!(
             text,

@@ -47,26 +47,10 @@ pub fn text(map: &Map) -> String {
 
 fn add_pool(text: &mut String, pool: &Pool) {
     if pool.kind == Kind::Declared {
-        let _ = writeln!(
-            text,
-            "{}: {}\n  {}\n",
-            pool.pool,
-            pool.kind.label(),
-            users(&pool.users)
-        );
+        let _ = writeln!(text, "{}\n  {}\n", head(pool), users(&pool.users));
         return;
     }
-    let _ = write!(
-        text,
-        "{}: {}, {} seats",
-        pool.pool,
-        pool.kind.label(),
-        pool.capacity
-    );
-    if let Some(min) = pool.adaptive_min {
-        let _ = write!(text, " at most, {min} at least");
-    }
-    let _ = writeln!(text, ", alert at {} %", pool.alert_percent);
+    let _ = writeln!(text, "{}, alert at {} %", head(pool), pool.alert_percent);
     let names = pool
         .compartments
         .iter()
@@ -97,6 +81,19 @@ fn add_pool(text: &mut String, pool: &Pool) {
         }
     }
     text.push('\n');
+}
+
+/// What a pool is and how large.
+pub(super) fn head(pool: &Pool) -> String {
+    let (name, kind) = (&pool.pool, pool.kind.label());
+    match (pool.kind, pool.adaptive_min) {
+        (Kind::Declared, _) => format!("{name}: {kind}"),
+        (_, None) => format!("{name}: {kind}, {} seats", pool.capacity),
+        (_, Some(min)) => format!(
+            "{name}: {kind}, {} seats at most, {min} at least",
+            pool.capacity
+        ),
+    }
 }
 
 /// Who sits behind a wall, with tiers and caps.
