@@ -20,6 +20,14 @@ pub enum Error {
         /// Its range.
         range: &'static str,
     },
+    /// A number of a plan lies outside its range.
+    #[error("`{number}` is {range}")]
+    Watch {
+        /// Which.
+        number: &'static str,
+        /// Its range.
+        range: &'static str,
+    },
     /// What a node says of itself is too long to travel with each news of it.
     #[error("metadata is at most 512 bytes when encoded, not {length}: name fewer shards")]
     Metadata {

@@ -30,6 +30,7 @@
 
 mod bytes;
 mod chance;
+mod cost;
 mod detector;
 mod error;
 mod life;
@@ -38,6 +39,7 @@ mod metadata;
 mod monitor;
 
 pub use bytes::Malformed;
+pub use cost::{Cost, Topology, Watch};
 pub use detector::{Beat, Detector, Quality, Rule, Witness};
 pub use error::Error;
 pub use life::{Key, Life, Version};

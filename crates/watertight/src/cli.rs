@@ -9,6 +9,7 @@ mod drill;
 mod explain;
 mod map;
 mod openmetrics;
+mod plan;
 mod progress;
 mod sim;
 mod status;
@@ -55,6 +56,8 @@ enum Command {
     Top(top::Arguments),
     /// Say which limits apply to a request, and what would become of it. Takes nothing.
     Explain(explain::Arguments),
+    /// Work out what something will take, before it is built.
+    Plan(plan::Arguments),
     /// Run a published experiment of ours, reproducible from its seed; without a name, list them.
     Sim(sim::Arguments),
     /// Print what the documentation is made of.
@@ -89,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Top(arguments) => top::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
     };
     match result {
