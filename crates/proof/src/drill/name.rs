@@ -57,6 +57,12 @@ impl Name {
     pub const fn is_of_faults(self) -> bool {
         matches!(self, Self::SlowUpstream | Self::DeadUpstream)
     }
+
+    /// Whether it strikes one service, which can be named.
+    #[must_use]
+    pub const fn strikes_one(self) -> bool {
+        !matches!(self, Self::SaturateTier(_) | Self::NoisyTenant)
+    }
 }
 
 impl fmt::Display for Name {

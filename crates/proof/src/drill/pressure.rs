@@ -4,7 +4,8 @@ use super::{Fault, Hoarded, Phase};
 use crate::report::PhaseReport;
 use serde::{Deserialize, Serialize};
 
-/// The share of a storm's requests that must have been turned away, in percent, where seats do not say enough.
+/// The share of a storm's requests, or connections, that must have been turned away, in percent, where seats do not say
+/// enough.
 const TURNED_AWAY_PCT: f64 = 1.0;
 /// How busy the seats of what is flooded must be, in percent, where nobody was turned away.
 const BUSY_PCT: f64 = 90.0;
@@ -43,11 +44,8 @@ impl Pressure {
         if !self.faults.is_empty() {
             return None;
         }
-        if let Some(hoarded) = &self.hoarded {
-            return (hoarded.opened < hoarded.wanted).then(|| {
-                let Hoarded { opened, wanted, .. } = hoarded;
-                format!("only {opened} of {wanted} connections could be tried")
-            });
+        if let Some(hoarded) = self.hoarded {
+            return hoarded.lacks();
         }
         let (sent, ok) = (during.noisy.requests, during.noisy.ok);
         if sent == 0 {
@@ -56,7 +54,7 @@ impl Pressure {
         if self.sending_is_enough {
             return None;
         }
-        let away_pct = 100.0 * (sent - ok.min(sent)) as f64 / sent as f64;
+        let away_pct = away_pct(sent, ok);
         let busy_pct = during.flooded_busy_pct.unwrap_or(0.0);
         (away_pct < TURNED_AWAY_PCT && busy_pct < BUSY_PCT).then(|| {
             format!(
@@ -65,4 +63,32 @@ impl Pressure {
             )
         })
     }
+}
+
+impl Hoarded {
+    /// Why it reached no wall, if so. What was served was let in, whatever became of it later; what was not was turned
+    /// away, or waits at a door that is full.
+    fn lacks(self) -> Option<String> {
+        let Self {
+            wanted,
+            opened,
+            served,
+            ..
+        } = self;
+        if opened < wanted {
+            return Some(format!(
+                "only {opened} of {wanted} connections could be tried"
+            ));
+        }
+        (away_pct(opened.into(), served.into()) < TURNED_AWAY_PCT).then(|| {
+            format!(
+                "the storm saturated nothing: {served} of {opened} connections were let in and served"
+            )
+        })
+    }
+}
+
+/// The share of those sent that did not succeed, in percent.
+fn away_pct(sent: u64, ok: u64) -> f64 {
+    100.0 * (sent - ok.min(sent)) as f64 / sent.max(1) as f64
 }

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::load::{self, Load, Run};
 use crate::report::{FloodedSeats, PhaseReport, Report};
 use crate::scenario::Stage;
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How often a running drill looks at its guard and tells where it is.
@@ -99,6 +100,14 @@ struct Drill<'a, T> {
     told: &'a (dyn Fn(Step) + Sync),
 }
 
+/// A storm of which nothing more is sent.
+struct Storm {
+    run: Run,
+    hoard: Option<Standing>,
+    flooded: Option<FloodedSeats>,
+    aborted: Option<Aborted>,
+}
+
 impl<T: Target + Sync> Drill<'_, T> {
     async fn ordinary(&self, phase: Phase) -> Result<PhaseReport<Phase>, Error> {
         self.tell(phase, Stage::Preparing);
@@ -117,32 +126,28 @@ impl<T: Target + Sync> Drill<'_, T> {
         for fault in &self.spec.faults {
             ids.push(self.target.inject(fault).await?);
         }
-        let measured = tokio::select! {
-            measured = self.storm() => measured?,
-            lost = self.keep_alive(&ids) => return Err(lost),
+        let storm = self.renewing(&ids, self.storm()).await?;
+        let Storm {
+            run,
+            hoard,
+            flooded,
+            aborted,
+        } = storm;
+        self.tell(Phase::During, Stage::Settling);
+        let (measured, pressure) = if aborted.is_some() {
+            // Nothing leans on the node any more from here on, so nothing is renewed, either.
+            let pressure = self.end(&ids, hoard).await?;
+            (run.measured().await?, pressure)
+        } else {
+            let measured = self.renewing(&ids, run.measured()).await?;
+            (measured, self.end(&ids, hoard).await?)
         };
-        let (phase, hoarded, aborted) = measured;
-        let mut faults = Vec::with_capacity(ids.len());
-        for (fault, id) in self.spec.faults.iter().zip(ids) {
-            let hits = self.target.renew(id).await?;
-            faults.push(FaultHits {
-                fault: fault.clone(),
-                hits: hits.ok_or_else(|| gone(id))?,
-            });
-        }
-        self.target.restore().await?;
-        let pressure = Pressure {
-            faults,
-            hoarded: hoarded.map(|hoard| hoard.so_far()),
-            sending_is_enough: self.spec.name == Name::LargeBodies,
-        };
+        let phase = PhaseReport::new(Phase::During, &measured, flooded);
         Ok((phase, pressure, aborted))
     }
 
-    /// The storm from its first request to its last answer.
-    async fn storm(
-        &self,
-    ) -> Result<(PhaseReport<Phase>, Option<Standing>, Option<Aborted>), Error> {
+    /// The storm from its first request to its last, or until the guard trips.
+    async fn storm(&self) -> Result<Storm, Error> {
         let mut hoard = None;
         if let Some(wanted) = &self.spec.hoard {
             let standing = wanted.start(self.target.address())?;
@@ -157,22 +162,53 @@ impl<T: Target + Sync> Drill<'_, T> {
             aborted.is_some()
         })
         .await;
-        let (length_s, last) = (from.elapsed().as_secs_f64(), self.seats().await?);
         if aborted.is_some() {
-            // Nothing leans on the node any more from here on.
             run.stop();
-            self.target.restore().await?;
-            hoard = None;
         }
-        self.tell(Phase::During, Stage::Settling);
-        let measured = run.measured().await?;
+        let (length_s, last) = (from.elapsed().as_secs_f64(), self.seats().await?);
         let flooded = (last.seats > 0).then(|| FloodedSeats {
             seats: last.seats,
             used_seat_s: round(last.used_seat_s - first.used_seat_s),
             length_s: round(length_s),
         });
-        let phase = PhaseReport::new(Phase::During, &measured, flooded);
-        Ok((phase, hoard, aborted))
+        Ok(Storm {
+            run,
+            hoard,
+            flooded,
+            aborted,
+        })
+    }
+
+    /// Takes back what leans on the node, and says what it did.
+    async fn end(&self, ids: &[u64], hoard: Option<Standing>) -> Result<Pressure, Error> {
+        let hoarded = hoard.map(|hoard| hoard.so_far());
+        let mut faults = Vec::with_capacity(ids.len());
+        for (fault, id) in self.spec.faults.iter().zip(ids) {
+            let hits = self.target.renew(*id).await?;
+            faults.push(FaultHits {
+                fault: fault.clone(),
+                hits: hits.ok_or_else(|| gone(*id))?,
+            });
+        }
+        self.target.restore().await?;
+        Ok(Pressure {
+            faults,
+            hoarded,
+            sending_is_enough: self.spec.name == Name::LargeBodies,
+        })
+    }
+
+    /// Waits for it, and renews the leases meanwhile. A lease that is lost ends it.
+    async fn renewing<R>(
+        &self,
+        ids: &[u64],
+        of: impl Future<Output = Result<R, Error>>,
+    ) -> Result<R, Error> {
+        tokio::select! {
+            biased;
+            done = of => done,
+            lost = self.keep_alive(ids) => Err(lost),
+        }
     }
 
     /// Renews the leases for as long as it is waited for. Ends only with what went wrong.
@@ -241,3 +277,6 @@ fn gone(id: u64) -> Error {
 fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,19 +72,18 @@ impl Spec {
     /// first of the least critical ones, and for background work the last.
     ///
     /// # Errors
-    /// When the cast has nobody for a part in it.
+    /// When the cast has nobody for a part in it, or a service is named and there is no such part.
     pub fn new(name: Name, cast: &Cast, service: Option<&str>) -> Result<Self, Error> {
         if cast.of_tier(1).is_empty() {
             return Err(Error::Cast(
                 "no service is of tier 1, so nobody is to be kept from harm".to_owned(),
             ));
         }
+        let service = service.map(|service| named(name, cast, service));
+        let service = service.transpose()?;
         let chosen = |otherwise: Option<&Role>| {
-            let named = |name: &str| cast.roles.iter().find(|role| role.service == name);
-            let role = service.map_or(otherwise.cloned(), |name| named(name).cloned());
-            role.ok_or_else(|| {
-                Error::Cast("there is no such service, or it has no route".to_owned())
-            })
+            let role = service.or(otherwise).cloned();
+            role.ok_or_else(|| Error::Cast("there is no service with a route".to_owned()))
         };
         let (first, last) = (cast.least().first().copied(), cast.least().last().copied());
         let parts = match name {
@@ -96,6 +95,13 @@ impl Spec {
             Name::LargeBodies => bodies(cast, &chosen(last)?),
             Name::BackgroundFlood => background(cast, &chosen(last)?),
         };
+        let mut tier_one = cast.of_tier(1).into_iter();
+        if tier_one.all(|role| parts.struck.contains(&role.service)) {
+            return Err(Error::Cast(format!(
+                "{} is all that there is of tier 1: with it struck, nobody is to be kept from harm",
+                parts.struck.join(", ")
+            )));
+        }
         let guard = if cast.is_shop {
             Guard::SHOP
         } else {
@@ -153,6 +159,20 @@ impl Spec {
             }
         }
         streams
+    }
+}
+
+/// The service that is to be struck by name.
+fn named<'c>(name: Name, cast: &'c Cast, service: &str) -> Result<&'c Role, Error> {
+    let mut roles = cast.roles.iter();
+    let role = roles.find(|role| role.service == service);
+    let role = role
+        .ok_or_else(|| Error::Cast(format!("there is no service {service}, or it has no route")))?;
+    match name.strikes_one() {
+        true => Ok(role),
+        false => Err(Error::Cast(format!(
+            "{name} strikes no single service, so none can be named: {service}"
+        ))),
     }
 }
 

@@ -11,7 +11,14 @@ mod node;
 mod shop;
 mod stand;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -91,6 +98,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn drill(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // From here on a signal is heard.
     let mut signals = Signals::listen().context("signals cannot be received")?;
+    if let Some(path) = &arguments.report {
+        can_be_written(path).with_context(|| unwritten(path))?;
+    }
     let (stand, cast) = match arguments.node.node {
         Some(_) => node::stand(arguments).await?,
         None => (shop::stand(arguments).await?, Cast::shop()),
@@ -146,8 +156,7 @@ fn show(arguments: &Arguments, report: &DrillReport) -> anyhow::Result<ExitCode>
         Output::Table => print(&drill::table(report)),
     }
     if let Some(path) = &arguments.report {
-        std::fs::write(path, drill::html(report))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
+        fs::write(path, drill::html(report)).with_context(|| unwritten(path))?;
         say(&format!("the report is in {}", path.display()));
     }
     if arguments.output == Output::Json {
@@ -158,6 +167,24 @@ fn show(arguments: &Arguments, report: &DrillReport) -> anyhow::Result<ExitCode>
         Outcome::NotHeld => 1,
         Outcome::NotShown => UNKNOWN,
     }))
+}
+
+/// Whether the report can be written: found out before the drill, since nobody drills twice for a folder that is missing.
+/// What is there already stays as it is, and what is not is not there afterwards.
+fn can_be_written(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        // A pipe has a reader, who would take a second opening for the report.
+        Ok(there) if !there.is_file() && !there.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::create_new(path)?;
+            fs::remove_file(path)
+        }
+        _ => File::options().append(true).open(path).map(drop),
+    }
+}
+
+fn unwritten(path: &Path) -> String {
+    format!("{} cannot be written", path.display())
 }
 
 fn says(step: Step) -> String {
@@ -187,7 +214,7 @@ fn length(text: &str) -> Result<Duration, String> {
 struct Signals([tokio::signal::unix::Signal; 3]);
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,

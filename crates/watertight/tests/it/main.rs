@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod drill;
 mod pages;
 mod rules;
 mod walls;

@@ -226,16 +226,32 @@ fn a_storm_that_leans_on_nothing_shows_nothing() {
         Outcome::NotShown
     );
     assert_eq!(of(&with_faults(vec![fault(9)])), Outcome::Held);
-    let hoarded = |opened| Pressure {
-        hoarded: Some(Hoarded {
-            wanted: 100,
-            opened,
-            ..Hoarded::default()
-        }),
-        ..Pressure::default()
+}
+
+#[test]
+fn a_hoard_that_reached_no_wall_shows_nothing() {
+    let report = report([CALM, CALM, CALM]);
+    let of = |opened, served, refused| {
+        let pressure = Pressure {
+            hoarded: Some(Hoarded {
+                wanted: 500,
+                opened,
+                served,
+                refused,
+                closed: refused,
+            }),
+            ..Pressure::default()
+        };
+        Judgement::of(&report, &pressure, None, true)
     };
-    assert_eq!(of(&hoarded(99)), Outcome::NotShown);
-    assert_eq!(of(&hoarded(100)), Outcome::Held);
+    assert_eq!(of(499, 100, 399).outcome, Outcome::NotShown);
+    assert_eq!(of(500, 100, 400).outcome, Outcome::Held);
+    // A door that is full takes none, and says nothing.
+    assert_eq!(of(500, 100, 0).outcome, Outcome::Held);
+    let judged = of(500, 500, 0);
+    assert_eq!(judged.outcome, Outcome::NotShown);
+    let lacks = judged.lacks.unwrap();
+    assert!(lacks.contains("500 of 500 connections"), "{lacks}");
 }
 
 #[test]

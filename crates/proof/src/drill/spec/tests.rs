@@ -96,3 +96,47 @@ fn nobody_for_a_part_is_an_error_that_says_so() {
     cast.roles.retain(|role| role.tier != 1);
     assert!(Spec::new(Name::NoisyTenant, &cast, None).is_err());
 }
+
+fn refused(name: Name, cast: &Cast, service: &str) -> String {
+    let refused = Spec::new(name, cast, Some(service));
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn a_service_that_is_named_is_struck_or_refused() {
+    let cast = Cast::shop();
+    for name in Name::ALL {
+        let says = refused(name, &cast, "nosuch");
+        assert!(says.contains("no service nosuch"), "{name}: {says}");
+        if name.strikes_one() {
+            let spec = Spec::new(name, &cast, Some("inventory")).unwrap();
+            assert_eq!(spec.flooded, ["inventory"], "{name}");
+        } else {
+            let says = refused(name, &cast, "inventory");
+            assert!(says.contains("no single service"), "{name}: {says}");
+        }
+    }
+}
+
+#[test]
+fn the_last_of_tier_one_cannot_be_struck_itself() {
+    let mut cast = Cast::shop();
+    assert!(cast.of_tier(1).len() > 1);
+    let strikes = [
+        Name::SlowUpstream,
+        Name::DeadUpstream,
+        Name::BackgroundFlood,
+    ];
+    for name in strikes {
+        assert!(Spec::new(name, &cast, Some("checkout")).is_ok(), "{name}");
+    }
+    cast.roles
+        .retain(|role| role.tier != 1 || role.service == "checkout");
+    for name in strikes {
+        let says = refused(name, &cast, "checkout");
+        assert!(says.contains("all that there is of tier 1"), "{says}");
+    }
+    for name in [Name::ConnectionHoarding, Name::LargeBodies] {
+        assert!(Spec::new(name, &cast, Some("checkout")).is_ok(), "{name}");
+    }
+}
