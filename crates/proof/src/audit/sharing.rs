@@ -3,11 +3,7 @@
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_plan::TcpDoor;
 
-use super::{
-    Finding, Fix, Severity, Subject, Sum,
-    mend::Meeting,
-    snippet::{Snippet, list},
-};
+use super::{Finding, Fix, Severity, Subject, Sum, mend::Meeting, moves, snippet::Snippet};
 use crate::map::{Compartment, Kind, Pool, Upstream, User, walls_between};
 
 /// Point 3.
@@ -70,40 +66,6 @@ fn unwalled(subject: Subject<'_>, pool: &Pool) -> Option<Finding> {
         1 => Finding::hole(says),
         _ => Finding::missing(says),
     };
-    let critical: Vec<&User> = pool
-        .users
-        .iter()
-        .filter(|user| user.tier == first)
-        .collect();
-    // A name that no pool or service has, since a pool may be called like neither.
-    let base = format!("{}-tier-{first}", pool.pool);
-    let taken = |name: &str| {
-        let mut pools = subject.map.pools.iter();
-        pools.any(|pool| pool.pool == name) || subject.map.service(name).is_some()
-    };
-    let mut names = std::iter::once(base.clone()).chain((2..).map(|at| format!("{base}-{at}")));
-    let own = names.find(|name| !taken(name)).unwrap_or_default();
-    let mut snippet = Snippet::default()
-        .table(&["pools", &own])
-        .set("kind", "\"declared\"");
-    for user in critical {
-        let Some(service) = subject.map.service(&user.service) else {
-            continue;
-        };
-        let uses = service.uses.iter();
-        let uses = uses.map(|used| if *used == pool.pool { &own } else { used });
-        snippet = snippet
-            .table(&["services", &user.service])
-            .set("uses", list(uses.map(String::as_str)));
-        if service.credentials.contains_key(&pool.pool) {
-            let credentials = service.credentials.iter();
-            let renamed = credentials.map(|(used, name)| {
-                let used = if *used == pool.pool { &own } else { used };
-                (used.as_str(), super::snippet::string(name))
-            });
-            snippet = snippet.set("credentials", super::snippet::inline(renamed));
-        }
-    }
     let says = format!(
         "put walls into {} with kind = \"tcp\", or give tier {first} one of its own and say so",
         pool.pool
@@ -111,7 +73,7 @@ fn unwalled(subject: Subject<'_>, pool: &Pool) -> Option<Finding> {
     Some(
         finding
             .at(&["pools", &pool.pool])
-            .mend(says, snippet.finish()),
+            .mend(says, moves::leave(subject, first)),
     )
 }
 
