@@ -10,7 +10,7 @@ use watertight_proof::{
     map::Map,
 };
 
-use crate::walls::{ONE_FOR_ALL, Part, WORKED, node, pool, shop, upstream};
+use crate::walls::{ONE_FOR_ALL, Part, WORKED, node, pool, shop, shop_with, upstream};
 
 fn report(parts: &[Part<'_>]) -> AuditReport {
     audit(&shop(parts).build().unwrap(), &Evidence::default())
@@ -359,4 +359,94 @@ fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
             "{found}"
         );
     }
+}
+
+/// Search of tier 2 and export of tier 3, as on the page on bulkheads: walls that lend to each other.
+fn lending(caps: &[(&str, u32)]) -> Plan {
+    let services = [("search", 2_u64, 9_001), ("export", 3, 9_002)];
+    let parts: [Part<'_>; 2] = [
+        ("search", 30, &["search"], &[]),
+        ("export", 10, &["export"], caps),
+    ];
+    let mut index = pool("index", 40, 0, &parts);
+    index.compartments[0].head_room = 6;
+    index.compartments[0].borrow_max = std::time::Duration::from_millis(500);
+    let mut builder = Plan::builder().pool(index);
+    for (name, tier, port) in services {
+        let mut service =
+            watertight_plan::Service::new(name.parse().unwrap(), tier.try_into().unwrap());
+        service.routes = vec![format!("/{name}")];
+        service.upstreams = vec![upstream(port)];
+        service.uses = vec!["index".parse().unwrap()];
+        builder = builder.service(service);
+    }
+    builder.build().unwrap()
+}
+
+#[test]
+fn what_lower_tiers_lend_is_said_and_counts_for_what_tier_3_may_hold() {
+    let report = audit(&lending(&[]), &Evidence::default());
+    let says = text(&report);
+    for words in [
+        "search of index (tier 2) lends up to 24 of its 30 seats to export, and waits up to 500 ms",
+        "export of index (tier 3) lends up to 9 of its 10 seats to search",
+        "tier 3 holds at most 34 seats in export of index: export; 10 are its own, and up to 24 are lent by \
+         search",
+    ] {
+        assert!(says.contains(words), "{words}: {says}");
+    }
+    // A cap holds on borrowed seats, too.
+    let says = text(&audit(&lending(&[("export", 8)]), &Evidence::default()));
+    assert!(
+        says.contains("tier 3 holds at most 8 seats in export of index"),
+        "{says}"
+    );
+    let findings = report.points.iter().flat_map(|point| &point.findings);
+    for finding in findings {
+        let known: Vec<String> = finding.figures.values().map(ToString::to_string).collect();
+        for number in numbers(&finding.says)
+            .iter()
+            .filter(|_| finding.sum.is_none())
+        {
+            assert!(known.contains(number), "{number}: {finding:?}");
+        }
+    }
+}
+
+#[test]
+fn where_capacity_adapts_the_seats_of_tier_1_are_those_at_its_least() {
+    let says = |min: u32| {
+        let mut database = pool("database", 100, 20, &WORKED);
+        database.adaptive = Some(watertight_guard::adaptive::Settings {
+            min,
+            initial: 60,
+            max: 100,
+            ..Default::default()
+        });
+        let plan = shop_with(database).build().unwrap();
+        let report = audit(&plan, &Evidence::default());
+        let findings = &report.points[3].findings;
+        let finding = findings.iter().find(|it| it.says.contains("adapts"));
+        let finding = finding.unwrap_or_else(|| panic!("{findings:?}")).clone();
+        let known: Vec<String> = finding.figures.values().map(ToString::to_string).collect();
+        for number in numbers(&finding.says) {
+            assert!(known.contains(&number), "{number}: {finding:?}");
+        }
+        (
+            finding.severity,
+            finding.says,
+            finding.fix.map(|fix| fix.says),
+        )
+    };
+    // 24, less a reserve of 20 and the one seat that the rest keeps.
+    let (severity, words, fix) = says(24);
+    assert_eq!(severity, Severity::Missing);
+    assert!(
+        words.contains("at its least, 24, tier 1 has 3 of its 30 seats"),
+        "{words}"
+    );
+    assert!(fix.unwrap().contains("to 51"));
+    let (severity, words, fix) = says(51);
+    assert_eq!((severity, fix), (Severity::Ok, None));
+    assert!(words.contains("tier 1 has 30 of its 30 seats"), "{words}");
 }
