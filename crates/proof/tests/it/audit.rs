@@ -246,6 +246,41 @@ fn walls_that_idle_beside_full_ones_are_moved_by_what_they_need() {
 }
 
 #[test]
+fn a_wall_that_is_full_is_widened_and_one_that_idles_is_narrowed_whatever_the_averages() {
+    let mut parts = WORKED;
+    (parts[0].1, parts[1].1) = (40, 40);
+    let plan = shop(&parts).build().unwrap();
+    // Checkout had steady clients all the time; a burst came to the rest just now.
+    let mut node = node(&[("checkout", 40, 4.0, 0), ("rest", 40, 0.3, 25)]);
+    (node.walls[0].in_use, node.walls[1].in_use) = (4, 36);
+    let suggested = |node: &watertight_proof::NodeView| {
+        let evidence = Evidence {
+            node: Some(node),
+            ..Evidence::default()
+        };
+        let advice = audit(&plan, &evidence).advice;
+        let sizes = advice.first().map(|advice| advice.sizes.clone());
+        let sizes = sizes.into_iter().flatten();
+        sizes
+            .map(|size| (size.needs, size.suggested))
+            .collect::<Vec<_>>()
+    };
+    // (4 + 4 × 2) / 0.7 seats, and the 36 + 25 of the burst: 21 that it lacks.
+    assert_eq!(suggested(&node), [(18, 19), (61, 61)]);
+    // More than there is to give.
+    node.walls[1].waiting = 500;
+    assert_eq!(suggested(&node), [(18, 18), (536, 62)]);
+    // It was full once, and left some out: it gets more, though nobody knows how much.
+    node.walls[1].waiting = 0;
+    node.walls[1].in_use = 0;
+    node.walls[1].sitting[0].shed = 1;
+    assert_eq!(suggested(&node), [(18, 39), (41, 41)]);
+    // What is nearly full now is not idle, whatever it was.
+    node.walls[0].in_use = 30;
+    assert_eq!(suggested(&node), []);
+}
+
+#[test]
 fn slivers_of_one_tier_are_warned_of_without_a_node() {
     let parts: [Part<'_>; 4] = [
         ("checkout", 30, &["checkout"], &[]),

@@ -193,6 +193,10 @@ proptest! {
             if advice.over_s.is_some() {
                 let dealt: u32 = advice.sizes.iter().map(|size| size.suggested).sum();
                 prop_assert_eq!(dealt, advice.room);
+                for size in &advice.sizes {
+                    prop_assert!(!size.is_full || size.suggested >= size.seats, "{:?}", size);
+                    prop_assert!(!size.is_idle || size.suggested <= size.seats, "{:?}", size);
+                }
             }
             if let Some(toml) = &advice.fix.toml {
                 apply(&mut moved, toml);
