@@ -141,9 +141,18 @@ fn credentials(subject: Subject<'_>, service: &Service) -> Vec<Finding> {
         let same = moves::lower_as(subject.map, pool, role);
         let same: Vec<&str> = same.map(|other| other.service.as_str()).collect();
         if same.is_empty() {
-            findings.push(Finding::ok(format!(
-                "{name} comes to {pool} as {role}, alone of tier 1"
-            )));
+            let others = subject.map.services.iter().filter(|other| {
+                other.service != *name && other.credentials.get(pool) == Some(role)
+            });
+            let others: Vec<&str> = others.map(|other| other.service.as_str()).collect();
+            let says = match others.is_empty() {
+                true => format!("{name} comes to {pool} as {role}, and nobody else does"),
+                false => format!(
+                    "{name} comes to {pool} as {role}, like {}, and no lower tier does",
+                    others.join(" and ")
+                ),
+            };
+            findings.push(Finding::ok(says));
             continue;
         }
         let says = format!("{name} and {} come to {pool} as {role}", same.join(", "));

@@ -65,14 +65,14 @@ pub(super) fn advice(subject: Subject<'_>) -> Vec<Advice> {
     let pools = subject.map.pools.iter();
     let pools = pools.filter(|pool| matches!(pool.kind, Kind::Requests | Kind::Tcp));
     pools
-        .filter_map(|pool| {
+        .flat_map(|pool| {
             let measured = subject
                 .evidence
                 .node
                 .filter(|node| node.uptime_s >= UPTIME_MIN_S);
             match measured.and_then(|node| by_use(pool, node)) {
-                Some(advice) => Some(advice),
-                None => slivers(pool),
+                Some(advice) => vec![advice],
+                None => (1..=3).filter_map(|tier| slivers(pool, tier)).collect(),
             }
         })
         .collect()
@@ -133,19 +133,11 @@ fn size(pool: &Pool, part: &Compartment, wall: &Wall, node: &NodeView) -> Size {
     }
 }
 
-/// Two or more walls of one tier, so narrow that each is full with the first bunch.
-fn slivers(pool: &Pool) -> Option<Advice> {
+/// Two or more walls of `tier`, so narrow that each is full with the first bunch.
+fn slivers(pool: &Pool, tier: u8) -> Option<Advice> {
     let least = needed_seats(1.0, pool.alert_percent);
-    let is_narrow = |part: &&Compartment| part.seats < least;
-    let tier = (1..=3_u8).find(|tier| {
-        let narrow = pool.compartments.iter().filter(is_narrow);
-        narrow.filter(|part| part.tier == *tier).count() > 1
-    })?;
-    let narrow = pool
-        .compartments
-        .iter()
-        .filter(is_narrow)
-        .filter(|part| part.tier == tier);
+    let parts = pool.compartments.iter();
+    let narrow = parts.filter(|part| part.seats < least && part.tier == tier);
     let sizes: Vec<Size> = narrow
         .map(|part| Size {
             compartment: part.compartment.clone(),
@@ -158,6 +150,9 @@ fn slivers(pool: &Pool) -> Option<Advice> {
             is_idle: false,
         })
         .collect();
+    if sizes.len() < 2 {
+        return None;
+    }
     let names = names(&sizes, |_| true);
     Some(Advice {
         pool: pool.pool.clone(),

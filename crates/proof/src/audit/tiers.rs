@@ -1,7 +1,7 @@
 //! Points 1 and 7: are tiers declared, and is tier 3 capped?
 
 use watertight_guard::pool::Class;
-use watertight_plan::{Limit, Plan};
+use watertight_plan::{By, Count, Limit, Plan};
 
 use super::{
     Finding, Subject, Sum,
@@ -155,7 +155,7 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
     if !plan.takes_requests(id) {
         return None;
     }
-    let acts = |limit: &&Limit| !limit.is_shadow && limit.routes.is_empty();
+    let acts = |limit: &&Limit| !limit.is_shadow && limit.routes.is_empty() && is_rate(limit);
     let covers =
         |limit: &&Limit| acts(limit) && (limit.services.is_empty() || limit.services.contains(id));
     let own = plan.services().get(id)?;
@@ -181,7 +181,9 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
     let says = format!("no limit that acts holds for all requests for {name}");
     let missing = Finding::missing(says).at(&["services", name]);
     if !own.throttle.is_empty() {
-        return Some(missing.advise("let one of its limits act, on all its routes"));
+        return Some(missing.advise(
+            "let one of its limits act, on all its routes: so many per time, for all users and addresses together",
+        ));
     }
     let limit = "[{ by = [\"service\"], limit = 100, per = \"1s\" }]";
     let snippet = Snippet::default()
@@ -189,6 +191,13 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
         .set("throttle", limit);
     let advice = "limit it to what it needs on its best day";
     Some(missing.mend(advice, snippet.finish()))
+}
+
+/// Whether `limit` bounds how much comes per time. What is in flight may be short, and come all the more
+/// often; of users and addresses there are as many as callers like.
+fn is_rate(limit: &Limit) -> bool {
+    let is_bounded = |by: &By| !matches!(by, By::Address | By::User);
+    matches!(limit.count, Count::Rate(_)) && limit.by.iter().all(is_bounded)
 }
 
 /// CPU and memory of a service of tier 3, as far as anybody has said.

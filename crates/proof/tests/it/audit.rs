@@ -364,6 +364,30 @@ fn a_drill_and_a_kept_map_count_only_for_the_walls_that_they_are_of() {
 }
 
 #[test]
+fn a_limit_that_callers_can_multiply_or_that_bounds_no_rate_is_no_cap() {
+    use watertight_guard::throttle::{Algorithm, Quota};
+    use watertight_plan::{By, Count, Limit};
+    let rate = watertight_base::Rate::new(10, std::time::Duration::from_secs(1)).unwrap();
+    let quota = Quota::new(Algorithm::FixedWindow, rate).unwrap();
+    let says = |count: Count, by: &[By]| {
+        let mut limit = Limit::new("all".parse().unwrap(), count);
+        limit.by = by.to_vec();
+        let plan = shop(&WORKED).limit(limit).build().unwrap();
+        text(&audit(&plan, &Evidence::default()))
+    };
+    for (count, by, is_cap) in [
+        (Count::Rate(quota), &[By::Service][..], true),
+        (Count::Rate(quota), &[By::User], false),
+        (Count::Rate(quota), &[By::Address, By::Service], false),
+        (Count::InFlight(5), &[By::Tenant], false),
+    ] {
+        let found = says(count, by);
+        let is_limited = found.contains("requests for reporting are limited: all");
+        assert_eq!(is_limited, is_cap, "{by:?}: {found}");
+    }
+}
+
+#[test]
 fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
     use watertight_guard::throttle::{Algorithm, Quota};
     use watertight_plan::{Count, Limit};
@@ -385,7 +409,7 @@ fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
     };
     let partly = Limit {
         routes: vec!["/reporting/yearly".to_owned()],
-        ..acts
+        ..acts.clone()
     };
     for limit in [shadow, partly] {
         let found = says(limit);
@@ -484,4 +508,94 @@ fn where_capacity_adapts_the_seats_of_tier_1_are_those_at_its_least() {
     let (severity, words, fix) = says(51);
     assert_eq!((severity, fix), (Severity::Ok, None));
     assert!(words.contains("tier 1 has 30 of its 30 seats"), "{words}");
+}
+
+/// Orders of tier 1, which uses the database beside checkout.
+fn orders(builder: watertight_plan::Builder, role: &str) -> watertight_plan::Builder {
+    let mut orders =
+        watertight_plan::Service::new("orders".parse().unwrap(), 1_u64.try_into().unwrap());
+    orders.routes = vec!["/orders".to_owned()];
+    orders.upstreams = vec![upstream(9_005)];
+    orders.uses = vec!["database".parse().unwrap(), "sessions".parse().unwrap()];
+    let mut cart =
+        watertight_plan::Service::new("cart".parse().unwrap(), 1_u64.try_into().unwrap());
+    cart.routes = vec!["/cart".to_owned()];
+    cart.uses = vec!["sessions".parse().unwrap()];
+    for (service, role) in [(&mut orders, "app"), (&mut cart, role)] {
+        let credentials = &mut service.declared.credentials;
+        credentials.insert("sessions".parse().unwrap(), role.to_owned());
+    }
+    builder
+        .declared_pool("sessions".parse().unwrap())
+        .service(orders)
+        .service(cart)
+}
+
+#[test]
+fn a_role_is_said_to_be_one_services_own_only_where_nobody_else_has_it() {
+    let parts: [Part<'_>; 3] = [WORKED[0], ("orders", 0, &["orders"], &[]), WORKED[1]];
+    let parts =
+        parts.map(|(name, seats, services, caps)| (name, seats.clamp(10, 40), services, caps));
+    let says = |role: &str| {
+        let plan = orders(shop(&parts), role).build().unwrap();
+        text(&audit(&plan, &Evidence::default()))
+    };
+    let shared = says("app");
+    let words = "cart comes to sessions as app, like orders, and no lower tier does";
+    assert!(shared.contains(words), "{shared}");
+    let own = says("cart");
+    assert!(
+        own.contains("cart comes to sessions as cart, and nobody else does"),
+        "{own}"
+    );
+}
+
+#[test]
+fn narrow_walls_are_named_in_every_tier() {
+    let parts: [Part<'_>; 5] = [
+        ("checkout", 3, &["checkout"], &[]),
+        ("orders", 3, &["orders"], &[]),
+        ("inventory", 3, &["inventory"], &[]),
+        ("recommendations", 3, &["recommendations"], &[]),
+        ("reporting", 3, &["reporting"], &[]),
+    ];
+    let plan = orders(shop(&parts), "cart").build().unwrap();
+    let advice = audit(&plan, &Evidence::default()).advice;
+    let says: Vec<&str> = advice.iter().map(|advice| advice.says.as_str()).collect();
+    assert_eq!(says.len(), 2, "{says:?}");
+    assert!(
+        says[0].starts_with("checkout and orders are of tier 1"),
+        "{says:?}"
+    );
+    assert!(
+        says[1].starts_with("recommendations and reporting are of tier 3"),
+        "{says:?}"
+    );
+}
+
+#[test]
+fn what_use_asks_for_is_said_to_be_given_only_where_it_is() {
+    let says = |seats: u32| {
+        let parts: [Part<'_>; 2] = [
+            ("all", seats, &["checkout", "inventory"], &[]),
+            ("rest", 20, &["recommendations", "reporting"], &[]),
+        ];
+        let plan = shop(&parts).build().unwrap();
+        let node = node(&[("all", seats, 8.0, 0)]);
+        let evidence = Evidence {
+            node: Some(&node),
+            ..Evidence::default()
+        };
+        let report = audit(&plan, &evidence);
+        holes(&report)[0].1.fix.as_ref().unwrap().says.clone()
+    };
+    assert_eq!(
+        says(60),
+        "give checkout seats of its own: as many as its use of the node asks for"
+    );
+    // 28 of 20.
+    assert_eq!(
+        says(20),
+        "give checkout seats of its own: its use of the node asks for more, and others keep one"
+    );
 }
