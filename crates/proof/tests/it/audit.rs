@@ -599,3 +599,32 @@ fn what_use_asks_for_is_said_to_be_given_only_where_it_is() {
         "give checkout seats of its own: its use of the node asks for more, and others keep one"
     );
 }
+
+#[test]
+fn roles_that_tier_1_has_in_common_in_two_pools_are_parted_by_the_same_lines() {
+    let parts: [Part<'_>; 2] = [("own", 10, &["cart"], &[]), ("rest", 10, &["search"], &[])];
+    let mut builder = Plan::builder();
+    for name in ["database", "index"] {
+        builder = builder.pool(pool(name, 20, 0, &parts));
+    }
+    for (name, tier, port) in [("cart", 1_u64, 9_001), ("search", 3, 9_002)] {
+        let mut service =
+            watertight_plan::Service::new(name.parse().unwrap(), tier.try_into().unwrap());
+        service.routes = vec![format!("/{name}")];
+        service.upstreams = vec![upstream(port)];
+        for pool in ["database", "index"] {
+            service.uses.push(pool.parse().unwrap());
+            let credentials = &mut service.declared.credentials;
+            credentials.insert(pool.parse().unwrap(), "app".to_owned());
+        }
+        builder = builder.service(service);
+    }
+    let report = audit(&builder.build().unwrap(), &Evidence::default());
+    let lines = holes(&report).into_iter().map(|(_, hole)| {
+        let fix = hole.fix.as_ref().unwrap();
+        fix.toml.as_deref().unwrap()
+    });
+    let words =
+        "[services.cart]\ncredentials = { database = \"cart-database\", index = \"cart-index\" }\n";
+    assert_eq!(lines.collect::<Vec<_>>(), [words, words]);
+}
