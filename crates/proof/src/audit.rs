@@ -11,11 +11,12 @@
 //!
 //! **Laws.** Every number in a sentence is among the finding's figures or in its sum, and the sums add up. A
 //! snippet can be put into the configuration as it is: its keys take the place of those of the same name.
-//! A configuration mended by all snippets of its holes has none of these holes.
+//! Snippets of holes do not undo each other, in whatever order they are put in. A configuration mended by all snippets of its holes has none of these holes.
 
 mod drill;
 mod finding;
 mod mend;
+mod moves;
 mod outside;
 mod sharing;
 mod sizes;

@@ -44,7 +44,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Check a configuration: exit 0, 1 (`up` would refuse it), 2 (no such file, or not TOML).
     Check(check::Arguments),
-    /// Look for holes in the walls: the ten points of the bulkhead checklist, with evidence; exit 1 on a hole.
+    /// Look for holes in the walls: the ten points of the bulkhead checklist, with evidence; exit 0, 1 (a hole),
+    /// 2 (nobody could look).
     Audit(audit::Arguments),
     /// Draw the isolation map: who shares what with whom, and where the walls are.
     Map(map::Arguments),
@@ -85,8 +86,8 @@ pub fn run() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Audit(arguments) => audit::run(&arguments),
-        Command::Map(arguments) => map::run(&arguments),
+        Command::Audit(arguments) => Ok(audit::run(&arguments)),
+        Command::Map(arguments) => Ok(map::run(&arguments)),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),

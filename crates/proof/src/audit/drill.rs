@@ -27,7 +27,8 @@ pub(super) fn tested(subject: Subject<'_>) -> Vec<Finding> {
     let drills = subject.evidence.drills;
     if drills.is_empty() {
         let finding = Finding::missing("no drill was shown: nobody knows whether these walls hold");
-        let advice = "drill them (`watertight drill --node URL --output json`), and give that JSON to `--drill`";
+        let advice = "drill them (`watertight drill --node URL --tenant NAME --noisy OTHER --output json`), and give that \
+                      JSON to `--drill`";
         return vec![finding.advise(advice)];
     }
     drills

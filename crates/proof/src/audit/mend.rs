@@ -76,7 +76,10 @@ impl Meeting<'_> {
         let says = match is_split {
             true => {
                 let how = match self.measured(&ones) {
-                    Some(_) => "as many as its use of the node asks for",
+                    Some(needs) if needs == seats.max(2) - rest_seats => {
+                        "as many as its use of the node asks for"
+                    }
+                    Some(_) => "its use of the node asks for more, and others keep one",
                     None => "half of these, until the use of a node says better",
                 };
                 format!("give {} seats of its own: {how}", names(&ones))

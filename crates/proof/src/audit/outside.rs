@@ -1,10 +1,10 @@
 //! Points 2, 6 and 10: what is outside of a node, as far as somebody has written it down.
 
 use super::{
-    Finding, Subject,
-    snippet::{Snippet, inline, list, string},
+    Finding, Subject, moves,
+    snippet::{Snippet, list},
 };
-use crate::map::{Kind, Pool, Service};
+use crate::map::{Kind, Service};
 
 /// Point 2.
 pub(super) fn mapped(subject: Subject<'_>) -> Vec<Finding> {
@@ -82,13 +82,7 @@ pub(super) fn dedicated(subject: Subject<'_>) -> Vec<Finding> {
             )),
             Some(own) => Finding::ok(format!("{name} has for itself: {}", own.join(", "))),
         });
-        let pools = subject.map.pools.iter();
-        let shared = pools.filter(|pool| {
-            let used = pool.users.iter().any(|user| user.service == *name);
-            used && pool.users.iter().any(|user| user.tier > 1)
-        });
-        let shared: Vec<&Pool> = shared.collect();
-        findings.extend(credentials(subject, service, &shared));
+        findings.extend(credentials(subject, service));
     }
     if findings.is_empty() {
         findings.push(Finding::ok("no service is of tier 1"));
@@ -96,52 +90,40 @@ pub(super) fn dedicated(subject: Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Something that is said to be one service's alone, and is not.
-fn contradicted(subject: Subject<'_>, service: &Service) -> Option<Finding> {
-    let own = service.dedicated.as_ref()?;
+/// What is said to be one service's alone, and is not.
+fn contradicted(subject: Subject<'_>, service: &Service) -> Vec<Finding> {
     let name = &service.service;
-    let pool = subject.map.pools.iter().find(|pool| {
-        own.contains(&pool.pool) && pool.users.iter().any(|user| user.service != *name)
-    })?;
-    let others: Vec<&str> = pool
-        .users
-        .iter()
-        .map(|user| user.service.as_str())
-        .filter(|other| other != name)
-        .collect();
-    let says = format!(
-        "{name} says that {} is its own, and {} use it too",
-        pool.pool,
-        others.join(", ")
-    );
-    let kept = own.iter().filter(|it| **it != pool.pool);
+    let own = || service.dedicated.iter().flatten();
+    let others = |pool: &str| -> Vec<&str> {
+        let pools = subject.map.pools.iter().filter(|it| it.pool == pool);
+        let users = pools.flat_map(|pool| &pool.users);
+        let names = users.map(|user| user.service.as_str());
+        names.filter(|other| other != name).collect()
+    };
+    // Both of two findings keep what is right, and nothing else.
+    let kept = own().filter(|it| others(it).is_empty());
     let snippet = Snippet::default()
         .table(&["services", name])
-        .set("dedicated", list(kept.map(String::as_str)));
-    let finding = Finding::hole(says).at(&["services", name, "dedicated"]);
-    Some(finding.mend(
-        "say what is so, or give the others another pool",
-        snippet.finish(),
-    ))
+        .set("dedicated", list(kept.map(String::as_str)))
+        .finish();
+    let wrong = own().filter(|it| !others(it).is_empty());
+    let findings = wrong.map(|pool| {
+        let says = format!(
+            "{name} says that {pool} is its own, and {} use it too",
+            others(pool).join(", ")
+        );
+        let finding = Finding::hole(says).at(&["services", name, "dedicated"]);
+        let advice = "say what is so, or give the others another pool";
+        finding.mend(advice, snippet.clone())
+    });
+    findings.collect()
 }
 
-/// Whether a service of tier 1 comes to its `shared` pools as itself.
-fn credentials(subject: Subject<'_>, service: &Service, shared: &[&Pool]) -> Vec<Finding> {
+/// Whether a service of tier 1 comes to its pools as itself.
+fn credentials(subject: Subject<'_>, service: &Service) -> Vec<Finding> {
     let name = &service.service;
     let mut findings = Vec::new();
-    let mut all = service.credentials.clone();
-    for pool in shared {
-        all.entry(pool.pool.clone())
-            .or_insert_with(|| format!("{name}-{}", pool.pool));
-    }
-    let written = all.iter().map(|(pool, it)| (pool.as_str(), string(it)));
-    let snippet = |pairs: String| {
-        let snippet = Snippet::default().table(&["services", name]);
-        snippet.set("credentials", pairs).finish()
-    };
-    let missing = snippet(inline(written));
-    let unsaid: Vec<&str> = shared
-        .iter()
+    let unsaid: Vec<&str> = moves::shared(subject.map, service)
         .map(|pool| pool.pool.as_str())
         .filter(|pool| !service.credentials.contains_key(*pool))
         .collect();
@@ -152,39 +134,31 @@ fn credentials(subject: Subject<'_>, service: &Service, shared: &[&Pool]) -> Vec
         findings.push(
             Finding::missing(says)
                 .at(&["services", name])
-                .mend(advice, missing),
+                .mend(advice, moves::as_itself(subject, service)),
         );
     }
-    for (pool, credential) in &service.credentials {
-        let same = subject.map.services.iter().filter(|other| {
-            other.tier > 1
-                && other
-                    .credentials
-                    .get(pool)
-                    .is_some_and(|it| it == credential)
-        });
+    for (pool, role) in &service.credentials {
+        let same = moves::lower_as(subject.map, pool, role);
         let same: Vec<&str> = same.map(|other| other.service.as_str()).collect();
         if same.is_empty() {
-            findings.push(Finding::ok(format!(
-                "{name} comes to {pool} as {credential}, alone of tier 1"
-            )));
+            let others = subject.map.services.iter().filter(|other| {
+                other.service != *name && other.credentials.get(pool) == Some(role)
+            });
+            let others: Vec<&str> = others.map(|other| other.service.as_str()).collect();
+            let says = match others.is_empty() {
+                true => format!("{name} comes to {pool} as {role}, and nobody else does"),
+                false => format!(
+                    "{name} comes to {pool} as {role}, like {}, and no lower tier does",
+                    others.join(" and ")
+                ),
+            };
+            findings.push(Finding::ok(says));
             continue;
         }
-        let says = format!(
-            "{name} and {} come to {pool} as {credential}",
-            same.join(", ")
-        );
-        let own = service.credentials.iter().map(|(used, it)| {
-            let it = if used == pool {
-                format!("{name}-{used}")
-            } else {
-                it.clone()
-            };
-            (used.as_str(), string(&it))
-        });
+        let says = format!("{name} and {} come to {pool} as {role}", same.join(", "));
         let finding = Finding::hole(says).at(&["services", name, "credentials"]);
         let advice = "make a role of its own there, let the service use it, and name it";
-        findings.push(finding.mend(advice, snippet(inline(own))));
+        findings.push(finding.mend(advice, moves::as_itself(subject, service)));
     }
     findings
 }

@@ -3,11 +3,7 @@
 use watertight_guard::pool::{CompartmentSpec, PoolSpec};
 use watertight_plan::TcpDoor;
 
-use super::{
-    Finding, Fix, Severity, Subject, Sum,
-    mend::Meeting,
-    snippet::{Snippet, list},
-};
+use super::{Finding, Fix, Severity, Subject, Sum, mend::Meeting, moves, snippet::Snippet};
 use crate::map::{Compartment, Kind, Pool, Upstream, User, walls_between};
 
 /// Point 3.
@@ -17,7 +13,10 @@ pub(super) fn across_tiers(subject: Subject<'_>) -> Vec<Finding> {
         match pool.kind {
             Kind::Declared => findings.extend(unwalled(subject, pool)),
             Kind::Own => {}
-            Kind::Requests | Kind::Tcp => findings.extend(walled(subject, pool)),
+            Kind::Requests | Kind::Tcp => {
+                findings.extend(walled(subject, pool));
+                findings.extend(loans(pool));
+            }
         }
     }
     let upstreams = subject.map.upstreams.iter();
@@ -70,40 +69,6 @@ fn unwalled(subject: Subject<'_>, pool: &Pool) -> Option<Finding> {
         1 => Finding::hole(says),
         _ => Finding::missing(says),
     };
-    let critical: Vec<&User> = pool
-        .users
-        .iter()
-        .filter(|user| user.tier == first)
-        .collect();
-    // A name that no pool or service has, since a pool may be called like neither.
-    let base = format!("{}-tier-{first}", pool.pool);
-    let taken = |name: &str| {
-        let mut pools = subject.map.pools.iter();
-        pools.any(|pool| pool.pool == name) || subject.map.service(name).is_some()
-    };
-    let mut names = std::iter::once(base.clone()).chain((2..).map(|at| format!("{base}-{at}")));
-    let own = names.find(|name| !taken(name)).unwrap_or_default();
-    let mut snippet = Snippet::default()
-        .table(&["pools", &own])
-        .set("kind", "\"declared\"");
-    for user in critical {
-        let Some(service) = subject.map.service(&user.service) else {
-            continue;
-        };
-        let uses = service.uses.iter();
-        let uses = uses.map(|used| if *used == pool.pool { &own } else { used });
-        snippet = snippet
-            .table(&["services", &user.service])
-            .set("uses", list(uses.map(String::as_str)));
-        if service.credentials.contains_key(&pool.pool) {
-            let credentials = service.credentials.iter();
-            let renamed = credentials.map(|(used, name)| {
-                let used = if *used == pool.pool { &own } else { used };
-                (used.as_str(), super::snippet::string(name))
-            });
-            snippet = snippet.set("credentials", super::snippet::inline(renamed));
-        }
-    }
     let says = format!(
         "put walls into {} with kind = \"tcp\", or give tier {first} one of its own and say so",
         pool.pool
@@ -111,7 +76,7 @@ fn unwalled(subject: Subject<'_>, pool: &Pool) -> Option<Finding> {
     Some(
         finding
             .at(&["pools", &pool.pool])
-            .mend(says, snippet.finish()),
+            .mend(says, moves::leave(subject, first)),
     )
 }
 
@@ -146,6 +111,43 @@ fn walled(subject: Subject<'_>, pool: &Pool) -> Vec<Finding> {
         findings.push(Finding::ok(says).sum(sum).at(&["pools", &pool.pool]));
     }
     findings
+}
+
+/// What compartments below tier 1 lend to others; what tier 1 lends is point 4.
+fn loans(pool: &Pool) -> impl Iterator<Item = Finding> {
+    let parts = pool.compartments.iter();
+    let lenders = parts.filter(|part| part.tier > 1 && !part.lends_to.is_empty());
+    lenders.map(|part| {
+        let path = ["pools", &pool.pool, "compartments", &part.compartment];
+        let says = format!(
+            "{} of {} (tier {}) lends up to {} of its {} seats to {}, and waits up to {} ms for one that it wants \
+             back",
+            part.compartment,
+            pool.pool,
+            part.tier,
+            lent(part),
+            part.seats,
+            part.lends_to.join(", "),
+            part.borrow_max_ms
+        );
+        let finding = Finding::ok(says).figure("seats", part.seats).at(&path);
+        of_loan(finding, part)
+    })
+}
+
+/// The most seats that `part` lends.
+pub(super) fn lent(part: &Compartment) -> u32 {
+    match part.lends_to.is_empty() {
+        true => 0,
+        false => part.seats.saturating_sub(part.head_room),
+    }
+}
+
+fn of_loan(finding: Finding, part: &Compartment) -> Finding {
+    let borrow_max = u32::try_from(part.borrow_max_ms).unwrap_or(u32::MAX);
+    finding
+        .figure("lent", lent(part))
+        .figure("borrow_max_ms", borrow_max)
 }
 
 /// What is to be said of tiers that meet in a compartment.
@@ -248,32 +250,56 @@ fn own_seats(subject: Subject<'_>, service: &str, pool: &Pool, part: &Compartmen
             None => finding,
         };
     }
-    let figures = |finding: Finding| finding.figure("seats", part.seats);
     if part.lends_to.is_empty() {
-        let says = format!(
-            "{service} has {} seats in {name}, which nobody else takes",
-            part.seats
-        );
-        return figures(Finding::ok(says)).at(&path);
+        return unlent(service, pool, part).at(&path);
     }
-    let kept = part.head_room.min(part.seats);
     let says = format!(
         "{service} lends {} of its {} seats in {name} to {}, and waits up to {} ms for one that it wants back",
-        part.seats - kept,
+        lent(part),
         part.seats,
         part.lends_to.join(", "),
         part.borrow_max_ms
     );
     let snippet = Snippet::default().table(&path).set("lend", "false");
-    let borrow_max = u32::try_from(part.borrow_max_ms).unwrap_or(u32::MAX);
-    figures(Finding::missing(says))
-        .figure("lent", part.seats - kept)
-        .figure("borrow_max_ms", borrow_max)
-        .at(&path)
-        .mend(
-            "lend nothing of tier 1, unless it can wait that long",
-            snippet.finish(),
-        )
+    let finding = Finding::missing(says).figure("seats", part.seats);
+    of_loan(finding, part).at(&path).mend(
+        "lend nothing of tier 1, unless it can wait that long",
+        snippet.finish(),
+    )
+}
+
+/// What is to be said of seats of tier 1 that are lent to nobody. Where capacity adapts they are fewer when
+/// it is at its least: the reserve stays whole, lower compartments keep one seat each, and tier 1 has the rest.
+fn unlent(service: &str, pool: &Pool, part: &Compartment) -> Finding {
+    let says = format!(
+        "{service} has {} seats in {} of {}, which nobody else takes",
+        part.seats, part.compartment, pool.pool
+    );
+    let finding = |says: String| Finding::ok(says).figure("seats", part.seats);
+    let Some(min) = pool.adaptive_min else {
+        return finding(says);
+    };
+    let (ones, lower): (Vec<&Compartment>, Vec<&Compartment>) =
+        pool.compartments.iter().partition(|it| it.tier == 1);
+    let all: u32 = ones.iter().map(|it| it.seats).sum();
+    let lower = u32::try_from(lower.len()).unwrap_or(u32::MAX);
+    let others = pool.reserve.saturating_add(lower);
+    let left = min.saturating_sub(others).min(all);
+    let says = format!(
+        "{says}; capacity adapts, and when it is at its least, {min}, tier 1 has {left} of its {all} seats"
+    );
+    let mut finding = finding(says)
+        .figure("capacity_min", min)
+        .figure("tier_1", all)
+        .figure("tier_1_min", left);
+    if left < all {
+        finding.severity = Severity::Missing;
+        return finding.advise(format!(
+            "set the `min` of `adaptive` to {}, or know that tier 1 can do with less",
+            all.saturating_add(others)
+        ));
+    }
+    finding
 }
 
 /// The most and the least critical tier among `users`.

@@ -3,7 +3,9 @@
 //! What a wall needs is worked out from how many of its seats were held on average since the node was started
 //! ([`needed_seats`]): by the average *m*, (*m* + 4 × √*m*) seats are enough for the bunches in which
 //! requests come, and that should be where the alert is. An average over nights and weekends is less than
-//! a peak; who knows the peak should take that.
+//! a peak; who knows the peak should take that. What is held and waited for when the node is asked is such a
+//! peak: a wall needs that at the least, and more than it has when it is full. So what is idle gives seats and
+//! what is full gets them, never the other way round.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +47,10 @@ pub struct Size {
     pub seats: u32,
     /// Seats held on average, to a thousandth.
     pub mean_held: Option<f64>,
-    /// Seats that it needs by that, or at the least.
+    /// Seats that are held or waited for now; none where no node was asked.
+    #[serde(default)]
+    pub wanted: Option<u32>,
+    /// Seats that it needs by these, or at the least.
     pub needs: u32,
     /// Seats that it would have.
     pub suggested: u32,
@@ -60,14 +65,14 @@ pub(super) fn advice(subject: Subject<'_>) -> Vec<Advice> {
     let pools = subject.map.pools.iter();
     let pools = pools.filter(|pool| matches!(pool.kind, Kind::Requests | Kind::Tcp));
     pools
-        .filter_map(|pool| {
+        .flat_map(|pool| {
             let measured = subject
                 .evidence
                 .node
                 .filter(|node| node.uptime_s >= UPTIME_MIN_S);
             match measured.and_then(|node| by_use(pool, node)) {
-                Some(advice) => Some(advice),
-                None => slivers(pool),
+                Some(advice) => vec![advice],
+                None => (1..=3).filter_map(|tier| slivers(pool, tier)).collect(),
             }
         })
         .collect()
@@ -109,43 +114,45 @@ fn by_use(pool: &Pool, node: &NodeView) -> Option<Advice> {
 
 fn size(pool: &Pool, part: &Compartment, wall: &Wall, node: &NodeView) -> Size {
     let mean = thousandths(node.mean(wall.seat_seconds));
-    let needs = needed_seats(mean, pool.alert_percent);
+    let wanted = wall.in_use.saturating_add(wall.waiting);
+    let needs = needed_seats(mean, pool.alert_percent).max(wanted);
     let refuses = wall.sitting.iter().any(|it| it.shed > 0);
+    let is_full = wall.waiting > 0 || needs > part.seats || wanted == part.seats || refuses;
     Size {
         compartment: part.compartment.clone(),
         seats: part.seats,
         mean_held: Some(mean),
-        needs,
+        wanted: Some(wanted),
+        needs: match is_full {
+            true => needs.max(part.seats.saturating_add(1)),
+            false => needs,
+        },
         suggested: part.seats,
-        is_full: wall.waiting > 0 || wall.in_use >= part.seats || needs > part.seats || refuses,
-        is_idle: needs.saturating_mul(2) <= part.seats && wall.waiting == 0 && !refuses,
+        is_full,
+        is_idle: !is_full && needs.saturating_mul(2) <= part.seats,
     }
 }
 
-/// Two or more walls of one tier, so narrow that each is full with the first bunch.
-fn slivers(pool: &Pool) -> Option<Advice> {
+/// Two or more walls of `tier`, so narrow that each is full with the first bunch.
+fn slivers(pool: &Pool, tier: u8) -> Option<Advice> {
     let least = needed_seats(1.0, pool.alert_percent);
-    let is_narrow = |part: &&Compartment| part.seats < least;
-    let tier = (1..=3_u8).find(|tier| {
-        let narrow = pool.compartments.iter().filter(is_narrow);
-        narrow.filter(|part| part.tier == *tier).count() > 1
-    })?;
-    let narrow = pool
-        .compartments
-        .iter()
-        .filter(is_narrow)
-        .filter(|part| part.tier == tier);
+    let parts = pool.compartments.iter();
+    let narrow = parts.filter(|part| part.seats < least && part.tier == tier);
     let sizes: Vec<Size> = narrow
         .map(|part| Size {
             compartment: part.compartment.clone(),
             seats: part.seats,
             mean_held: None,
+            wanted: None,
             needs: least,
             suggested: part.seats,
             is_full: false,
             is_idle: false,
         })
         .collect();
+    if sizes.len() < 2 {
+        return None;
+    }
     let names = names(&sizes, |_| true);
     Some(Advice {
         pool: pool.pool.clone(),
@@ -164,24 +171,41 @@ fn slivers(pool: &Pool) -> Option<Advice> {
     })
 }
 
-/// Deals `room` out in proportion to what is needed, one seat to each at least; what is over goes to those
-/// that need most.
+/// Moves seats that nobody has, and then those that idle walls do not need, to the full ones: as many as these
+/// lack. What nobody lacks of those that nobody has is theirs, too.
 fn share_out(sizes: &mut [Size], room: u32) {
-    let all: u64 = sizes.iter().map(|size| u64::from(size.needs)).sum();
-    for size in &mut *sizes {
-        let share = u64::from(room) * u64::from(size.needs) / all.max(1);
-        size.suggested = u32::try_from(share).unwrap_or(room).max(1);
+    let has: u32 = sizes.iter().map(|size| size.seats).sum();
+    let unassigned = room.saturating_sub(has);
+    let spare = |size: &Size| match size.is_idle {
+        true => size.seats.saturating_sub(size.needs),
+        false => 0,
+    };
+    let lack = |size: &Size| match size.is_full {
+        true => size.needs.saturating_sub(size.seats),
+        false => 0,
+    };
+    let spares: Vec<u32> = sizes.iter().map(spare).collect();
+    let lacks: Vec<u32> = sizes.iter().map(lack).collect();
+    let sum = |parts: &[u32]| parts.iter().copied().fold(0_u32, u32::saturating_add);
+    let given = sum(&lacks).saturating_sub(unassigned).min(sum(&spares));
+    let taken = in_proportion(given, &spares);
+    let got = in_proportion(given + unassigned, &lacks);
+    for (size, (taken, got)) in sizes.iter_mut().zip(taken.into_iter().zip(got)) {
+        size.suggested = size.seats - taken + got;
     }
-    let mut order: Vec<usize> = (0..sizes.len()).collect();
-    order.sort_by_key(|at| std::cmp::Reverse(sizes[*at].needs));
-    for at in order.iter().cycle().take(sizes.len() * 2) {
-        let dealt: u32 = sizes.iter().map(|size| size.suggested).sum();
-        match dealt.cmp(&room) {
-            std::cmp::Ordering::Less => sizes[*at].suggested += 1,
-            std::cmp::Ordering::Greater if sizes[*at].suggested > 1 => sizes[*at].suggested -= 1,
-            _ => {}
-        }
-    }
+}
+
+/// `number` in parts as large as `shares` are beside each other: nothing is lost to rounding.
+fn in_proportion(number: u32, shares: &[u32]) -> Vec<u32> {
+    let mut left = u64::from(number);
+    let mut shares_left: u64 = shares.iter().map(|share| u64::from(*share)).sum();
+    let parts = shares.iter().map(|share| {
+        let part = left * u64::from(*share) / shares_left.max(1);
+        left -= part;
+        shares_left -= u64::from(*share);
+        u32::try_from(part).unwrap_or(number)
+    });
+    parts.collect()
 }
 
 /// Lines that move the walls; none where one would be too narrow for those behind it.

@@ -82,7 +82,8 @@ fn add_advice(text: &mut String, advice: &Advice) {
     if let Some(over_s) = advice.over_s {
         let _ = writeln!(
             text,
-            "  over {over_s} s; a wall needs (m + 4 × √m) / {} % for m seats held on average; room for {}",
+            "  over {over_s} s; a wall needs (m + 4 × √m) / {} % for m seats held on average, what is wanted now, and more \
+             than it has when it is full; room for {}",
             advice.alert_percent, advice.room
         );
     }
@@ -90,6 +91,9 @@ fn add_advice(text: &mut String, advice: &Advice) {
         let _ = write!(text, "  {}: {} seats", size.compartment, size.seats);
         if let Some(mean) = size.mean_held {
             let _ = write!(text, ", {mean} held on average");
+        }
+        if let Some(wanted) = size.wanted {
+            let _ = write!(text, ", {wanted} held or waited for now");
         }
         let _ = write!(text, ", needs {}", size.needs);
         if size.suggested != size.seats {

@@ -1,9 +1,13 @@
 //! Points 1 and 7: are tiers declared, and is tier 3 capped?
 
 use watertight_guard::pool::Class;
-use watertight_plan::{Limit, Plan};
+use watertight_plan::{By, Count, Limit, Plan};
 
-use super::{Finding, Subject, Sum, sharing::fix_of, snippet::Snippet};
+use super::{
+    Finding, Subject, Sum,
+    sharing::{fix_of, lent},
+    snippet::Snippet,
+};
 use crate::map::{Compartment, Kind, Pool, Service};
 
 /// Point 1. Every service has a tier, since the configuration asks for it; what is looked for is that they
@@ -75,13 +79,7 @@ fn connections(subject: Subject<'_>, pool: &Pool, part: &Compartment) -> Option<
     let path = ["pools", &pool.pool, "compartments", &part.compartment];
     let is_alone = part.tier == 3;
     if is_alone {
-        let names: Vec<&str> = threes().map(|user| user.service.as_str()).collect();
-        let says = format!(
-            "tier 3 holds at most {} seats in {name}: {}",
-            part.seats,
-            names.join(", ")
-        );
-        return Some(Finding::ok(says).figure("seats", part.seats));
+        return Some(alone(pool, part, &name).at(&path));
     }
     let sum = Sum::new(
         threes().map(|user| (user.service.clone(), part.most(user))),
@@ -115,6 +113,39 @@ fn connections(subject: Subject<'_>, pool: &Pool, part: &Compartment) -> Option<
     })
 }
 
+/// What tier 3 may take where it is alone: its own seats and what others lend, unless caps say less.
+fn alone(pool: &Pool, part: &Compartment, name: &str) -> Finding {
+    let lenders = pool.compartments.iter();
+    let lenders = lenders.filter(|it| it.lends_to.contains(&part.compartment));
+    let lenders: Vec<(&str, u32)> = lenders
+        .map(|it| (it.compartment.as_str(), lent(it)))
+        .filter(|(_, seats)| *seats > 0)
+        .collect();
+    let borrowed: u32 = lenders.iter().map(|(_, seats)| seats).sum();
+    let all = part.seats.saturating_add(borrowed);
+    let caps = part.services.iter().map(|user| user.cap.unwrap_or(all));
+    let most = caps.fold(0_u32, u32::saturating_add).min(all);
+    let names: Vec<&str> = part.services.iter().map(|it| it.service.as_str()).collect();
+    let mut says = format!(
+        "tier 3 holds at most {most} seats in {name}: {}",
+        names.join(", ")
+    );
+    let mut finding = Finding::ok("")
+        .figure("most", most)
+        .figure("seats", part.seats);
+    if borrowed > 0 {
+        let lenders: Vec<&str> = lenders.iter().map(|(lender, _)| *lender).collect();
+        says.push_str(&format!(
+            "; {} are its own, and up to {borrowed} are lent by {}",
+            part.seats,
+            lenders.join(" and ")
+        ));
+        finding = finding.figure("borrowed", borrowed);
+    }
+    finding.says = says;
+    finding
+}
+
 /// The rates that hold for a service, or that none does.
 fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
     let id = plan
@@ -124,7 +155,7 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
     if !plan.takes_requests(id) {
         return None;
     }
-    let acts = |limit: &&Limit| !limit.is_shadow && limit.routes.is_empty();
+    let acts = |limit: &&Limit| !limit.is_shadow && limit.routes.is_empty() && is_rate(limit);
     let covers =
         |limit: &&Limit| acts(limit) && (limit.services.is_empty() || limit.services.contains(id));
     let own = plan.services().get(id)?;
@@ -150,7 +181,9 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
     let says = format!("no limit that acts holds for all requests for {name}");
     let missing = Finding::missing(says).at(&["services", name]);
     if !own.throttle.is_empty() {
-        return Some(missing.advise("let one of its limits act, on all its routes"));
+        return Some(missing.advise(
+            "let one of its limits act, on all its routes: so many per time, for all users and addresses together",
+        ));
     }
     let limit = "[{ by = [\"service\"], limit = 100, per = \"1s\" }]";
     let snippet = Snippet::default()
@@ -158,6 +191,13 @@ fn rates(plan: &Plan, service: &Service) -> Option<Finding> {
         .set("throttle", limit);
     let advice = "limit it to what it needs on its best day";
     Some(missing.mend(advice, snippet.finish()))
+}
+
+/// Whether `limit` bounds how much comes per time. What is in flight may be short, and come all the more
+/// often; of users and addresses there are as many as callers like.
+fn is_rate(limit: &Limit) -> bool {
+    let is_bounded = |by: &By| !matches!(by, By::Address | By::User);
+    matches!(limit.count, Count::Rate(_)) && limit.by.iter().all(is_bounded)
 }
 
 /// CPU and memory of a service of tier 3, as far as anybody has said.

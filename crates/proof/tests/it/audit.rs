@@ -10,7 +10,7 @@ use watertight_proof::{
     map::Map,
 };
 
-use crate::walls::{ONE_FOR_ALL, Part, WORKED, node, pool, shop, upstream};
+use crate::walls::{ONE_FOR_ALL, Part, WORKED, node, pool, shop, shop_with, upstream};
 
 fn report(parts: &[Part<'_>]) -> AuditReport {
     audit(&shop(parts).build().unwrap(), &Evidence::default())
@@ -246,6 +246,41 @@ fn walls_that_idle_beside_full_ones_are_moved_by_what_they_need() {
 }
 
 #[test]
+fn a_wall_that_is_full_is_widened_and_one_that_idles_is_narrowed_whatever_the_averages() {
+    let mut parts = WORKED;
+    (parts[0].1, parts[1].1) = (40, 40);
+    let plan = shop(&parts).build().unwrap();
+    // Checkout had steady clients all the time; a burst came to the rest just now.
+    let mut node = node(&[("checkout", 40, 4.0, 0), ("rest", 40, 0.3, 25)]);
+    (node.walls[0].in_use, node.walls[1].in_use) = (4, 36);
+    let suggested = |node: &watertight_proof::NodeView| {
+        let evidence = Evidence {
+            node: Some(node),
+            ..Evidence::default()
+        };
+        let advice = audit(&plan, &evidence).advice;
+        let sizes = advice.first().map(|advice| advice.sizes.clone());
+        let sizes = sizes.into_iter().flatten();
+        sizes
+            .map(|size| (size.needs, size.suggested))
+            .collect::<Vec<_>>()
+    };
+    // (4 + 4 × 2) / 0.7 seats, and the 36 + 25 of the burst: 21 that it lacks.
+    assert_eq!(suggested(&node), [(18, 19), (61, 61)]);
+    // More than there is to give.
+    node.walls[1].waiting = 500;
+    assert_eq!(suggested(&node), [(18, 18), (536, 62)]);
+    // It was full once, and left some out: it gets more, though nobody knows how much.
+    node.walls[1].waiting = 0;
+    node.walls[1].in_use = 0;
+    node.walls[1].sitting[0].shed = 1;
+    assert_eq!(suggested(&node), [(18, 39), (41, 41)]);
+    // What is nearly full now is not idle, whatever it was.
+    node.walls[0].in_use = 30;
+    assert_eq!(suggested(&node), []);
+}
+
+#[test]
 fn slivers_of_one_tier_are_warned_of_without_a_node() {
     let parts: [Part<'_>; 4] = [
         ("checkout", 30, &["checkout"], &[]),
@@ -329,6 +364,30 @@ fn a_drill_and_a_kept_map_count_only_for_the_walls_that_they_are_of() {
 }
 
 #[test]
+fn a_limit_that_callers_can_multiply_or_that_bounds_no_rate_is_no_cap() {
+    use watertight_guard::throttle::{Algorithm, Quota};
+    use watertight_plan::{By, Count, Limit};
+    let rate = watertight_base::Rate::new(10, std::time::Duration::from_secs(1)).unwrap();
+    let quota = Quota::new(Algorithm::FixedWindow, rate).unwrap();
+    let says = |count: Count, by: &[By]| {
+        let mut limit = Limit::new("all".parse().unwrap(), count);
+        limit.by = by.to_vec();
+        let plan = shop(&WORKED).limit(limit).build().unwrap();
+        text(&audit(&plan, &Evidence::default()))
+    };
+    for (count, by, is_cap) in [
+        (Count::Rate(quota), &[By::Service][..], true),
+        (Count::Rate(quota), &[By::User], false),
+        (Count::Rate(quota), &[By::Address, By::Service], false),
+        (Count::InFlight(5), &[By::Tenant], false),
+    ] {
+        let found = says(count, by);
+        let is_limited = found.contains("requests for reporting are limited: all");
+        assert_eq!(is_limited, is_cap, "{by:?}: {found}");
+    }
+}
+
+#[test]
 fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
     use watertight_guard::throttle::{Algorithm, Quota};
     use watertight_plan::{Count, Limit};
@@ -350,7 +409,7 @@ fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
     };
     let partly = Limit {
         routes: vec!["/reporting/yearly".to_owned()],
-        ..acts
+        ..acts.clone()
     };
     for limit in [shadow, partly] {
         let found = says(limit);
@@ -359,4 +418,213 @@ fn a_limit_that_only_counts_or_covers_some_routes_is_no_cap() {
             "{found}"
         );
     }
+}
+
+/// Search of tier 2 and export of tier 3, as on the page on bulkheads: walls that lend to each other.
+fn lending(caps: &[(&str, u32)]) -> Plan {
+    let services = [("search", 2_u64, 9_001), ("export", 3, 9_002)];
+    let parts: [Part<'_>; 2] = [
+        ("search", 30, &["search"], &[]),
+        ("export", 10, &["export"], caps),
+    ];
+    let mut index = pool("index", 40, 0, &parts);
+    index.compartments[0].head_room = 6;
+    index.compartments[0].borrow_max = std::time::Duration::from_millis(500);
+    let mut builder = Plan::builder().pool(index);
+    for (name, tier, port) in services {
+        let mut service =
+            watertight_plan::Service::new(name.parse().unwrap(), tier.try_into().unwrap());
+        service.routes = vec![format!("/{name}")];
+        service.upstreams = vec![upstream(port)];
+        service.uses = vec!["index".parse().unwrap()];
+        builder = builder.service(service);
+    }
+    builder.build().unwrap()
+}
+
+#[test]
+fn what_lower_tiers_lend_is_said_and_counts_for_what_tier_3_may_hold() {
+    let report = audit(&lending(&[]), &Evidence::default());
+    let says = text(&report);
+    for words in [
+        "search of index (tier 2) lends up to 24 of its 30 seats to export, and waits up to 500 ms",
+        "export of index (tier 3) lends up to 9 of its 10 seats to search",
+        "tier 3 holds at most 34 seats in export of index: export; 10 are its own, and up to 24 are lent by \
+         search",
+    ] {
+        assert!(says.contains(words), "{words}: {says}");
+    }
+    // A cap holds on borrowed seats, too.
+    let says = text(&audit(&lending(&[("export", 8)]), &Evidence::default()));
+    assert!(
+        says.contains("tier 3 holds at most 8 seats in export of index"),
+        "{says}"
+    );
+    let findings = report.points.iter().flat_map(|point| &point.findings);
+    for finding in findings {
+        let known: Vec<String> = finding.figures.values().map(ToString::to_string).collect();
+        for number in numbers(&finding.says)
+            .iter()
+            .filter(|_| finding.sum.is_none())
+        {
+            assert!(known.contains(number), "{number}: {finding:?}");
+        }
+    }
+}
+
+#[test]
+fn where_capacity_adapts_the_seats_of_tier_1_are_those_at_its_least() {
+    let says = |min: u32| {
+        let mut database = pool("database", 100, 20, &WORKED);
+        database.adaptive = Some(watertight_guard::adaptive::Settings {
+            min,
+            initial: 60,
+            max: 100,
+            ..Default::default()
+        });
+        let plan = shop_with(database).build().unwrap();
+        let report = audit(&plan, &Evidence::default());
+        let findings = &report.points[3].findings;
+        let finding = findings.iter().find(|it| it.says.contains("adapts"));
+        let finding = finding.unwrap_or_else(|| panic!("{findings:?}")).clone();
+        let known: Vec<String> = finding.figures.values().map(ToString::to_string).collect();
+        for number in numbers(&finding.says) {
+            assert!(known.contains(&number), "{number}: {finding:?}");
+        }
+        (
+            finding.severity,
+            finding.says,
+            finding.fix.map(|fix| fix.says),
+        )
+    };
+    // 24, less a reserve of 20 and the one seat that the rest keeps.
+    let (severity, words, fix) = says(24);
+    assert_eq!(severity, Severity::Missing);
+    assert!(
+        words.contains("at its least, 24, tier 1 has 3 of its 30 seats"),
+        "{words}"
+    );
+    assert!(fix.unwrap().contains("to 51"));
+    let (severity, words, fix) = says(51);
+    assert_eq!((severity, fix), (Severity::Ok, None));
+    assert!(words.contains("tier 1 has 30 of its 30 seats"), "{words}");
+}
+
+/// Orders of tier 1, which uses the database beside checkout.
+fn orders(builder: watertight_plan::Builder, role: &str) -> watertight_plan::Builder {
+    let mut orders =
+        watertight_plan::Service::new("orders".parse().unwrap(), 1_u64.try_into().unwrap());
+    orders.routes = vec!["/orders".to_owned()];
+    orders.upstreams = vec![upstream(9_005)];
+    orders.uses = vec!["database".parse().unwrap(), "sessions".parse().unwrap()];
+    let mut cart =
+        watertight_plan::Service::new("cart".parse().unwrap(), 1_u64.try_into().unwrap());
+    cart.routes = vec!["/cart".to_owned()];
+    cart.uses = vec!["sessions".parse().unwrap()];
+    for (service, role) in [(&mut orders, "app"), (&mut cart, role)] {
+        let credentials = &mut service.declared.credentials;
+        credentials.insert("sessions".parse().unwrap(), role.to_owned());
+    }
+    builder
+        .declared_pool("sessions".parse().unwrap())
+        .service(orders)
+        .service(cart)
+}
+
+#[test]
+fn a_role_is_said_to_be_one_services_own_only_where_nobody_else_has_it() {
+    let parts: [Part<'_>; 3] = [WORKED[0], ("orders", 0, &["orders"], &[]), WORKED[1]];
+    let parts =
+        parts.map(|(name, seats, services, caps)| (name, seats.clamp(10, 40), services, caps));
+    let says = |role: &str| {
+        let plan = orders(shop(&parts), role).build().unwrap();
+        text(&audit(&plan, &Evidence::default()))
+    };
+    let shared = says("app");
+    let words = "cart comes to sessions as app, like orders, and no lower tier does";
+    assert!(shared.contains(words), "{shared}");
+    let own = says("cart");
+    assert!(
+        own.contains("cart comes to sessions as cart, and nobody else does"),
+        "{own}"
+    );
+}
+
+#[test]
+fn narrow_walls_are_named_in_every_tier() {
+    let parts: [Part<'_>; 5] = [
+        ("checkout", 3, &["checkout"], &[]),
+        ("orders", 3, &["orders"], &[]),
+        ("inventory", 3, &["inventory"], &[]),
+        ("recommendations", 3, &["recommendations"], &[]),
+        ("reporting", 3, &["reporting"], &[]),
+    ];
+    let plan = orders(shop(&parts), "cart").build().unwrap();
+    let advice = audit(&plan, &Evidence::default()).advice;
+    let says: Vec<&str> = advice.iter().map(|advice| advice.says.as_str()).collect();
+    assert_eq!(says.len(), 2, "{says:?}");
+    assert!(
+        says[0].starts_with("checkout and orders are of tier 1"),
+        "{says:?}"
+    );
+    assert!(
+        says[1].starts_with("recommendations and reporting are of tier 3"),
+        "{says:?}"
+    );
+}
+
+#[test]
+fn what_use_asks_for_is_said_to_be_given_only_where_it_is() {
+    let says = |seats: u32| {
+        let parts: [Part<'_>; 2] = [
+            ("all", seats, &["checkout", "inventory"], &[]),
+            ("rest", 20, &["recommendations", "reporting"], &[]),
+        ];
+        let plan = shop(&parts).build().unwrap();
+        let node = node(&[("all", seats, 8.0, 0)]);
+        let evidence = Evidence {
+            node: Some(&node),
+            ..Evidence::default()
+        };
+        let report = audit(&plan, &evidence);
+        holes(&report)[0].1.fix.as_ref().unwrap().says.clone()
+    };
+    assert_eq!(
+        says(60),
+        "give checkout seats of its own: as many as its use of the node asks for"
+    );
+    // 28 of 20.
+    assert_eq!(
+        says(20),
+        "give checkout seats of its own: its use of the node asks for more, and others keep one"
+    );
+}
+
+#[test]
+fn roles_that_tier_1_has_in_common_in_two_pools_are_parted_by_the_same_lines() {
+    let parts: [Part<'_>; 2] = [("own", 10, &["cart"], &[]), ("rest", 10, &["search"], &[])];
+    let mut builder = Plan::builder();
+    for name in ["database", "index"] {
+        builder = builder.pool(pool(name, 20, 0, &parts));
+    }
+    for (name, tier, port) in [("cart", 1_u64, 9_001), ("search", 3, 9_002)] {
+        let mut service =
+            watertight_plan::Service::new(name.parse().unwrap(), tier.try_into().unwrap());
+        service.routes = vec![format!("/{name}")];
+        service.upstreams = vec![upstream(port)];
+        for pool in ["database", "index"] {
+            service.uses.push(pool.parse().unwrap());
+            let credentials = &mut service.declared.credentials;
+            credentials.insert(pool.parse().unwrap(), "app".to_owned());
+        }
+        builder = builder.service(service);
+    }
+    let report = audit(&builder.build().unwrap(), &Evidence::default());
+    let lines = holes(&report).into_iter().map(|(_, hole)| {
+        let fix = hole.fix.as_ref().unwrap();
+        fix.toml.as_deref().unwrap()
+    });
+    let words =
+        "[services.cart]\ncredentials = { database = \"cart-database\", index = \"cart-index\" }\n";
+    assert_eq!(lines.collect::<Vec<_>>(), [words, words]);
 }

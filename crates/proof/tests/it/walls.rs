@@ -9,13 +9,18 @@ pub(crate) type Part<'p> = (&'p str, u32, &'p [&'p str], &'p [(&'p str, u32)]);
 
 /// The shop: checkout of tier 1, inventory of tier 2, recommendations and reporting of tier 3.
 pub(crate) fn shop(parts: &[Part<'_>]) -> Builder {
+    shop_with(pool("database", 100, 20, parts))
+}
+
+/// The same, with a database of its own.
+pub(crate) fn shop_with(database: PoolSpec) -> Builder {
     let services = [
         ("checkout", 1_u64),
         ("inventory", 2),
         ("recommendations", 3),
         ("reporting", 3),
     ];
-    let mut builder = Plan::builder().pool(pool("database", 100, 20, parts));
+    let mut builder = Plan::builder().pool(database);
     for (at, (name, tier)) in (9_001..).zip(services) {
         let mut service = Service::new(name.parse().unwrap(), tier.try_into().unwrap());
         service.routes = vec![format!("/{name}")];

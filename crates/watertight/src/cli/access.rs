@@ -28,6 +28,27 @@ pub(super) struct NodeArguments {
     key: Option<PathBuf>,
 }
 
+/// A node that is asked if it is named: there is no default, and how to convince one is said of that one alone.
+#[derive(Args, Debug)]
+#[command(
+    mut_arg("node", |it| it.help("Ask a running node, too: its admin listener")),
+    mut_arg("token_file", |it| it.requires("node")),
+    mut_arg("ca", |it| it.requires("node")),
+    mut_arg("cert", |it| it.requires("node")),
+    mut_arg("key", |it| it.requires("node"))
+)]
+pub(super) struct NamedNode {
+    #[command(flatten)]
+    arguments: NodeArguments,
+}
+
+impl NamedNode {
+    /// The node, if one is named.
+    pub(super) fn named(&self) -> Option<&NodeArguments> {
+        self.arguments.node.is_some().then_some(&self.arguments)
+    }
+}
+
 impl NodeArguments {
     /// A client of the node.
     pub(super) fn client(&self) -> anyhow::Result<Client> {

@@ -1,4 +1,7 @@
 //! `watertight audit`: the bulkhead checklist, with evidence.
+//!
+//! Exit codes: 0 no hole, 1 a hole (with `--strict` also evidence that is missing) or a configuration that is refused,
+//! 2 nobody could look: a file or a node that could not be read.
 
 use std::{fs, path::Path, path::PathBuf, process::ExitCode};
 
@@ -10,7 +13,7 @@ use watertight_proof::{
     map,
 };
 
-use super::{Output, access::NodeArguments, config_path, load, print, walls};
+use super::{Output, access::NamedNode, config_path, load, print, walls};
 use crate::config::Lines;
 
 #[derive(Args, Debug)]
@@ -19,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    node: NodeArguments,
+    node: NamedNode,
     /// What a drill wrote with `--output json`; may be given for several drills.
     #[arg(long, value_name = "FILE")]
     drill: Vec<PathBuf>,
@@ -34,7 +37,11 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    walls::seen(look(arguments))
+}
+
+fn look(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = config_path(arguments.config.as_ref());
     let loaded = match load(&path) {
         Ok(loaded) => loaded,

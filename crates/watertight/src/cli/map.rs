@@ -1,4 +1,4 @@
-//! `watertight map`: who shares what with whom, and where the walls are.
+//! `watertight map`: who shares what with whom, and where the walls are. Exit 2: there was nothing to draw.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use watertight_proof::map::{self, Flow, Map};
 
-use super::{access::NodeArguments, config_path, load, print, say, walls};
+use super::{access::NamedNode, config_path, load, print, say, walls};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    node: NodeArguments,
+    node: NamedNode,
     /// What this service shares with others, the riskiest first.
     #[arg(long, value_name = "SERVICE", conflicts_with = "diff")]
     flow: Option<String>,
@@ -40,7 +40,11 @@ enum Form {
     Json,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    walls::seen(look(arguments))
+}
+
+fn look(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = config_path(arguments.config.as_ref());
     let loaded = match load(&path) {
         Ok(loaded) => loaded,
@@ -51,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("`--flow` and `--diff` are printed as text or json");
     }
     let is_part = arguments.flow.is_some() || arguments.diff.is_some();
-    if is_part && arguments.node.node.is_some() {
+    if is_part && arguments.node.named().is_some() {
         bail!("live use is laid over the whole map, without `--flow` and `--diff`");
     }
     let map = Map::of(&loaded.plan);

@@ -1,19 +1,35 @@
 //! The walls of a running node, as audit and map look at them.
 
+use std::process::ExitCode;
+
 use watertight_plan::Plan;
 use watertight_proof::{NodeView, Sitting, Wall};
 
-use super::access::{NodeArguments, runtime};
+use super::{
+    access::{NamedNode, runtime},
+    complain,
+};
 use crate::{
     admin::view::{Alerts, Config, EffectivePlan, Pools, Status},
     client::{Client, ClientError},
 };
 
+/// Nobody could look: that is another answer than a hole.
+const UNKNOWN: u8 = 2;
+
+/// What came of looking at walls; an error is said, and is [`UNKNOWN`].
+pub(super) fn seen(looked: anyhow::Result<ExitCode>) -> ExitCode {
+    looked.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::from(UNKNOWN)
+    })
+}
+
 /// What the node says that was named; none where none was.
-pub(super) fn ask(arguments: &NodeArguments, plan: &Plan) -> anyhow::Result<Option<NodeView>> {
-    if arguments.node.is_none() {
+pub(super) fn ask(node: &NamedNode, plan: &Plan) -> anyhow::Result<Option<NodeView>> {
+    let Some(arguments) = node.named() else {
         return Ok(None);
-    }
+    };
     let client = arguments.client()?;
     Ok(Some(runtime()?.block_on(view(&client, plan))?))
 }

@@ -213,8 +213,66 @@ fn the_map_is_drawn_in_four_forms_and_says_what_shares_a_pool_with_checkout() {
             "http://127.0.0.1:1",
         ],
     ] {
-        assert_eq!(watertight(words).status.code(), Some(1), "{words:?}");
+        assert_eq!(watertight(words).status.code(), Some(2), "{words:?}");
     }
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn where_nobody_could_look_is_told_from_a_hole_by_exit_2() {
+    let path = file("unknown.toml", SHARED);
+    let config = path.to_str().unwrap();
+    for words in [
+        &["--drill", "no-such-drill.json"][..],
+        &["--drill", config],
+        &["--map", "no-such-map.md"],
+        &["--node", "http://127.0.0.1:1"],
+    ] {
+        let output = watertight(&[&["audit", "--config", config][..], words].concat());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(complaint(&output).starts_with("error: "), "{words:?}");
+        assert_eq!(said(&output), "", "{words:?}");
+    }
+    let words = ["map", "--config", config, "--node", "http://127.0.0.1:1"];
+    assert_eq!(watertight(&words).status.code(), Some(2));
+}
+
+#[test]
+fn a_node_is_asked_only_if_it_is_named_and_what_is_for_it_is_not_ignored() {
+    let path = file("unnamed.toml", SHOP);
+    let config = path.to_str().unwrap();
+    for command in ["audit", "map"] {
+        let help = said(&watertight(&[command, "--help"]));
+        assert!(help.contains("Ask a running node, too"), "{help}");
+        assert!(!help.contains("127.0.0.1:7070"), "{help}");
+        for words in [
+            &["--token-file", "nope"][..],
+            &["--ca", "nope"],
+            &["--cert", "nope", "--key", "nope"],
+        ] {
+            let output = watertight(&[&[command, "--config", config][..], words].concat());
+            assert_eq!(output.status.code(), Some(2), "{command} {words:?}");
+            assert!(complaint(&output).contains("--node <URL>"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn the_drill_that_the_audit_asks_for_lacks_nothing_but_its_names() {
+    let path = file("undrilled.toml", SHOP);
+    let text = said(&watertight(&["audit", "--config", path.to_str().unwrap()]));
+    let (_, command) = text.split_once("`watertight drill").unwrap();
+    let (command, _) = command.split_once('`').unwrap();
+    let command = command.replace("URL", "http://127.0.0.1:1");
+    let words: Vec<&str> = std::iter::once("drill")
+        .chain(command.split_whitespace())
+        .collect();
+    // All that it complains of is that nobody is there.
+    let output = watertight(&words);
+    assert!(complaint(&output).contains("127.0.0.1:1"), "{output:?}");
 }
 
 /// The page, with what its commands print now below each of them.

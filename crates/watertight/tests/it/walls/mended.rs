@@ -5,7 +5,7 @@ use toml::Table;
 use watertight::config::parse;
 use watertight_proof::{
     NodeView, Sitting, Wall,
-    audit::{AuditReport, Evidence, Severity, audit},
+    audit::{self, AuditReport, Evidence, Severity, audit},
 };
 
 use super::apply;
@@ -18,6 +18,8 @@ struct Walls {
     head_room: bool,
     is_tcp: bool,
     has_declared: bool,
+    /// All come to all pools as one, and say that these are their own.
+    claims: bool,
     spare: u32,
 }
 
@@ -28,9 +30,10 @@ prop_compose! {
         head_room in any::<bool>(),
         is_tcp in any::<bool>(),
         has_declared in any::<bool>(),
+        claims in any::<bool>(),
         spare in 0..2_u32,
     ) -> Walls {
-        Walls { services, seats, head_room, is_tcp, has_declared, spare }
+        Walls { services, seats, head_room, is_tcp, has_declared, claims, spare }
     }
 }
 
@@ -38,7 +41,7 @@ impl Walls {
     fn toml(&self) -> String {
         let mut toml = String::new();
         let uses = if self.has_declared {
-            "['pool', 'cache']"
+            "['pool', 'cache', 'bus']"
         } else {
             "['pool']"
         };
@@ -48,9 +51,13 @@ impl Walls {
                  upstreams = ['http://127.0.0.1:{}']\nuses = {uses}\n",
                 9_000 + at
             );
+            if self.claims && self.has_declared {
+                toml += "credentials = { pool = 'app', cache = 'app', bus = 'app' }\n\
+                         dedicated = ['cache', 'balancer', 'bus']\n";
+            }
         }
         if self.has_declared {
-            toml += "[pools.cache]\nkind = 'declared'\n";
+            toml += "[pools.cache]\nkind = 'declared'\n[pools.bus]\nkind = 'declared'\n";
         }
         let used: Vec<usize> = (0..3).filter(|part| !self.sits(*part).is_empty()).collect();
         let capacity: u32 = used.iter().map(|part| self.seats[*part]).sum();
@@ -186,6 +193,10 @@ proptest! {
             if advice.over_s.is_some() {
                 let dealt: u32 = advice.sizes.iter().map(|size| size.suggested).sum();
                 prop_assert_eq!(dealt, advice.room);
+                for size in &advice.sizes {
+                    prop_assert!(!size.is_full || size.suggested >= size.seats, "{:?}", size);
+                    prop_assert!(!size.is_idle || size.suggested <= size.seats, "{:?}", size);
+                }
             }
             if let Some(toml) = &advice.fix.toml {
                 apply(&mut moved, toml);
@@ -212,6 +223,7 @@ fn a_mend_without_its_caps_is_caught() {
         head_room: false,
         is_tcp: false,
         has_declared: false,
+        claims: false,
         spare: 0,
     };
     for is_tcp in [false, true] {
@@ -229,6 +241,36 @@ fn a_mend_without_its_caps_is_caught() {
 }
 
 #[test]
+fn lines_for_one_service_do_not_undo_each_other() {
+    let walls = Walls {
+        services: vec![(1, 0, None), (3, 1, None)],
+        seats: vec![8, 8, 1],
+        head_room: false,
+        is_tcp: false,
+        has_declared: true,
+        claims: true,
+        spare: 0,
+    };
+    let toml = walls.toml();
+    let report = look(&toml);
+    // Two pools that nothing divides; three roles in common; four times a pool that is not one's own.
+    let before = fixes(&report);
+    assert_eq!(before.len(), 2 + 3 + 4, "{}", audit::text(&report));
+    for is_reversed in [false, true] {
+        let mut snippets: Vec<&String> = before.iter().flatten().collect();
+        if is_reversed {
+            snippets.reverse();
+        }
+        let mut mended: Table = toml.parse().unwrap();
+        for snippet in snippets {
+            apply(&mut mended, snippet);
+        }
+        let after = look(&mended.to_string());
+        assert_eq!(fixes(&after), [], "{}", audit::text(&after));
+    }
+}
+
+#[test]
 fn two_compartments_of_one_seat_are_each_given_another() {
     let walls = Walls {
         services: vec![(1, 0, None), (3, 0, None), (1, 1, None), (3, 1, None)],
@@ -236,6 +278,7 @@ fn two_compartments_of_one_seat_are_each_given_another() {
         head_room: false,
         is_tcp: false,
         has_declared: false,
+        claims: false,
         spare: 0,
     };
     let toml = walls.toml();
