@@ -119,6 +119,8 @@ enum Rule {
     MoreIsStronger,
     /// Less is stronger; nothing is without bound.
     LessIsStronger,
+    /// Less is stronger; with who comes or goes it comes and goes.
+    LessIsStrongerWhileThere,
     /// More is stronger; nothing is as much as there can be.
     MoreIsStrongerAndNothingMost,
     /// That it is there is weaker.
@@ -144,6 +146,10 @@ impl Rule {
             {
                 return Effect::Other;
             }
+            Self::LessIsStrongerWhileThere => match (old, new) {
+                (Some(old), Some(new)) => new < old,
+                _ => return Effect::Other,
+            },
             Self::PresenceIsWeaker => after.is_none(),
             Self::PresenceIsStronger => after.is_some(),
             Self::Open => return Effect::Other,
@@ -190,7 +196,7 @@ fn facts_of_service(service: &Service, add: &mut impl FnMut(String, String, Rule
     say(
         "connections to an upstream",
         connections,
-        Rule::LessIsStronger,
+        Rule::LessIsStrongerWhileThere,
     );
     if let Some(dedicated) = &service.dedicated {
         say("says what is its own", "yes".to_owned(), Rule::Open);
