@@ -157,7 +157,7 @@ impl Seal {
         let header: [u8; HEADER] = std::array::from_fn(|at| datagram[at]);
         datagram.extend(said);
         if let Some((_, key)) = &self.own {
-            let (aad, nonce) = (self.aad(&header), nonce(number));
+            let (aad, nonce) = (Aad::from(header), nonce(number));
             match key.seal_in_place_separate_tag(nonce, aad, &mut datagram[HEADER..]) {
                 Ok(tag) => datagram.extend(tag.as_ref()),
                 // Only what is longer than 64 GiB cannot be sealed.
@@ -208,14 +208,14 @@ impl Seal {
             if !session.window.is_new(number) {
                 return Err(Refused::Replayed);
             }
-            let said = unseal(&session.key, number, self.aad(header), sealed)?;
+            let said = unseal(&session.key, number, *header, sealed)?;
             if let Some(session) = self.sessions.get_mut(&(id, salt)) {
                 session.window.note(number);
             }
             return Ok(said);
         }
         let key = self.key(id, &salt).ok_or(Refused::UnknownKey)?;
-        let said = unseal(&key, number, self.aad(header), sealed)?;
+        let said = unseal(&key, number, *header, sealed)?;
         self.begin((id, salt), key, number);
         Ok(said)
     }
@@ -240,19 +240,15 @@ impl Seal {
         let key = derived.expand(&info, &AES_256_GCM).ok()?;
         Some(LessSafeKey::new(UnboundKey::from(key)))
     }
-
-    fn aad(&self, header: &[u8; HEADER]) -> Aad<Vec<u8>> {
-        Aad::from([header.as_slice(), &self.cluster].concat())
-    }
 }
 
 fn unseal<'a>(
     key: &LessSafeKey,
     number: u64,
-    aad: Aad<Vec<u8>>,
+    header: [u8; HEADER],
     sealed: &'a mut [u8],
 ) -> Result<&'a [u8], Refused> {
-    match key.open_in_place(nonce(number), aad, sealed) {
+    match key.open_in_place(nonce(number), Aad::from(header), sealed) {
         Ok(said) => Ok(said),
         Err(_) => Err(Refused::Unsealed),
     }

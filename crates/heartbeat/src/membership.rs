@@ -88,7 +88,7 @@ pub struct Membership {
     last_gossip: Tick,
     next_sync: Tick,
     began: Tick,
-    was_deaf: bool,
+    is_deaf_announced: bool,
     is_superseded: bool,
     counts: Counts,
 }
@@ -183,7 +183,7 @@ impl Membership {
             last_gossip: now,
             next_sync: now,
             began: now,
-            was_deaf: false,
+            is_deaf_announced: false,
             is_superseded: false,
             counts: Counts::default(),
             chance,
@@ -209,8 +209,8 @@ impl Membership {
             self.counts.malformed += 1;
             return;
         };
-        if self.presence.heard(now) || self.was_deaf {
-            self.was_deaf = false;
+        self.presence.heard(now);
+        if std::mem::take(&mut self.is_deaf_announced) {
             effects.push(Effect::Event(Event::Hearing));
         }
         if !self.admit(now, sender, from, effects) {
@@ -236,8 +236,8 @@ impl Membership {
             return;
         }
         self.watch(now, effects);
-        if self.presence.is_deaf(now) && self.table.present() > 2 && !self.was_deaf {
-            self.was_deaf = true;
+        if self.presence.is_deaf(now) && self.table.present() > 2 && !self.is_deaf_announced {
+            self.is_deaf_announced = true;
             effects.push(Effect::Event(Event::Deaf));
         }
         self.relays_on_tick(now, effects);
@@ -278,7 +278,7 @@ impl Membership {
     pub fn leave(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         let version = self.own_version();
         let chance = &mut self.chance;
-        self.table.become_(OWN, version, Life::Left, now, chance);
+        self.table.set_life(OWN, version, Life::Left, now, chance);
         self.tell(now, OWN, false);
         self.next_gossip = now;
         self.gossip_on_tick(now, effects);
@@ -366,6 +366,14 @@ impl Membership {
         message: &Message,
         effects: &mut Vec<Effect>,
     ) {
+        let mut writer = self.writer_to(slot, message);
+        let limit = self.tellings();
+        self.rumours.fill(&mut writer, &mut self.table, limit);
+        self.post(to, writer, effects);
+    }
+
+    /// A datagram to the member, which is told first if it is not alive for us.
+    fn writer_to(&self, slot: Option<Slot>, message: &Message) -> Writer {
         let mut writer = self.writer(message);
         if let Some(member) = slot.and_then(|slot| self.table.get(slot)) {
             let is_told = match member.life {
@@ -377,9 +385,7 @@ impl Membership {
                 writer.push(&member.record(false));
             }
         }
-        let limit = self.tellings();
-        self.rumours.fill(&mut writer, &mut self.table, limit);
-        self.post(to, writer, effects);
+        writer
     }
 
     fn writer(&self, message: &Message) -> Writer {

@@ -343,7 +343,7 @@ impl Monitor {
             return false;
         }
         let before = node.life();
-        node.become_(now, Life::Left, notices);
+        node.set_life(now, Life::Left, notices);
         self.count(before, Life::Left);
         true
     }

@@ -120,7 +120,7 @@ impl Membership {
         version.incarnation = version.incarnation.max(heard).saturating_add(1);
         let chance = &mut self.chance;
         let life = self.table.own().life;
-        self.table.become_(OWN, version, life, now, chance);
+        self.table.set_life(OWN, version, life, now, chance);
         self.tell(now, OWN, with_profile);
     }
 
@@ -203,7 +203,7 @@ impl Membership {
         }
         member.accuser = None;
         let chance = &mut self.chance;
-        self.table.become_(slot, version, Life::Alive, now, chance);
+        self.table.set_life(slot, version, Life::Alive, now, chance);
         self.tell(now, slot, profile.is_some());
         match life {
             Life::Alive => {}
@@ -269,7 +269,7 @@ impl Membership {
         let first = suspicion.accusers().first().copied();
         let chance = &mut self.chance;
         self.table
-            .become_(slot, version, Life::Suspected, now, chance);
+            .set_life(slot, version, Life::Suspected, now, chance);
         if let Some(member) = self.table.get_mut(slot) {
             member.suspicion = Some(suspicion);
             member.accuser = first;
@@ -299,7 +299,7 @@ impl Membership {
         member.accuser = accuser;
         let id = member.id.clone();
         let chance = &mut self.chance;
-        self.table.become_(slot, version, life, now, chance);
+        self.table.set_life(slot, version, life, now, chance);
         self.tell(now, slot, false);
         let accuser = accuser.and_then(|key| self.name(key));
         match life {

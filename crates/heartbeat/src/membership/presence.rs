@@ -42,14 +42,12 @@ impl Presence {
         }
     }
 
-    /// Something was heard. True if that ends a deafness.
-    pub(super) fn heard(&mut self, now: Tick) -> bool {
-        let was_deaf = self.is_deaf(now);
-        self.heard = now;
-        if was_deaf {
+    /// Something was heard. After a deafness it takes a grace to hear the rest.
+    pub(super) fn heard(&mut self, now: Tick) {
+        if self.is_deaf(now) {
             self.judges = self.judges.max(now + self.grace);
         }
-        was_deaf
+        self.heard = now;
     }
 
     /// We wake up, and meant to at `due`. By how much we stood still, if we did.

@@ -112,12 +112,8 @@ impl Membership {
         message: &Message,
         effects: &mut Vec<Effect>,
     ) {
-        let mut writer = self.writer(message);
+        let mut writer = self.writer_to(slot, message);
         writer.push(&self.table.own().record(true));
-        let told = slot.and_then(|slot| self.table.get(slot));
-        if let Some(member) = told.filter(|member| member.life != Life::Alive) {
-            writer.push(&member.record(false));
-        }
         self.post(to, writer, effects);
     }
 

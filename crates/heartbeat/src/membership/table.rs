@@ -144,7 +144,7 @@ impl Table {
     }
 
     /// Changes version and life, and with them order and digest.
-    pub(super) fn become_(
+    pub(super) fn set_life(
         &mut self,
         slot: Slot,
         version: Version,

@@ -199,6 +199,13 @@ fn of_two_the_others_silence_is_judged() {
     room.away.push(1);
     room.run(30 * S);
     assert_eq!(room.life(0, 1), Some(Life::Dead));
+    room.away.clear();
+    room.run(60 * S);
+    assert_eq!(room.life(0, 1), Some(Life::Alive));
+    assert!(
+        !room.saw(0, &Event::Hearing),
+        "it never said that it was deaf"
+    );
 }
 
 #[test]

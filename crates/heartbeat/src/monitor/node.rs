@@ -100,13 +100,13 @@ impl Node {
         self.recovered += 1;
         let is_steady = !self.damping.is_damped(now, spec.flaps);
         match self.life {
-            Life::Suspected if is_steady => self.become_(now, Life::Alive, notices),
+            Life::Suspected if is_steady => self.set_life(now, Life::Alive, notices),
             Life::Dead | Life::Left if is_restarted || self.recovered >= spec.recovery => {
                 let life = match is_steady {
                     true => Life::Alive,
                     false => Life::Suspected,
                 };
-                self.become_(now, life, notices);
+                self.set_life(now, life, notices);
             }
             _ => {}
         }
@@ -122,15 +122,15 @@ impl Node {
         notices: &mut Vec<Notice>,
     ) {
         if self.life == Life::Alive && now >= self.detector.suspects_at() {
-            self.become_(now, Life::Suspected, notices);
+            self.set_life(now, Life::Suspected, notices);
         }
         if self.life == Life::Suspected && now >= self.dies_at(spec) && agreed {
             self.damping.on_death(now);
-            self.become_(now, Life::Dead, notices);
+            self.set_life(now, Life::Dead, notices);
         }
     }
 
-    pub(super) fn become_(&mut self, now: Tick, life: Life, notices: &mut Vec<Notice>) {
+    pub(super) fn set_life(&mut self, now: Tick, life: Life, notices: &mut Vec<Notice>) {
         if self.life == life {
             return;
         }
