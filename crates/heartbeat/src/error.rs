@@ -4,6 +4,14 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A number of a lease lies outside its range.
+    #[error("`{number}` of a lease is {range}")]
+    Lease {
+        /// Which.
+        number: &'static str,
+        /// Its range.
+        range: &'static str,
+    },
     /// A number of a cluster lies outside its range.
     #[error("`{number}` of a cluster is {range}")]
     Membership {

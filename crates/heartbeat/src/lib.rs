@@ -3,7 +3,8 @@
 //! **Decides** when silence becomes suspicion and suspicion death: for one peer ([`Detector`]), for
 //! all nodes that beat to one place ([`Monitor`]), and for a cluster whose members watch each other
 //! ([`Membership`]). Decides also how new what is known of a node is ([`Version`]), so that what a
-//! process said before it was restarted, or before it was given up, changes nothing.
+//! process said before it was restarted, or before it was given up, changes nothing; and who of many
+//! may act, for how long, and how what it acts on refuses those whose time is over ([`lease`]).
 //!
 //! **Does not care** about sockets, encryption, disks, or what follows from a death: it is handed
 //! what came and what time it is, and says what to send and what has changed.
@@ -33,6 +34,7 @@ mod chance;
 mod cost;
 mod detector;
 mod error;
+pub mod lease;
 mod life;
 mod membership;
 mod metadata;
