@@ -1,15 +1,17 @@
-//! Engines that nodes share.
+//! Engines: what outlives a process, and what nodes share.
 //!
 //! **Decides** how limits that nodes count together reach a store and come back: [`Shared`] runs a
 //! node's [`Leases`](watertight_guard::throttle::lease::Leases), [`Memory`] is the store of a
-//! process by itself, [`Redis`] (feature `engines`) that of many.
+//! process by itself, [`Redis`] (feature `engines`) that of many. And how [small records](Records) are
+//! kept: by [`Sqlite`] in one node, by [`Postgres`] (feature `engines`) for many.
 //!
 //! **Does not care** about limits, requests or configuration files: who is asked for what is said
-//! with each call, and what is right is guard's to say.
+//! with each call, and what is right is guard's to say; nor about what records say.
 //!
 //! **Laws.** Those of guard's leases, with every store. A batch is sent once and never again; an
 //! answer that cannot be one is refused; nobody waits longer than the store's timeout. What a store
-//! keeps of a key goes when nothing of it counts any more.
+//! keeps of a key goes when nothing of it counts any more. A version of a record is the same value
+//! for ever, and what was acknowledged is kept.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -41,11 +43,15 @@
 //! ```
 
 mod memory;
+mod records;
 #[cfg(feature = "engines")]
 mod redis;
 mod shared;
 
 pub use memory::Memory;
+pub use records::{Batch, Record, Records, RecordsError, Reply, Sqlite, Swapped};
+#[cfg(feature = "engines")]
+pub use records::{Postgres, PostgresSettings};
 #[cfg(feature = "engines")]
 pub use redis::{Redis, RedisError, RedisSettings};
 pub use shared::Shared;
