@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod counter;
+mod holders;
 mod laws;
 mod lease;
 mod members;
