@@ -1,7 +1,8 @@
-//! The sockets of `heartbeat`: what members of a cluster say to each other, sealed.
+//! The sockets of `heartbeat`: what members of a cluster say to each other, sealed; and its leases.
 //!
 //! **Decides** who may speak at all ([`KeyRing`], [`Seal`]), and carries what [`Membership`] wants
-//! sent over one UDP socket ([`Gossip`]).
+//! sent over one UDP socket ([`Gossip`]), and what a contender for a [`Lease`] orders to a store of
+//! records.
 //!
 //! **Does not care** who is alive: that is the core's.
 //!
@@ -15,10 +16,12 @@
 mod error;
 mod gossip;
 mod keys;
+mod lease;
 mod replay;
 mod seal;
 
 pub use error::Error;
 pub use gossip::{Gossip, GossipSpec, Handle};
 pub use keys::{KeyId, KeyRing, SecretKey};
+pub use lease::{Lease, LeaseHandle};
 pub use seal::{Refused, RefusedCounts, Seal};

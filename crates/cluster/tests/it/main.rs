@@ -1,5 +1,8 @@
-//! Members over real sockets on loopback, with intervals short enough to wait for.
+//! Members over real sockets on loopback, with intervals short enough to wait for; and leases over a
+//! real file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod leases;
 
 use std::net::SocketAddr;
 use std::time::Duration;
