@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod frames;
+pub mod hosts;
 pub mod machine;
 pub mod node;
 pub mod process;

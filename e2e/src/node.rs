@@ -14,6 +14,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    hosts::Hosts,
     machine,
     process::{Listen, Process},
     programs,
@@ -28,6 +29,8 @@ pub struct Node {
     addresses: HashMap<String, SocketAddr>,
     config: PathBuf,
     files: Scratch,
+    /// The host that it runs on, if that is one of its own.
+    host: Option<usize>,
     _shared: Option<machine::Shared>,
 }
 
@@ -56,9 +59,30 @@ impl Node {
         Self::launch(Scratch::new(), config, None)
     }
 
+    /// Starts a node on a host of its own.
+    ///
+    /// # Panics
+    /// When it is not ready in good time.
+    pub fn start_on(hosts: &Hosts, host: usize, files: Scratch, config: &str) -> Self {
+        let mut command = hosts.command(host, &programs::watertight());
+        let mut node = Self::launch_by(&mut command, files, config, Some(machine::shared()));
+        node.host = Some(host);
+        node
+    }
+
     fn launch(files: Scratch, config: &str, shared: Option<machine::Shared>) -> Self {
+        let mut command = Command::new(programs::watertight());
+        Self::launch_by(&mut command, files, config, shared)
+    }
+
+    fn launch_by(
+        command: &mut Command,
+        files: Scratch,
+        config: &str,
+        shared: Option<machine::Shared>,
+    ) -> Self {
         let config = files.write("watertight.toml", on_free_ports(config));
-        let process = spawn(&config);
+        let process = spawn_by(command, &config);
         let mut addresses = HashMap::new();
         // `open` is said for each listener, the last one in the order of names is `traffic…`.
         process.lines().find("the node is ready", |line| {
@@ -72,6 +96,7 @@ impl Node {
             addresses,
             config,
             files,
+            host: None,
             _shared: shared,
         }
     }
@@ -89,6 +114,14 @@ impl Node {
     /// # Panics
     /// When it is not open.
     pub fn door(&self, name: &str) -> SocketAddr {
+        self.addresses[name]
+    }
+
+    /// Where another listener is: `heartbeat`.
+    ///
+    /// # Panics
+    /// When it is not open.
+    pub fn listener(&self, name: &str) -> SocketAddr {
         self.addresses[name]
     }
 
@@ -120,6 +153,34 @@ impl Node {
     /// How often its log has said `text`.
     pub fn said(&self, text: &str) -> usize {
         self.process.lines().count(text)
+    }
+
+    /// Its log.
+    pub fn log(&self) -> Vec<String> {
+        self.process.lines().all()
+    }
+
+    /// Whom it knows to be alive, as a command on its own host says.
+    ///
+    /// # Panics
+    /// When it does not say.
+    pub fn members(&self, hosts: &Hosts) -> Value {
+        let host = self.host.expect("it runs on a host of its own");
+        let admin = self.admin().expect("it has an admin listener");
+        let mut command = hosts.command(host, &programs::watertight());
+        command.args(["members", "--output", "json", "--node"]);
+        let output = command.arg(format!("http://{admin}")).output();
+        let output = output.expect("a command on a host");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    }
+
+    /// Starts it again after its end, in its own directory, by `config`.
+    ///
+    /// # Panics
+    /// When it is not ready in good time.
+    pub fn again(mut self, config: &str) -> Self {
+        self.process.kill();
+        Self::launch(self.files, config, self._shared)
     }
 
     /// Waits for a line of its log that contains `text`, and returns it.
@@ -177,12 +238,15 @@ const REFUSED: &str = "the reload was rejected";
 
 /// Starts `watertight up`, to be ready or not.
 pub fn spawn(config: &PathBuf) -> Process {
-    let mut command = Command::new(programs::watertight());
+    spawn_by(&mut Command::new(programs::watertight()), config)
+}
+
+fn spawn_by(command: &mut Command, config: &PathBuf) -> Process {
     command
         .args(["up", "--config"])
         .arg(config)
         .stdout(Stdio::null());
-    Process::start(&mut command, Listen::Stderr)
+    Process::start(command, Listen::Stderr)
 }
 
 /// `config` with free ports for the listeners that open by themselves, where it does not name them.

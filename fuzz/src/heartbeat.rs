@@ -4,13 +4,18 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
 use watertight_base::{NodeId, Tick};
+use watertight_cluster::{Beats, BeatsSpec, answer};
 use watertight_heartbeat::{
     Arrival, BeatDatagram, Effect, Life, Membership, MembershipSpec, Metadata, Monitor,
     MonitorSpec, Version,
 };
 
 const MEMBERS_MAX: usize = 6;
+const NODES_MAX: usize = 3;
 
 /// Beats: what is read can be written again, and a monitor takes it or says why not.
 pub fn beat(bytes: &[u8]) {
@@ -41,6 +46,46 @@ pub fn beat(bytes: &[u8]) {
         assert!(monitor.next_wakeup() > now);
         assert!(monitor.nodes(now).count() <= 1);
     }
+}
+
+/// The dialogue over HTTP, a request's first line and its body: whatever is asked is answered, with
+/// JSON where it says so, and no more nodes are known than may be.
+pub fn dialogue(bytes: &[u8]) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let Ok(runtime) = runtime.enable_time().build() else {
+        return;
+    };
+    let (line, body) = match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &[][..]),
+    };
+    let line = String::from_utf8_lossy(line).into_owned();
+    let (method, path) = line.split_once(' ').unwrap_or((&line, "/v1/heartbeats"));
+    let body = Full::new(Bytes::copy_from_slice(body));
+    let Ok(request) = Request::builder().method(method).uri(path).body(body) else {
+        return;
+    };
+    runtime.block_on(async {
+        let mut spec = BeatsSpec::default();
+        spec.monitor.nodes_max = NODES_MAX;
+        let Ok(beats) = Beats::start(spec, []) else {
+            return;
+        };
+        let response = answer(&beats, request).await;
+        let status = response.status().as_u16();
+        assert!(
+            [200, 204, 400, 404, 405, 409, 413, 507].contains(&status),
+            "{status}"
+        );
+        let kind = response.headers().get("content-type");
+        let is_json = kind.is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        if is_json && let Ok(body) = response.into_body().collect().await {
+            let body = body.to_bytes();
+            let read = serde_json::from_slice::<serde_json::Value>(&body);
+            assert!(read.is_ok(), "{}", String::from_utf8_lossy(&body));
+        }
+        assert!(beats.view().known <= NODES_MAX);
+    });
 }
 
 /// Gossip: whatever members are told, tables stay bounded, datagrams no longer than allowed, what is

@@ -25,7 +25,7 @@ use watertight_layers::{
 };
 use watertight_plan::{ApiKey, HostPattern, Identity, Jwt, Secret, Source};
 
-pub use heartbeat::{beat, gossip, gossip_seeds};
+pub use heartbeat::{beat, dialogue, gossip, gossip_seeds};
 pub use mutate::mutations;
 
 /// Names: what is accepted is printable, has no separators, and reads back as itself.

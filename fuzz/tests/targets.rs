@@ -4,7 +4,8 @@
 use std::panic::catch_unwind;
 
 use watertight_fuzz::{
-    beat, configuration, gossip, gossip_seeds, identity, keeping, mutations, names, path, waits,
+    beat, configuration, dialogue, gossip, gossip_seeds, identity, keeping, mutations, names, path,
+    waits,
 };
 
 const RUNS: usize = 2_000;
@@ -141,4 +142,20 @@ fn gossip_holds_its_laws() {
     assert!(seeds.len() > 10);
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
     search(gossip, &seeds);
+}
+
+#[test]
+fn the_dialogue_holds_its_laws() {
+    search(
+        dialogue,
+        &[
+            b"POST /heartbeat\n{\"node_id\": \"w1\", \"ts\": 1.5}",
+            b"POST /v1/heartbeats\n[{\"node_id\":\"a\",\"generation\":2,\"sequence\":7,\"interval_ms\":100,\
+              \"metadata\":{\"load\":40,\"shards\":[\"s\"]}},{\"node_id\":\"b\"},{\"node_id\":\"c\"},{\"node_id\":\"d\"}]",
+            b"GET /v1/heartbeats?from=0&most=10\n",
+            b"DELETE /v1/heartbeats/w1?generation=7\n",
+            b"GET /status\n",
+            b"GET /v1/missed\n",
+        ],
+    );
 }

@@ -100,10 +100,11 @@ fn versions(dir: &str) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Program → Debian package.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
+    ("ip", "iproute2"),
     ("nginx", "nginx"),
     // The package starts a cluster on port 5432, which no test touches.
     ("postgres", "postgresql"),

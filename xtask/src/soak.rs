@@ -167,9 +167,13 @@ const CASES: u32 = 10_000;
 /// The longest a demo may take, by its own promise.
 const DEMO: Duration = Duration::from_secs(45);
 const MINUTES_MAX: u64 = 7 * 24 * 60;
-const PROPERTIES: [&str; 6] = [
+const PROPERTIES: [&str; 10] = [
+    "-p",
+    "watertight-cluster",
     "-p",
     "watertight-guard",
+    "-p",
+    "watertight-heartbeat",
     "-p",
     "watertight-layers",
     "-p",

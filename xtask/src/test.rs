@@ -125,9 +125,10 @@ const MODEL: &str = "loom_";
 /// The feature that brings engines; they are tested with real servers.
 pub(crate) const ENGINES: &str = "watertight/engines";
 /// Programs that tests start.
-const NEEDED: [&str; 6] = [
+const NEEDED: [&str; 7] = [
     "curl",
     "h2load",
+    "ip",
     "postgres",
     "promtool",
     "python3",

@@ -23,7 +23,7 @@ use watertight_heartbeat::{
     Effect, Event, Life, MemberView, Membership, MembershipSpec, MembershipView, Metadata,
 };
 
-use crate::{Error, KeyRing, RefusedCounts, Seal};
+use crate::{Error, KeyRing, RefusedCounts, Seal, socket};
 
 /// Who we are, where, and with whom.
 #[derive(Clone, Debug)]
@@ -77,15 +77,16 @@ impl Gossip {
     /// # Errors
     /// [`Error::NoKey`] if others could reach us and we have no key; [`Error::Bind`]; and what the
     /// numbers, name and keys can be wrong about.
-    pub async fn bind(spec: GossipSpec) -> Result<Self, Error> {
+    pub fn open(spec: GossipSpec) -> Result<Self, Error> {
         if spec.ring.is_none() && !spec.bind.ip().is_loopback() {
             return Err(Error::NoKey(spec.bind));
         }
         let failed = |source| Error::Bind {
             address: spec.bind,
+            what: "gossip",
             source,
         };
-        let socket = UdpSocket::bind(spec.bind).await.map_err(failed)?;
+        let socket = socket::bind(spec.bind, RECEIVE_BYTES).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let mut membership = spec.membership;
         if membership.address.ip().is_unspecified() {
@@ -156,6 +157,12 @@ impl Handle {
         self.shared.lock().membership.members(now).collect()
     }
 
+    /// One member.
+    pub fn member(&self, id: &NodeId) -> Option<MemberView> {
+        let now = self.shared.now();
+        self.shared.lock().membership.member(now, id)
+    }
+
     /// What a member is held to be; none if it is not known.
     pub fn life(&self, id: &NodeId) -> Option<Life> {
         self.shared.lock().membership.life(id)
@@ -193,9 +200,15 @@ impl Handle {
         Ok(told?)
     }
 
+    /// Says anew where others are to be found when none is known any more.
+    pub fn set_seeds(&self, seeds: Vec<SocketAddr>) {
+        self.shared
+            .tell(|state, now| state.membership.set_seeds(now, seeds));
+    }
+
     /// Changes the keys; see [`KeyRing`] for the order.
-    pub fn set_ring(&self, ring: KeyRing) {
-        self.shared.lock().seal.set_ring(Some(ring));
+    pub fn set_ring(&self, ring: Option<KeyRing>) {
+        self.shared.lock().seal.set_ring(ring);
     }
 }
 
@@ -295,6 +308,8 @@ fn read(shared: &Shared, socket: &UdpSocket, buffer: &mut [u8]) {
 const EVENTS_MAX: usize = 1_024;
 /// Rounds of gossip for which a good-bye is repeated.
 const FAREWELL_ROUNDS: u32 = 4;
+/// What the system may keep of what was not read yet.
+const RECEIVE_BYTES: usize = 1 << 20;
 /// Datagrams that are read before the core is looked at again.
 const READS_MAX: usize = 64;
 /// Timers do not reach further.

@@ -67,6 +67,21 @@ pub struct RefusedCounts {
     pub mismatch: u64,
 }
 
+impl RefusedCounts {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        let Self {
+            foreign,
+            version,
+            unknown_key,
+            unsealed,
+            replayed,
+            mismatch,
+        } = self;
+        foreign + version + unknown_key + unsealed + replayed + mismatch
+    }
+}
+
 /// Seals what one process says, and opens what others say to it.
 pub struct Seal {
     cluster: Box<[u8]>,

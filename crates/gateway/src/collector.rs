@@ -385,6 +385,12 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, services: &[ServiceView
         "What the breaker of an upstream is doing: 0 closed, 1 half-open (also when its open time is over and nobody called since), 2 open",
         upstreams().map(|(labels, upstream)| (labels, state_number(upstream.breaker.state))),
     )?;
+    gauges(
+        encoder,
+        "watertight_upstream_gone",
+        "Whether the node behind an upstream is dead or has left, so that others are called",
+        upstreams().map(|(labels, upstream)| (labels, i64::from(upstream.vital.is_gone))),
+    )?;
     let connections = upstreams().flat_map(|(labels, upstream)| {
         let idle = i64::try_from(upstream.idle).unwrap_or(i64::MAX);
         [("in_use", i64::from(upstream.in_use)), ("idle", idle)].map(|(state, number)| {

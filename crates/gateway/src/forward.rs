@@ -2,7 +2,7 @@
 //!
 //! Of two upstreams picked at random, the one with fewer requests pending gets the request (Azar et
 //! al., *Balanced Allocations*, 1999; Mitzenmacher, *The Power of Two Choices*, 2001); upstreams whose
-//! breakers refuse are left out. A request of which nothing was sent is tried again, on another
+//! breakers refuse are left out, and those whose nodes are gone (`vital.rs`). A request of which nothing was sent is tried again, on another
 //! upstream where there is one; a request that may have arrived never is.
 
 pub(crate) mod connection;
@@ -201,10 +201,13 @@ impl Upstreams {
             .filter(|upstream| !failed.iter().any(|other| Arc::ptr_eq(other, upstream)))
             .filter(|upstream| upstream.held_back(now, settings).is_none())
             .collect();
+        if open.iter().any(|upstream| !upstream.vital().is_gone) {
+            open.retain(|upstream| !upstream.vital().is_gone);
+        }
         while !open.is_empty() {
             let one = fastrand::usize(..open.len());
             let other = fastrand::usize(..open.len());
-            let least = if open[other].pending() < open[one].pending() {
+            let least = if open[other].is_lighter_than(open[one]) {
                 other
             } else {
                 one

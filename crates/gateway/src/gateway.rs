@@ -12,12 +12,13 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
+use watertight_base::NodeId;
 use watertight_guard::throttle::lease::Cluster;
 use watertight_layers::{Admission, Clock, Explanation, What};
 use watertight_plan::{AccessLog as AccessLogPlan, Listener, ListenerKind, Plan, Service};
 
 use crate::{
-    Error,
+    Error, Vital,
     access_log::AccessLog,
     collector::Collected,
     explain::{NoExplanation, Question, service_of},
@@ -197,6 +198,19 @@ impl Gateway {
         }
         self.shared.tcp.close();
         self.shared.stop.drain(timeout).await
+    }
+
+    /// Says what is known of the nodes that stand behind upstreams; nothing of those of which
+    /// `vital` knows nothing.
+    pub fn set_vitals(&self, vital: impl Fn(&NodeId) -> Option<Vital>) {
+        for upstreams in self.shared.current.load().services.values() {
+            let nodes = &upstreams.service.nodes;
+            for upstream in &upstreams.all {
+                let mut behind = nodes.iter().filter(|(_, it)| **it == upstream.address);
+                let known = behind.next().and_then(|(node, _)| vital(node));
+                upstream.set_vital(known.unwrap_or_default());
+            }
+        }
     }
 
     /// The services, by name, and how their upstreams are.

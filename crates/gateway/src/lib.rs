@@ -46,6 +46,7 @@ mod shared;
 mod socket;
 mod tcp;
 mod upstream_breaker;
+mod vital;
 
 pub use error::Error;
 pub use explain::{NoExplanation, Question, explain};
@@ -60,3 +61,4 @@ pub use path::{BadPath, normalise};
 pub use shared::ServiceView;
 pub use tcp::{DoorView, TcpUpstreamView, TcpView};
 pub use upstream_breaker::UpstreamBreakerView;
+pub use vital::Vital;

@@ -274,6 +274,14 @@ impl Membership {
         Ok(())
     }
 
+    /// Says anew where others are to be found; who is new among them is asked at once.
+    pub fn set_seeds(&mut self, now: Tick, seeds: Vec<SocketAddr>) {
+        if self.spec.seeds != seeds {
+            self.spec.seeds = seeds;
+            self.next_sync = now;
+        }
+    }
+
     /// Says that we go, to some at once and to the rest while we are still woken.
     pub fn leave(&mut self, now: Tick, effects: &mut Vec<Effect>) {
         let version = self.own_version();

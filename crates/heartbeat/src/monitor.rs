@@ -120,6 +120,11 @@ pub enum Notice {
         /// Its generation now.
         generation: u64,
     },
+    /// A node that was dead or had left for long enough is known no more.
+    Forgotten {
+        /// Which.
+        id: NodeId,
+    },
     /// Nobody is heard any more: judgement is suspended.
     Suspended,
     /// Somebody is heard again: judgement comes back after the grace.
@@ -191,7 +196,8 @@ pub struct Monitor {
     /// Nobody is judged before.
     judges: Tick,
     is_suspended: bool,
-    present: usize,
+    /// How many nodes have each life, in the order of [`Life`].
+    lives: [usize; 4],
 }
 
 impl Default for MonitorSpec {
@@ -269,7 +275,7 @@ impl Monitor {
             heard: [None; 2],
             judges: now + spec.grace,
             is_suspended: false,
-            present: 0,
+            lives: [0; 4],
             spec,
         })
     }
@@ -362,7 +368,7 @@ impl Monitor {
 
     /// It is time, or later: see [`next_wakeup`](Self::next_wakeup).
     pub fn on_tick(&mut self, now: Tick, notices: &mut Vec<Notice>) {
-        if !self.is_suspended && self.present > 1 && now > self.on_time_until {
+        if !self.is_suspended && self.present() > 1 && now > self.on_time_until {
             self.is_suspended = true;
             notices.push(Notice::Suspended);
         }
@@ -377,7 +383,7 @@ impl Monitor {
     /// When [`on_tick`](Self::on_tick) is due.
     pub fn next_wakeup(&self) -> Tick {
         let looks = self.looks.peek().map_or(Tick::MAX, |Reverse((at, _))| *at);
-        match self.is_suspended || self.present < 2 {
+        match self.is_suspended || self.present() < 2 {
             true => looks,
             false => looks.min(self.on_time_until + Duration::from_nanos(1)),
         }
@@ -385,7 +391,17 @@ impl Monitor {
 
     /// How many nodes are known, and how many of them are alive or suspected.
     pub fn count_of_nodes(&self) -> (usize, usize) {
-        (self.nodes.len(), self.present)
+        (self.nodes.len(), self.present())
+    }
+
+    /// How many nodes have that life.
+    pub fn count_of(&self, life: Life) -> usize {
+        self.lives[life as usize]
+    }
+
+    /// How long until silence is judged again: the grace after a start, and after nobody was heard.
+    pub fn judges_in(&self, now: Tick) -> Duration {
+        self.judges - now
     }
 
     /// Whether judgement is suspended because nobody is heard.
@@ -399,14 +415,44 @@ impl Monitor {
         Some(self.show(now, node))
     }
 
+    /// Up to `most` nodes from a place on, beginning at 0, and the place to go on from if there are
+    /// more. Who is met while somebody leafs may be missed, who stays is not, and nobody comes twice.
+    pub fn page(&self, now: Tick, from: usize, most: usize) -> (Vec<NodeView>, Option<usize>) {
+        self.leaf(from, most, |node| self.show(now, node))
+    }
+
     /// All nodes, in no order.
     pub fn nodes(&self, now: Tick) -> impl Iterator<Item = NodeView> {
         self.nodes.iter().map(move |(_, node)| self.show(now, node))
     }
 
-    /// What is to be remembered of all nodes over a restart.
-    pub fn remember(&self, now: Tick) -> impl Iterator<Item = Remembered> {
-        self.nodes.iter().map(move |(_, node)| node.remember(now))
+    /// What is to be remembered of one node over a restart.
+    pub fn remember(&self, now: Tick, id: &NodeId) -> Option<Remembered> {
+        let node = self.nodes.get(*self.index.get(id)?)?;
+        Some(node.remember(now))
+    }
+
+    /// What is to be remembered of up to `most` nodes, by the places of [`Monitor::page`].
+    pub fn remember_page(
+        &self,
+        now: Tick,
+        from: usize,
+        most: usize,
+    ) -> (Vec<Remembered>, Option<usize>) {
+        self.leaf(from, most, |node| node.remember(now))
+    }
+
+    fn leaf<T>(
+        &self,
+        from: usize,
+        most: usize,
+        read: impl Fn(&Node) -> T,
+    ) -> (Vec<T>, Option<usize>) {
+        let places = from..self.nodes.capacity();
+        let mut found = places.filter_map(|place| Some((place, self.nodes.get(place)?)));
+        let page = found.by_ref().take(most);
+        let page = page.map(|(_, node)| read(node)).collect();
+        (page, found.next().map(|(place, _)| place))
     }
 
     fn show(&self, now: Tick, node: &Node) -> NodeView {
@@ -432,7 +478,7 @@ impl Monitor {
     }
 
     fn add(&mut self, id: NodeId, node: Node) -> usize {
-        self.present += usize::from(node.life().is_present());
+        self.lives[node.life() as usize] += 1;
         let due = node.due(&self.spec);
         let place = self.nodes.insert(node);
         self.index.insert(id, place);
@@ -461,9 +507,11 @@ impl Monitor {
             return;
         }
         if node.is_forgotten(now, &self.spec) {
-            let id = node.id().clone();
+            let (id, life) = (node.id().clone(), node.life());
+            self.lives[life as usize] -= 1;
             self.nodes.remove(place);
             self.index.remove(&id);
+            notices.push(Notice::Forgotten { id });
             return;
         }
         let before = node.life();
@@ -486,7 +534,7 @@ impl Monitor {
         let Some(node) = self.nodes.get(place) else {
             return false;
         };
-        let others = self.present - usize::from(node.life().is_present());
+        let others = self.present() - usize::from(node.life().is_present());
         let lately = node.interval().saturating_mul(2);
         let is_other = |(whose, at): &(usize, Tick)| *whose != place && now - *at <= lately;
         others == 0 || self.heard.iter().flatten().any(is_other)
@@ -507,7 +555,11 @@ impl Monitor {
     }
 
     fn count(&mut self, before: Life, after: Life) {
-        self.present += usize::from(after.is_present());
-        self.present -= usize::from(before.is_present());
+        self.lives[before as usize] -= 1;
+        self.lives[after as usize] += 1;
+    }
+
+    fn present(&self) -> usize {
+        self.count_of(Life::Alive) + self.count_of(Life::Suspected)
     }
 }

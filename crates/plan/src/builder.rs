@@ -18,8 +18,8 @@ use watertight_guard::{
 };
 
 use crate::{
-    Alerting, Error, Identity, Limit, Listener, Node, Plan, Routes, Service, TcpPool, Tenant,
-    TenantPlan, Throttling, Unknown,
+    Alerting, Cluster, Error, Heartbeat, Identity, Limit, Listener, Node, Plan, Routes, Service,
+    TcpPool, Tenant, TenantPlan, Throttling, Unknown,
 };
 
 /// Collects the parts of a [`Plan`].
@@ -39,6 +39,8 @@ pub struct Builder {
     limits: Vec<Limit>,
     throttling: Throttling,
     health: Option<health::Settings>,
+    heartbeat: Heartbeat,
+    cluster: Cluster,
 }
 
 impl Default for Builder {
@@ -58,6 +60,8 @@ impl Default for Builder {
             limits: Vec::new(),
             throttling: Throttling::default(),
             health: Some(health::Settings::default()),
+            heartbeat: Heartbeat::default(),
+            cluster: Cluster::default(),
         }
     }
 }
@@ -130,6 +134,18 @@ impl Builder {
         self
     }
 
+    /// Says how the silence of nodes that beat to this one is judged.
+    pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Says to which cluster the node belongs.
+    pub fn cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = cluster;
+        self
+    }
+
     /// Adds a service.
     pub fn service(mut self, service: Service) -> Self {
         self.services.push(service);
@@ -176,6 +192,9 @@ impl Builder {
         self.check_services(&mut problems);
         self.check_limits(&mut problems);
         if let Some(Err(error)) = self.health.map(|settings| settings.check()) {
+            problems.push(error.into());
+        }
+        if let Err(error) = self.heartbeat.monitor.check() {
             problems.push(error.into());
         }
         self.check_uses(&mut problems);
@@ -247,6 +266,8 @@ impl Builder {
             limits: self.limits,
             throttling: self.throttling,
             health: self.health,
+            heartbeat: self.heartbeat,
+            cluster: self.cluster,
         })
     }
 

@@ -11,6 +11,9 @@ pub enum Error {
     /// A word that is not what its type allows.
     #[error(transparent)]
     Word(#[from] watertight_base::Error),
+    /// A number by which silence is judged.
+    #[error(transparent)]
+    Heartbeat(#[from] watertight_heartbeat::Error),
     /// The arithmetic of pools or limits.
     #[error(transparent)]
     Guard(#[from] watertight_guard::Error),

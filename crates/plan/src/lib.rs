@@ -25,6 +25,7 @@ mod alerting;
 mod builder;
 mod declared;
 mod error;
+mod heartbeat;
 mod identity;
 mod limit;
 mod listener;
@@ -48,9 +49,10 @@ pub use alerting::{Alerting, Webhook};
 pub use builder::Builder;
 pub use declared::Declared;
 pub use error::Error;
+pub use heartbeat::{Cluster, Heartbeat};
 pub use identity::{ApiKey, HostPattern, Identity, Jwt, Source, Unknown};
 pub use limit::{Across, By, Count, Excess, Fallback, Limit, Measure};
-pub use listener::{Admin, ListenLimits, Listener, ListenerKind, Tls};
+pub use listener::{Admin, ClusterKey, ListenLimits, Listener, ListenerKind, Tls};
 pub use node::{AccessLog, Log, Metrics, Node};
 pub use routes::Routes;
 pub use secret::Secret;
@@ -78,6 +80,8 @@ pub struct Plan {
     pub(crate) limits: Vec<Limit>,
     pub(crate) throttling: Throttling,
     pub(crate) health: Option<health::Settings>,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) cluster: Cluster,
 }
 
 impl Plan {
@@ -135,6 +139,16 @@ impl Plan {
     /// How limits shrink when the node or a service is unwell; none: they do not.
     pub fn health(&self) -> Option<&health::Settings> {
         self.health.as_ref()
+    }
+
+    /// How the silence of nodes that beat to this one is judged.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    /// The cluster that the node is a member of.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// The services, by name.

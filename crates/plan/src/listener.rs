@@ -1,7 +1,8 @@
 //! Listeners: where the node can be reached, by whom, and how much it takes.
 //!
 //! Beyond loopback a traffic listener needs TLS or the spoken word that a balancer in front ends
-//! it; the admin listener needs a token or mutual TLS. Anything else is refused at the start.
+//! it; the admin listener needs a token or mutual TLS; beats need their key, and gossip the keys of
+//! its cluster. Anything else is refused at the start.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +13,7 @@ use crate::Secret;
 /// A listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
-    /// Its name: `traffic`, `traffic-tier1`, `admin`.
+    /// Its name: `traffic`, `traffic-tier1`, `admin`, `heartbeat`, `gossip`.
     pub name: String,
     /// Its address. Port 0 takes a free one.
     pub bind: SocketAddr,
@@ -36,6 +37,25 @@ pub enum ListenerKind {
     },
     /// API, metrics and health.
     Admin(Admin),
+    /// Beats, by HTTP and in datagrams, and who is alive.
+    Heartbeat {
+        /// The key that may beat, and nothing else. None: whoever reaches the listener.
+        key: Option<Secret>,
+    },
+    /// What the members of a cluster say to each other, in datagrams.
+    Gossip {
+        /// The cluster's keys: the first seals, all open. None: whoever reaches the listener.
+        keys: Vec<ClusterKey>,
+    },
+}
+
+/// A key of a cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClusterKey {
+    /// Its number, by which it is known in every datagram.
+    pub id: u8,
+    /// 32 bytes.
+    pub key: Secret,
 }
 
 /// Who may use the admin listener.
@@ -106,6 +126,9 @@ impl Listener {
                 (admin.token.is_none() && !mutual)
                     .then_some("give it `token_file`, or `tls` with `client_ca`")
             }
+            // A client's certificate would speak for beats by HTTP, and not for datagrams.
+            ListenerKind::Heartbeat { key } => key.is_none().then_some("give it `token_file`"),
+            ListenerKind::Gossip { keys } => keys.is_empty().then_some("give it `keys`"),
         }
     }
 }

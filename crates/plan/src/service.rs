@@ -1,8 +1,8 @@
 //! Services: what stands behind the front door.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use watertight_base::{PoolId, ServiceId, Tier};
+use watertight_base::{NodeId, PoolId, ServiceId, Tier};
 use watertight_guard::breaker::{Classifier, Settings};
 
 use crate::{Declared, Limit};
@@ -18,6 +18,9 @@ pub struct Service {
     pub routes: Vec<String>,
     /// Where it runs.
     pub upstreams: Vec<Upstream>,
+    /// The nodes that stand behind some of them, at most one behind each: who is gone is left out,
+    /// and who is busy is asked less. Default: none.
+    pub nodes: BTreeMap<NodeId, Upstream>,
     /// The time from the arrival of a request's head to that of its answer's head. Default 30 s.
     pub timeout: Duration,
     /// The time to open a connection. Default 1 s.
@@ -112,6 +115,7 @@ impl Service {
             tier,
             routes: Vec::new(),
             upstreams: Vec::new(),
+            nodes: BTreeMap::new(),
             timeout: Self::TIMEOUT_DEFAULT,
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             upstream_connections: Self::UPSTREAM_CONNECTIONS_DEFAULT,

@@ -26,9 +26,9 @@ use tower_service::Service;
 use watertight_gateway::{Listening, Peer};
 use watertight_plan::{Listener, ListenerKind};
 
-use self::guard::Guard;
 use crate::node::{Node, NodeError};
 
+pub(crate) use self::guard::Guard;
 pub use self::{openapi::document as openapi, problem::Problem};
 
 /// The longest request body, in bytes: 64 KiB. Nothing that is asked needs more.
@@ -63,7 +63,7 @@ impl Admin {
             .iter()
             .find_map(|listener| match &listener.kind {
                 ListenerKind::Admin(admin) => Some((listener, admin)),
-                ListenerKind::Traffic { .. } => None,
+                _ => None,
             });
         let Some((listener, admin)) = admin else {
             return Ok(Self {
@@ -77,7 +77,8 @@ impl Admin {
             reloading: tokio::sync::Mutex::default(),
         });
         let door = Arc::new(Door {
-            guard: Guard::new(listener, admin),
+            guard: Guard::new(admin.token.as_ref(), listener.tls.is_some(), BODY_BYTES_MAX)
+                .but_for(routes::is_open),
             router: routes::router(Arc::clone(&room)),
         });
         let serve = move |request, _: Peer| {

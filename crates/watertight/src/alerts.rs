@@ -13,6 +13,7 @@
 mod message;
 mod metrics;
 pub mod name;
+mod nodes;
 mod outbox;
 mod post;
 pub mod runbook;
@@ -93,9 +94,12 @@ pub struct HookView {
 
 impl Alarm {
     /// Looks once, and tells.
-    pub fn look(&self, gateway: &Gateway) {
+    pub fn look(&self, node: &Node) {
+        let gateway = node.gateway();
         let (alerts, admission) = (&self.alerts, gateway.admission());
-        let effects = alerts.evaluate_with(admission, upstreams::samples(gateway));
+        let mut others = upstreams::samples(gateway);
+        others.extend(nodes::samples(node.heartbeat()));
+        let effects = alerts.evaluate_with(admission, others);
         self.tell(gateway, &effects);
     }
 
@@ -162,7 +166,7 @@ impl Alarm {
 
     async fn look_for_ever(&self, node: &Node) {
         loop {
-            self.look(node.gateway());
+            self.look(node);
             let next = time::Instant::now() + node.plan().alerting().every;
             let gateway = node.gateway();
             loop {

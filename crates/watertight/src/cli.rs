@@ -2,12 +2,14 @@
 
 mod access;
 mod audit;
+mod beat;
 mod catalogue;
 mod check;
 mod demo;
 mod drill;
 mod explain;
 mod map;
+mod members;
 mod openmetrics;
 mod plan;
 mod progress;
@@ -57,6 +59,10 @@ enum Command {
     Top(top::Arguments),
     /// Say which limits apply to a request, and what would become of it. Takes nothing.
     Explain(explain::Arguments),
+    /// Show who is alive, as a node sees it.
+    Members(members::Arguments),
+    /// Send heartbeats until told to stop.
+    Beat(beat::Arguments),
     /// Work out what something will take, before it is built.
     Plan(plan::Arguments),
     /// Run a published experiment of ours, reproducible from its seed; without a name, list them.
@@ -93,6 +99,8 @@ pub fn run() -> ExitCode {
         Command::Top(arguments) => top::run(&arguments),
         Command::Catalogue(arguments) => catalogue::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Members(arguments) => members::run(&arguments),
+        Command::Beat(arguments) => beat::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
     };

@@ -6,7 +6,10 @@
 
 mod tls;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::admin::Problem;
 
@@ -109,6 +113,14 @@ pub enum ClientError {
         /// How that shows.
         why: String,
     },
+}
+
+/// Trusts what the authority in the file `ca` signed, and nobody else.
+///
+/// # Errors
+/// [`ClientError::Tls`] when it cannot be used.
+pub fn trust(ca: &Path) -> Result<ClientConfig, ClientError> {
+    tls::config(ca, None)
 }
 
 impl Client {

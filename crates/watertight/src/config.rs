@@ -16,6 +16,7 @@ mod alerts;
 mod api_keys;
 mod breaker;
 mod class;
+mod cluster;
 mod compartments;
 mod cost;
 mod declared;
@@ -26,6 +27,7 @@ mod field;
 mod files;
 mod findings;
 mod health;
+mod heartbeat;
 mod identity;
 mod interpolate;
 mod lines;
@@ -280,6 +282,12 @@ fn read_tables(
     }
     if let Some(alerting) = document.alerts.read(files, findings) {
         builder = builder.alerting(alerting);
+    }
+    if let Some(heartbeat) = document.heartbeat.read(files, findings) {
+        builder = builder.heartbeat(heartbeat);
+    }
+    if let Some(cluster) = document.cluster.read(findings) {
+        builder = builder.cluster(cluster);
     }
     for listener in listen::read(&document.listen, files, findings) {
         builder = builder.listener(listener);

@@ -8,12 +8,15 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use watertight_base::NodeId;
 
 /// The file in the directory that is locked, and that says by whom.
 const LOCK: &str = "node.lock";
+/// The file that says how often the node has started.
+const GENERATION: &str = "generation";
 
 /// A directory that this process holds. Dropping it gives it back.
 #[derive(Debug)]
@@ -34,6 +37,11 @@ pub enum DataError {
         /// Who holds it, by its own account: `pid 7, node edge-1`.
         holder: String,
     },
+    /// What was kept of how often the node has started is no number.
+    #[error(
+        "{} should hold a number, how often this node has started, and does not: write one into it that is higher than any before, or remove it if the clock is right", .0.display()
+    )]
+    Generation(PathBuf),
     /// It cannot be made, opened or written.
     #[error("{} cannot be used as the data directory: {source}", path.display())]
     Io {
@@ -85,6 +93,45 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// How often a node has started, as a number that is higher after each start: one more than after the
+/// last start, and at least the milliseconds since 1970. So neither a lost directory nor a clock that goes
+/// back brings an old number again; both together may, and without a directory the clock alone may.
+///
+/// # Errors
+/// [`DataError::Io`] when it cannot be read or kept, [`DataError::Generation`] when what was kept is
+/// no number.
+pub fn generation(data: Option<&DataDir>, at: SystemTime) -> Result<u64, DataError> {
+    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+    let Some(data) = data else {
+        return Ok(since_1970);
+    };
+    let file = data.path.join(GENERATION);
+    let wrap = |source| DataError::Io {
+        path: file.clone(),
+        source,
+    };
+    let last = match std::fs::read_to_string(&file) {
+        Ok(text) => text.trim().parse::<u64>().ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(0),
+        Err(error) => return Err(wrap(error)),
+    };
+    let last = last.ok_or_else(|| DataError::Generation(file.clone()))?;
+    let generation = last.saturating_add(1).max(since_1970);
+    keep(&data.path, &file, generation).map_err(wrap)?;
+    Ok(generation)
+}
+
+/// Writes beside the file and puts it in place at once, so that no crash leaves half a number.
+fn keep(directory: &Path, file: &Path, generation: u64) -> io::Result<()> {
+    let beside = file.with_extension("new");
+    let mut new = File::create(&beside)?;
+    write!(new, "{generation}")?;
+    new.sync_all()?;
+    std::fs::rename(&beside, file)?;
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(unix)]
@@ -150,6 +197,26 @@ mod tests {
         let mode = held.path().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn each_start_has_a_higher_number_whatever_the_clock_says() {
+        let path = scratch("data-generation");
+        let held = DataDir::open(&path, &"a".parse().unwrap()).unwrap();
+        let at = |ms| UNIX_EPOCH + std::time::Duration::from_millis(ms);
+        let start = |ms| generation(Some(&held), at(ms)).unwrap();
+        assert_eq!(
+            [start(1_000), start(1_000), start(10)],
+            [1_000, 1_001, 1_002]
+        );
+        assert_eq!(start(5_000), 5_000);
+        std::fs::remove_file(path.join(GENERATION)).unwrap();
+        assert_eq!(start(6_000), 6_000);
+        std::fs::write(path.join(GENERATION), "six").unwrap();
+        let refused = generation(Some(&held), at(7_000)).unwrap_err().to_string();
+        assert!(refused.contains("higher than any before"), "{refused}");
+        assert_eq!(generation(None, at(9)).unwrap(), 9);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]

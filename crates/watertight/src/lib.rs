@@ -9,5 +9,6 @@ pub mod client;
 mod cluster;
 pub mod config;
 pub mod data;
+pub mod heartbeat;
 pub mod log;
 pub mod node;

@@ -10,6 +10,8 @@ mod narrowed;
 mod process;
 
 use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher as _,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -32,7 +34,8 @@ use crate::{
     alerts::Alarm,
     cluster,
     config::{self, Failure, Note},
-    data::DataDir,
+    data::{DataDir, generation},
+    heartbeat::{Heartbeat, Start},
 };
 
 /// A running node.
@@ -49,6 +52,7 @@ pub struct Node {
     rejected: Counter,
     draining: AtomicBool,
     alarm: Arc<Alarm>,
+    heartbeat: Arc<Heartbeat>,
     /// One reload at a time: what is read later is in force later.
     reloading: Mutex<()>,
     _data: Option<DataDir>,
@@ -102,6 +106,15 @@ pub enum NodeError {
     /// The store that nodes count limits in cannot be used.
     #[error("the store of limits: {0}")]
     Store(String),
+    /// Beats or gossip cannot be listened to.
+    #[error(transparent)]
+    Cluster(#[from] watertight_cluster::Error),
+    /// What must outlive a restart cannot be kept.
+    #[error(transparent)]
+    Records(#[from] watertight_stores::RecordsError),
+    /// What beats and gossip need is not to be had.
+    #[error("heartbeat: {0}")]
+    Heartbeat(String),
     /// The configuration was not read from a file, so there is nothing to read again.
     #[error("this node's configuration was not read from a file")]
     NoFile,
@@ -159,6 +172,15 @@ impl Node {
         gateway.register(&mut registry);
         let alarm = Arc::new(Alarm::default());
         alarm.register(&mut registry);
+        let heartbeat = Arc::new(Heartbeat::open(&plan, &gateway, || {
+            Ok(Start {
+                generation: generation(data.as_ref(), now())?,
+                // The seed of a hash map is random, and drawn anew by each process and each call.
+                seed: RandomState::new().hash_one(0),
+                data: data.as_ref().map(DataDir::path),
+            })
+        })?);
+        Heartbeat::register(&heartbeat, &mut registry);
         let node = Self {
             gateway,
             file,
@@ -174,11 +196,14 @@ impl Node {
             rejected: Counter::default(),
             draining: AtomicBool::new(false),
             alarm,
+            heartbeat,
             reloading: Mutex::default(),
             _data: data,
             registry,
         };
-        Ok(Arc::new(node.with_metrics()))
+        let node = Arc::new(node.with_metrics());
+        node.heartbeat.begin(&node);
+        Ok(node)
     }
 
     /// The front door.
@@ -189,6 +214,11 @@ impl Node {
     /// What fires, and who was told.
     pub fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// Who is alive.
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
     }
 
     /// The clock that ticks are read from.
@@ -261,7 +291,9 @@ impl Node {
     /// Returns how many connections were cut.
     pub async fn drain(&self) -> usize {
         self.draining.store(true, Ordering::Release);
-        self.gateway.drain(self.plan().node().drain_timeout).await
+        let timeout = self.plan().node().drain_timeout;
+        let (cut, ()) = tokio::join!(self.gateway.drain(timeout), self.heartbeat.leave());
+        cut
     }
 
     fn swap(&self, plan: Plan, notes: Vec<Note>) -> Result<Reloaded, NodeError> {
@@ -270,6 +302,7 @@ impl Node {
         }
         let mut status = self.status();
         self.gateway.reload(Arc::new(plan))?;
+        self.heartbeat.reload(&self.plan())?;
         self.alarm.reloaded();
         let pools = self.gateway.admission().pools();
         let narrowed = Narrowed::of(&self.plan(), &pools);
@@ -339,22 +372,39 @@ impl Node {
     }
 }
 
-/// What differs between two plans that only a restart can change.
-fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
-    let admin = |plan: &Plan| -> Option<Listener> {
+/// The listeners of `plan` that are opened once, without what is asked of them anew each time.
+fn opened_once(plan: &Plan) -> [Option<Listener>; 3] {
+    let find = |fixed: fn(&ListenerKind) -> Option<ListenerKind>| {
         let mut listeners = plan.listeners().iter();
-        listeners.find_map(|listener| match &listener.kind {
-            // Whether faults may be injected is asked whenever one is to be.
-            ListenerKind::Admin(admin) => Some(Listener {
-                kind: ListenerKind::Admin(Admin {
-                    faults: false,
-                    ..admin.clone()
-                }),
+        listeners.find_map(|listener| {
+            Some(Listener {
+                kind: fixed(&listener.kind)?,
                 ..listener.clone()
-            }),
-            ListenerKind::Traffic { .. } => None,
+            })
         })
     };
+    let admin = find(|kind| match kind {
+        ListenerKind::Admin(admin) => Some(ListenerKind::Admin(Admin {
+            faults: false,
+            ..admin.clone()
+        })),
+        _ => None,
+    });
+    let heartbeat = find(|kind| match kind {
+        ListenerKind::Heartbeat { .. } => Some(kind.clone()),
+        _ => None,
+    });
+    let gossip = find(|kind| match kind {
+        ListenerKind::Gossip { .. } => Some(ListenerKind::Gossip { keys: Vec::new() }),
+        _ => None,
+    });
+    [admin, heartbeat, gossip]
+}
+
+/// What differs between two plans that only a restart can change.
+fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
+    let [admin_before, heartbeat_before, gossip_before] = opened_once(old);
+    let [admin, heartbeat, gossip] = opened_once(new);
     let (before, after) = (old.node(), new.node());
     if before.id != after.id {
         Some("node.id")
@@ -364,8 +414,12 @@ fn needs_restart(old: &Plan, new: &Plan) -> Option<&'static str> {
         Some("node.data")
     } else if before.threads != after.threads {
         Some("node.threads")
-    } else if admin(old) != admin(new) {
+    } else if admin_before != admin {
         Some("listen.admin (its address, its limits, its TLS files or its token)")
+    } else if heartbeat_before != heartbeat || old.heartbeat() != new.heartbeat() {
+        Some("listen.heartbeat or heartbeat")
+    } else if gossip_before != gossip || old.cluster() != new.cluster() {
+        Some("listen.gossip (but for its keys) or cluster")
     } else if table_sizes(old) != table_sizes(new) {
         Some("throttling.keys or throttling.log_entries")
     } else if old.throttling().store != new.throttling().store {

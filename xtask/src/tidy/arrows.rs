@@ -92,7 +92,7 @@ pub(super) const CORES: [(&str, &[&str]); 8] = [
     ("log", &["base"]),
     // The one arrow between cores: a paced, fair queue has throttles inside its dispatch.
     ("queue", &["base", "guard"]),
-    ("plan", &["base", "guard", "stamps"]),
+    ("plan", &["base", "guard", "heartbeat", "stamps"]),
 ];
 
 /// The rooms above. A room may use every core, and every floor below its own.

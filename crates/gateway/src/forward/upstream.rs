@@ -23,7 +23,7 @@ use watertight_layers::{Clock, Forced};
 use watertight_plan::{Protocol, Service};
 
 use super::connection::{ConnectError, Connection, Unanswered};
-use crate::{UpstreamBreakerView, body::RequestBody};
+use crate::{UpstreamBreakerView, Vital, body::RequestBody, vital::VitalCell};
 
 /// How long an idle connection is kept. Below the keep-alive of common servers (nginx 75 s,
 /// Node.js 5 s is the exception), and a request on one that was closed under it is sent again.
@@ -40,6 +40,7 @@ pub(crate) struct Upstream {
     shared: tokio::sync::Mutex<Option<Connection>>,
     breaker: Mutex<Breaker>,
     pending: AtomicUsize,
+    vital: VitalCell,
     connects: AtomicU64,
     failures: AtomicU64,
 }
@@ -100,6 +101,7 @@ impl Upstream {
             shared: tokio::sync::Mutex::default(),
             breaker: Mutex::new(Breaker::new(fastrand::u64(..))),
             pending: AtomicUsize::new(0),
+            vital: VitalCell::default(),
             connects: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
@@ -108,6 +110,20 @@ impl Upstream {
     /// Whether this state can go on serving `service`: same address, same cap.
     pub(crate) fn fits(&self, address: &watertight_plan::Upstream, service: &Service) -> bool {
         self.address == *address && self.cap == service.upstream_connections
+    }
+
+    /// What is known of the node behind it.
+    pub(crate) fn vital(&self) -> Vital {
+        self.vital.get()
+    }
+
+    pub(crate) fn set_vital(&self, vital: Vital) {
+        self.vital.set(vital);
+    }
+
+    /// Whether it has fewer requests pending than `other`, each for what its node has left.
+    pub(crate) fn is_lighter_than(&self, other: &Self) -> bool {
+        (self.pending() + 1) * other.vital().room() < (other.pending() + 1) * self.vital().room()
     }
 
     /// Requests that hold or await a connection.
@@ -221,6 +237,7 @@ impl Upstream {
                 .saturating_sub(u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX)),
             idle: self.idle().len(),
             pending: self.pending(),
+            vital: self.vital(),
             connects: self.connects.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             breaker: UpstreamBreakerView::new(&breaker, now, settings, forced),
@@ -284,6 +301,8 @@ pub struct UpstreamView {
     pub idle: usize,
     /// Requests that hold or await a connection.
     pub pending: usize,
+    /// What is known of the node behind it.
+    pub vital: Vital,
     /// Connections opened so far.
     pub connects: u64,
     /// Failures that its breaker counted so far.

@@ -14,4 +14,5 @@ mod listeners;
 mod quotas;
 mod serving;
 mod tcp;
+mod vitals;
 mod world;

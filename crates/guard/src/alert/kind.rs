@@ -19,11 +19,13 @@ pub enum Kind {
     LimitNear,
     /// Others have sat on seats of a compartment for too long. Value: seconds.
     SeatsBorrowed,
+    /// Nodes are dead that did not say good-bye. Value: such nodes.
+    NodeDead,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PoolFilling,
         Self::CompartmentFilling,
         Self::CapFilling,
@@ -31,6 +33,7 @@ impl Kind {
         Self::BreakerOpen,
         Self::LimitNear,
         Self::SeatsBorrowed,
+        Self::NodeDead,
     ];
 
     /// Its name in configuration, metrics and the API; the name of its page, too.
@@ -43,6 +46,7 @@ impl Kind {
             Self::BreakerOpen => "breaker-open",
             Self::LimitNear => "limit-near",
             Self::SeatsBorrowed => "seats-borrowed",
+            Self::NodeDead => "node-dead",
         }
     }
 
@@ -61,6 +65,7 @@ impl Kind {
             Self::BreakerOpen => "Calls are refused because their target is broken.",
             Self::LimitNear => "Callers near a limit, or are beyond it.",
             Self::SeatsBorrowed => "Others have sat on seats of a compartment for too long.",
+            Self::NodeDead => "Nodes are dead that did not say good-bye.",
         }
     }
 
@@ -74,6 +79,7 @@ impl Kind {
             Self::BreakerOpen => "WatertightBreakerOpen",
             Self::LimitNear => "WatertightLimitNear",
             Self::SeatsBorrowed => "WatertightSeatsBorrowed",
+            Self::NodeDead => "WatertightNodeDead",
         }
     }
 
@@ -85,7 +91,8 @@ impl Kind {
             | Self::CompartmentFilling
             | Self::CapFilling
             | Self::QueueWait
-            | Self::BreakerOpen => Severity::Warning,
+            | Self::BreakerOpen
+            | Self::NodeDead => Severity::Warning,
         }
     }
 
@@ -96,6 +103,7 @@ impl Kind {
             Self::QueueWait | Self::SeatsBorrowed => "seconds",
             Self::BreakerOpen => "breakers",
             Self::LimitNear => "requests",
+            Self::NodeDead => "nodes",
         }
     }
 }

@@ -194,6 +194,20 @@ fn who_hears_nobody_accuses_nobody_and_says_so() {
 }
 
 #[test]
+fn seeds_that_are_named_later_are_asked_at_once() {
+    let mut room = Room::with(2, |spec| spec.seeds.clear());
+    room.run(S);
+    assert_eq!(room.life(0, 1), None);
+    let now = room.now;
+    room.members[1].set_seeds(now, vec![address(0)]);
+    room.run(S);
+    assert_eq!(
+        (room.life(0, 1), room.life(1, 0)),
+        (Some(Life::Alive), Some(Life::Alive))
+    );
+}
+
+#[test]
 fn of_two_the_others_silence_is_judged() {
     let mut room = Room::new(2);
     room.away.push(1);

@@ -1,12 +1,13 @@
 //! A beat in one small datagram.
 //!
 //! ```text
-//! version 1 | id length 1 | id | generation varint | sequence varint | interval in ms varint |
-//! metadata length varint | metadata
+//! version 1 | kind 1 | id length 1 | id | generation varint | sequence varint |
+//! interval in ms varint | metadata length varint | metadata
 //! ```
 //!
-//! An interval of 0 says nothing of it; no metadata leaves what was said before. What follows is
-//! skipped, so that later versions can say more. Who may beat is the shell's.
+//! Kind 0 is a beat, 1 a good-bye. An interval of 0 says nothing of it; no metadata leaves what was
+//! said before. What follows is skipped, so that later versions can say more. Who may beat is the
+//! shell's.
 
 use std::time::Duration;
 
@@ -28,13 +29,15 @@ pub struct BeatDatagram<'a> {
     pub sequence: u64,
     /// When its next one comes; none if it does not say.
     pub interval: Option<Duration>,
+    /// Whether the node says that it goes.
+    pub is_farewell: bool,
     /// What it says of itself, encoded; empty to leave what it said before.
     pub metadata: &'a [u8],
 }
 
 impl<'a> BeatDatagram<'a> {
     /// The longest, in bytes.
-    pub const LENGTH_MAX: usize = 2 + NodeId::MAX_LENGTH + 10 + 10 + 10 + 2 + METADATA_MAX;
+    pub const LENGTH_MAX: usize = 3 + NodeId::MAX_LENGTH + 10 + 10 + 10 + 2 + METADATA_MAX;
 
     /// Reads one.
     ///
@@ -45,6 +48,11 @@ impl<'a> BeatDatagram<'a> {
         if bytes.u8()? != VERSION {
             return Err(Malformed);
         }
+        let is_farewell = match bytes.u8()? {
+            BEAT => false,
+            FAREWELL => true,
+            _ => return Err(Malformed),
+        };
         let length = usize::from(bytes.u8()?);
         let id = str::from_utf8(bytes.take(length)?).map_err(|_| Malformed)?;
         let (generation, sequence) = (bytes.varint()?, bytes.varint()?);
@@ -61,6 +69,7 @@ impl<'a> BeatDatagram<'a> {
             generation,
             sequence,
             interval,
+            is_farewell,
             metadata: bytes.take(length)?,
         })
     }
@@ -68,7 +77,8 @@ impl<'a> BeatDatagram<'a> {
     /// Writes it at the end of `bytes`. An interval is rounded to whole milliseconds, at least one.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         let length = u8::try_from(self.id.len()).unwrap_or(u8::MAX);
-        bytes.extend([VERSION, length]);
+        let kind = if self.is_farewell { FAREWELL } else { BEAT };
+        bytes.extend([VERSION, kind, length]);
         bytes.extend(&self.id.as_bytes()[..usize::from(length).min(self.id.len())]);
         put_varint(bytes, self.generation);
         put_varint(bytes, self.sequence);
@@ -83,3 +93,5 @@ impl<'a> BeatDatagram<'a> {
 }
 
 const VERSION: u8 = 1;
+const BEAT: u8 = 0;
+const FAREWELL: u8 = 1;

@@ -285,7 +285,8 @@ fn a_restarted_monitor_remembers_and_grants_a_grace() {
     let mut ward = Ward::new(4);
     ward.silent.push(1);
     ward.run(12 * S);
-    let remembered: Vec<Remembered> = ward.monitor.remember(ward.now).collect();
+    let (remembered, rest) = ward.monitor.remember_page(ward.now, 0, 10);
+    assert_eq!(rest, None);
     // Down for a minute; node 3 has died meanwhile.
     ward.monitor = Monitor::new(spec(), ward.now).unwrap();
     for mut node in remembered {
@@ -331,6 +332,7 @@ fn who_leaves_is_no_casualty_and_the_forgotten_make_room() {
     assert_eq!((ward.life(1), ward.deaths()), (Life::Left, 0));
     ward.run(40 * S);
     assert_eq!(ward.monitor.node(ward.now, &id(1)), None);
+    assert!(ward.notices.contains(&Notice::Forgotten { id: id(1) }));
     assert_eq!(ward.beat_as(5, 1, None), Received::Counted);
     assert_eq!(ward.monitor.node(ward.now, &id(1)), None);
 }
@@ -363,10 +365,18 @@ proptest! {
         sequence in any::<u64>(),
         ms in prop::option::of(1..u64::MAX),
         metadata in prop::collection::vec(any::<u8>(), 0..512),
+        is_farewell in any::<bool>(),
         garbage in prop::collection::vec(any::<u8>(), 0..100),
     ) {
         let interval = ms.map(Duration::from_millis);
-        let beat = BeatDatagram { id: &id, generation, sequence, interval, metadata: &metadata };
+        let beat = BeatDatagram {
+            id: &id,
+            generation,
+            sequence,
+            interval,
+            is_farewell,
+            metadata: &metadata,
+        };
         let mut bytes = Vec::new();
         beat.encode(&mut bytes);
         prop_assert!(bytes.len() <= BeatDatagram::LENGTH_MAX);
@@ -400,6 +410,11 @@ proptest! {
                         prop_assert!(to != Life::Dead || !suspended);
                         lives.insert(id, to);
                     }
+                    Notice::Forgotten { id } => {
+                        let last = lives.remove(&id);
+                        prop_assert!(last.is_some_and(|life| !life.is_present()));
+                        known.remove(&id);
+                    }
                     Notice::Suspended => suspended = true,
                     _ => {}
                 }
@@ -407,7 +422,20 @@ proptest! {
             let nodes: Vec<NodeView> = ward.monitor.nodes(ward.now).collect();
             let present = nodes.iter().filter(|node| node.life.is_present()).count();
             prop_assert_eq!(ward.monitor.count_of_nodes(), (nodes.len(), present));
+            for life in [Life::Alive, Life::Suspected, Life::Dead, Life::Left] {
+                let count = nodes.iter().filter(|node| node.life == life).count();
+                prop_assert_eq!(ward.monitor.count_of(life), count);
+            }
             prop_assert!(nodes.len() <= 4);
+            let mut paged = Vec::new();
+            let mut from = Some(0);
+            while let Some(place) = from {
+                let (page, next) = ward.monitor.page(ward.now, place, 2);
+                prop_assert!(!page.is_empty() || nodes.is_empty());
+                paged.extend(page);
+                from = next;
+            }
+            prop_assert_eq!(&paged, &nodes);
             for node in nodes {
                 let new = (node.generation, node.sequence);
                 let old = known.insert(node.id.clone(), new);

@@ -70,6 +70,14 @@ fn says(alert: &Alert, plan: Option<&Plan>) -> String {
             "no seat of compartment {part} of {pool} is lent for long any more: {value:.0} s now, \
              {peak:.0} s at the most"
         ),
+        Kind::NodeDead => format!(
+            "no node is dead any more, by {}; {peak} {} at the most",
+            label("watch"),
+            match peak {
+                1.0 => "was",
+                _ => "were",
+            },
+        ),
     }
 }
 
@@ -137,6 +145,7 @@ mod tests {
             ("limit", "LIMIT"),
             ("place", "PLACE"),
             ("upstream", "UPSTREAM"),
+            ("watch", "WATCH"),
         ];
         for kind in Kind::ALL {
             let over = told(alert(kind, State::Resolved, &labels), None);
@@ -147,6 +156,7 @@ mod tests {
                 Kind::CapFilling | Kind::QueueWait => "SERVICE",
                 Kind::BreakerOpen => "POOL",
                 Kind::LimitNear => "LIMIT",
+                Kind::NodeDead => "WATCH",
             };
             assert!(over.says.contains(about), "{kind}: {}", over.says);
         }

@@ -23,13 +23,14 @@ use super::limits::Pressure;
 use crate::{Admission, BreakerView, tenants::UNLISTED};
 
 /// The names of all labels that alerts have, in the order of the alphabet.
-pub const ALERT_LABELS: [&str; 6] = [
+pub const ALERT_LABELS: [&str; 7] = [
     "compartment",
     "limit",
     "place",
     "pool",
     "service",
     "upstream",
+    "watch",
 ];
 
 /// Breakers that are looked at; those that are open come first.

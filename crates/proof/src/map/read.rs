@@ -1,6 +1,9 @@
 //! The map, read out of a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
+};
 
 use watertight_base::ServiceId;
 use watertight_guard::pool::PoolSpec;
@@ -135,19 +138,59 @@ fn pool(plan: &Plan, spec: &PoolSpec, kind: Kind) -> Pool {
     }
 }
 
-/// Addresses of upstreams that more than one service calls.
+/// Addresses of upstreams that more than one service calls, however they write it.
 fn upstreams(plan: &Plan) -> Vec<Upstream> {
-    let mut callers: BTreeMap<String, BTreeSet<&ServiceId>> = BTreeMap::new();
+    let mut callers: BTreeMap<_, (String, BTreeSet<&ServiceId>)> = BTreeMap::new();
     for (id, service) in plan.services() {
         for upstream in &service.upstreams {
-            callers.entry(upstream.authority()).or_default().insert(id);
+            let place = (machine(&upstream.host), upstream.port);
+            let written = || (upstream.authority(), BTreeSet::new());
+            let (_, callers) = callers.entry(place).or_insert_with(written);
+            callers.insert(id);
         }
     }
-    let shared = callers.into_iter().filter(|(_, callers)| callers.len() > 1);
+    let shared = callers
+        .into_values()
+        .filter(|(_, callers)| callers.len() > 1);
     shared
         .map(|(address, callers)| Upstream {
             address,
             users: callers.into_iter().map(|id| user(plan, id, None)).collect(),
         })
         .collect()
+}
+
+/// A host in the one way of many in which it can be written. A name may lead to where another does,
+/// which only a resolver knows; `localhost` is the one that everybody does.
+fn machine(host: &str) -> String {
+    let address = match host {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        host => host.parse::<IpAddr>(),
+    };
+    match address.map(|address| address.to_canonical()) {
+        Ok(address) if address == Ipv6Addr::LOCALHOST => "127.0.0.1".to_owned(),
+        Ok(address) => address.to_string(),
+        Err(_) => host.trim_end_matches('.').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_one_however_it_is_written() {
+        for host in [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "0:0::1",
+            "::ffff:127.0.0.1",
+        ] {
+            assert_eq!(machine(host), "127.0.0.1", "{host}");
+        }
+        assert_eq!(machine("2001:db8:0::1"), machine("2001:0db8::0001"));
+        assert_eq!(machine("app.internal."), machine("app.internal"));
+        assert_ne!(machine("127.0.0.2"), machine("127.0.0.1"));
+    }
 }

@@ -16,6 +16,7 @@ use http::{StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use watertight_base::{ServiceId, TenantId};
+use watertight_cluster::NodesWords;
 use watertight_gateway::Question;
 use watertight_guard::alert::Kind;
 use watertight_layers::OrderError;
@@ -24,7 +25,7 @@ use super::{
     Room, health as readiness, openapi,
     problem::Problem,
     view::{
-        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Pools, Reloaded,
+        Alerts, BreakerOrder, Breakers, Config, Explanation, Healths, Members, Pools, Reloaded,
         ServiceBreaker, Services, Status, Tenants,
     },
 };
@@ -109,6 +110,27 @@ enum Order {
     #[default]
     Name,
     InFlight,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByName {
+    /// The name after which the page begins: `next` of the page before.
+    after: Option<String>,
+    /// Rows at most, 1 to 1000.
+    #[serde(default = "limit_default")]
+    limit: usize,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByPlace {
+    /// The place from which the page begins: `next` of the page before.
+    #[serde(default)]
+    from: usize,
+    /// Rows at most, 1 to 1000.
+    #[serde(default = "limit_default")]
+    limit: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -215,6 +237,29 @@ pub(super) async fn tenants(
         )),
         Order::InFlight => Ok(Json(Tenants::page(admission.busiest_tenants(most), most))),
     }
+}
+
+pub(super) async fn members(
+    State(room): TheRoom,
+    Asked(page): Asked<ByName>,
+) -> Result<Json<Members>, Problem> {
+    let most = checked(page.limit)?;
+    let gossip = room.node.heartbeat().gossip();
+    let members = gossip.map(|gossip| Members::page(gossip, page.after.as_deref(), most));
+    Ok(Json(members.unwrap_or_default()))
+}
+
+pub(super) async fn heartbeats(
+    State(room): TheRoom,
+    Asked(page): Asked<ByPlace>,
+) -> Result<Json<NodesWords>, Problem> {
+    let most = checked(page.limit)?;
+    let beats = room.node.heartbeat().beats();
+    let nodes = beats.map(|beats| NodesWords::page(beats, page.from, most));
+    nodes.map(Json).ok_or_else(|| {
+        let detail = "nobody beats to this node: it has no table [listen.heartbeat]";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })
 }
 
 pub(super) async fn breakers(

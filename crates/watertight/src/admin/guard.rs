@@ -8,14 +8,19 @@
 
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header, uri::Authority};
 use ring::hmac;
-use watertight_plan::{Admin, Listener};
+use watertight_plan::Secret;
 
-use super::{BODY_BYTES_MAX, problem::Problem, routes::ROUTES};
+use super::problem::Problem;
 
-pub(super) struct Guard {
+/// Decides who may ask.
+pub(crate) struct Guard {
     token: Option<Token>,
     /// Whether a request must name the node by address, or as `localhost`.
     is_local: bool,
+    /// The longest body of a request, in bytes.
+    body_bytes_max: usize,
+    /// Whether a path is answered without a token.
+    is_open: fn(&str) -> bool,
 }
 
 /// A token, as what comparing needs of it.
@@ -29,40 +34,46 @@ impl std::fmt::Debug for Guard {
         f.debug_struct("Guard")
             .field("token", &self.token.is_some())
             .field("is_local", &self.is_local)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 impl Guard {
-    pub(super) fn new(listener: &Listener, admin: &Admin) -> Self {
-        let token = admin.token.as_ref().map(|token| Token::new(token.expose()));
+    /// Guards a listener that asks for `token`, if it does.
+    pub(crate) fn new(token: Option<&Secret>, is_tls: bool, body_bytes_max: usize) -> Self {
+        let token = token.map(|token| Token::new(token.expose()));
         Self {
             // Over TLS a page's own name does not match the certificate.
-            is_local: token.is_none() && listener.tls.is_none(),
+            is_local: token.is_none() && !is_tls,
             token,
+            body_bytes_max,
+            is_open: |_| false,
         }
     }
 
+    /// Answers some paths without a token.
+    pub(super) fn but_for(self, is_open: fn(&str) -> bool) -> Self {
+        Self { is_open, ..self }
+    }
+
     /// Whether `request` may be answered.
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
         if self.is_local {
             check_name(request.uri(), request.headers())?;
         }
         if *request.method() != Method::GET && *request.method() != Method::HEAD {
             check_origin(request.headers())?;
         }
-        check_length(request.headers())?;
-        let path = request.uri().path();
-        let is_open = || {
-            ROUTES
-                .iter()
-                .any(|route| route.is_open && route.path == path)
-        };
+        check_length(request.headers(), self.body_bytes_max)?;
         match &self.token {
-            Some(token) if !token.is_shown(request.headers()) && !is_open() => Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "this listener asks for its token: `Authorization: Bearer …`",
-            )),
+            Some(token)
+                if !token.is_shown(request.headers()) && !(self.is_open)(request.uri().path()) =>
+            {
+                Err(Problem::new(
+                    StatusCode::UNAUTHORIZED,
+                    "this listener asks for its token: `Authorization: Bearer …`",
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -127,15 +138,15 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_length(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_none_or(|length| length <= BODY_BYTES_MAX as u64) {
+    if length.is_none_or(|length| length <= most as u64) {
         return Ok(());
     }
     Err(Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("a request's body has at most {BODY_BYTES_MAX} bytes here"),
+        format!("a request's body has at most {most} bytes here"),
     ))
 }
 
@@ -160,10 +171,7 @@ mod tests {
 
     #[test]
     fn a_page_that_rebinds_its_name_is_kept_out() {
-        let guard = Guard {
-            token: None,
-            is_local: true,
-        };
+        let guard = Guard::new(None, false, 65_536);
         for (host, expected) in [
             ("127.0.0.1:7070", 200),
             ("[::1]:7070", 200),
@@ -182,10 +190,7 @@ mod tests {
 
     #[test]
     fn a_page_of_another_origin_changes_nothing() {
-        let guard = Guard {
-            token: None,
-            is_local: false,
-        };
+        let guard = Guard::new(None, true, 65_536);
         for (headers, expected) in [
             (&[("sec-fetch-site", "cross-site")][..], 403),
             (&[("sec-fetch-site", "same-site")], 403),
@@ -203,10 +208,8 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_opens() {
-        let guard = Guard {
-            token: Some(Token::new(b"a-token-of-sixteen")),
-            is_local: false,
-        };
+        let token = Secret::new(b"a-token-of-sixteen".as_slice());
+        let guard = Guard::new(Some(&token), false, 65_536);
         for (shown, expected) in [
             ("Bearer a-token-of-sixteen", 200),
             ("bearer a-token-of-sixteen", 200),
@@ -220,14 +223,13 @@ mod tests {
             assert_eq!(status, expected, "{shown}");
         }
         assert_eq!(status(&guard, "GET", &[]), 401);
+        let open = guard.but_for(|path| path == "/v1/status");
+        assert_eq!(status(&open, "GET", &[]), 200);
     }
 
     #[test]
     fn a_long_body_is_refused_by_its_length() {
-        let guard = Guard {
-            token: None,
-            is_local: false,
-        };
+        let guard = Guard::new(None, true, 65_536);
         assert_eq!(status(&guard, "POST", &[("content-length", "65536")]), 200);
         assert_eq!(status(&guard, "POST", &[("content-length", "65537")]), 413);
     }

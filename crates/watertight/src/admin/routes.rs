@@ -7,15 +7,18 @@ use axum::{
     routing::{MethodRouter, delete, get, post},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use watertight_cluster::NodesWords;
 
 use super::{
     Room,
     answer::{
-        self, Asker, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT, Which, faults,
+        self, Asker, ByName, ByPlace, First, Health, MARKDOWN, Nothing, OPEN_METRICS, Page, TEXT,
+        Which, faults,
     },
     view::{
         Alerts, BreakerOrder, Breakers, Config, Explanation, Fault, FaultOrder, Faults,
-        FaultsRemoved, Healths, Pools, Reloaded, ServiceBreaker, Services, Status, Tenants,
+        FaultsRemoved, Healths, Members, Pools, Reloaded, ServiceBreaker, Services, Status,
+        Tenants,
     },
 };
 
@@ -61,7 +64,7 @@ fn shape<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Schema {
 
 const BAD_QUERY: (u16, &str) = (400, "The query is wrong.");
 
-pub(super) const ROUTES: [Route; 22] = [
+pub(super) const ROUTES: [Route; 24] = [
     Route {
         is_open: true,
         query: shape::<Health>,
@@ -138,6 +141,25 @@ pub(super) const ROUTES: [Route; 22] = [
         ..read("/v1/tenants", "The listed tenants, page by page", || {
             get(answer::tenants)
         })
+    },
+    Route {
+        query: shape::<ByName>,
+        answer: Answer::Json(shape::<Members>),
+        ..read(
+            "/v1/members",
+            "The members of the cluster as this one sees them, page by page",
+            || get(answer::members),
+        )
+    },
+    Route {
+        query: shape::<ByPlace>,
+        answer: Answer::Json(shape::<NodesWords>),
+        problems: &[BAD_QUERY, (404, "Nobody beats to this node.")],
+        ..read(
+            "/v1/heartbeats",
+            "The nodes that beat to this one, page by page",
+            || get(answer::heartbeats),
+        )
     },
     Route {
         query: shape::<First>,
@@ -256,6 +278,12 @@ pub(super) const ROUTES: [Route; 22] = [
         ..read("/openapi.json", "This document", || get(answer::document))
     },
 ];
+
+/// Whether a path is answered without a token.
+pub(super) fn is_open(path: &str) -> bool {
+    let mut routes = ROUTES.iter();
+    routes.any(|route| route.is_open && route.path == path)
+}
 
 const fn read(
     path: &'static str,

@@ -11,6 +11,7 @@ mod connections;
 mod explanation;
 mod faults;
 mod health;
+mod members;
 mod pools;
 mod services;
 mod status;
@@ -28,6 +29,7 @@ pub use self::{
     explanation::{Check, Explanation, Outcome, Place},
     faults::{Fault, FaultEffect, FaultOrder, Faults, FaultsRemoved},
     health::{Health, Healths, Share, Signal},
+    members::{Member, Members, Own},
     pools::{Compartment, Pool, Pools, Slot},
     services::{Service, Services, Upstream},
     status::{Cluster, ConfigStatus, Counts, Injected, Listener, Rejected, Reloaded, Status},

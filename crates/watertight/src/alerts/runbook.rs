@@ -13,6 +13,7 @@ pub fn page(kind: Kind) -> &'static str {
         Kind::BreakerOpen => include_str!("../../../../docs/ops/breaker-open.md"),
         Kind::LimitNear => include_str!("../../../../docs/ops/limit-near.md"),
         Kind::SeatsBorrowed => include_str!("../../../../docs/ops/seats-borrowed.md"),
+        Kind::NodeDead => include_str!("../../../../docs/ops/node-dead.md"),
     }
 }
 

@@ -48,6 +48,10 @@ log = { access = "off" }
 id = "catalogue"
 [listen.traffic]
 bind = "127.0.0.1:0"
+[listen.heartbeat]
+bind = "127.0.0.1:0"
+[listen.gossip]
+bind = "127.0.0.1:0"
 [plans.standard]
 throttle = [{ limit = 1000, per = "1s" }, { name = "by-address", limit = 1000, per = "1s", by = ["address"] }]
 [tenants.acme]
@@ -112,7 +116,7 @@ async fn exercised() -> anyhow::Result<String> {
         stream.read_to_end(&mut Vec::new()).await?;
     }
     trip_a_breaker(&node).await?;
-    node.alarm().look(node.gateway());
+    node.alarm().look(&node);
     refuse_a_connection(&node).await?;
     // A request is counted when all of it is over, which its client does not see.
     for _ in 0..LOOKS_MAX {

@@ -38,6 +38,7 @@ use super::{
 };
 
 #[derive(Args, Debug)]
+#[command(mut_arg("node", |it| it.help("Drill a running node instead of the shop: its admin listener")))]
 pub(super) struct Arguments {
     /// What is done: saturate-tier-1, -2 or -3, noisy-tenant, slow-upstream, dead-upstream, connection-hoarding,
     /// large-bodies, background-flood.

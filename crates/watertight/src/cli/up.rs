@@ -73,7 +73,8 @@ async fn serve(loaded: Loaded, path: PathBuf) -> anyhow::Result<ExitCode> {
         let address = node
             .gateway()
             .address(&listener.name)
-            .or_else(|| admin.address(listener));
+            .or_else(|| admin.address(listener))
+            .or_else(|| node.heartbeat().address(listener));
         if let Some(address) = address {
             tracing::info!(listener = %listener.name, %address, "open");
         }

@@ -1,6 +1,10 @@
 //! TLS to a node: its certificate is checked against the authorities that were given, and no others.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use tokio::net::TcpStream;
@@ -33,26 +37,7 @@ impl Connector {
                     .to_owned(),
             ));
         };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(ca)? {
-            roots
-                .add(certificate)
-                .map_err(|error| wrong(format!("{}: {error}", ca.display())))?;
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong(error.to_string()))?
-            .with_root_certificates(roots);
-        let config = match &access.identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let read = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| wrong(format!("{}: {error}", key.display())))?;
-                builder
-                    .with_client_auth_cert(certificates(certificate)?, read)
-                    .map_err(|error| wrong(format!("{}: {error}", key.display())))?
-            }
-        };
+        let config = config(ca, access.identity.as_ref())?;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             wrong(format!(
                 "{host:?} is not a name that a certificate can have"
@@ -67,6 +52,32 @@ impl Connector {
     pub(super) async fn connect(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await
     }
+}
+
+/// Trusts what `ca` signed and nobody else, and shows a certificate with its key, if one is given.
+pub(super) fn config(
+    ca: &Path,
+    identity: Option<&(PathBuf, PathBuf)>,
+) -> Result<ClientConfig, ClientError> {
+    let wrong = |why: String| ClientError::Tls(why);
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(format!("{}: {error}", ca.display())))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(error.to_string()))?
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let read = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| wrong(format!("{}: {error}", key.display())))?;
+    builder
+        .with_client_auth_cert(certificates(certificate)?, read)
+        .map_err(|error| wrong(format!("{}: {error}", key.display())))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {

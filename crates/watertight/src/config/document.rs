@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    alerts::Alerts, api_keys::ApiKey, health::Health, identity::Identity, listen::Listen,
-    listen::ListenName, located::Located, located::Named, log::Log, metrics::Metrics, node::Node,
-    plans::TenantPlan, pools::Pool, services::Service, stores::Stores, tenants::Tenant,
-    throttle::Throttle, throttling::Throttling,
+    alerts::Alerts, api_keys::ApiKey, cluster::Cluster, health::Health, heartbeat::Heartbeat,
+    identity::Identity, listen::Listen, listen::ListenName, located::Located, located::Named,
+    log::Log, metrics::Metrics, node::Node, plans::TenantPlan, pools::Pool, services::Service,
+    stores::Stores, tenants::Tenant, throttle::Throttle, throttling::Throttling,
 };
 
 /// The configuration of a node.
@@ -43,6 +43,10 @@ pub(super) struct Document {
     pub(super) health: Health,
     /// When somebody is told that something fills up, and where.
     pub(super) alerts: Alerts,
+    /// How the silence of nodes that beat to `[listen.heartbeat]` is judged.
+    pub(super) heartbeat: Heartbeat,
+    /// With whom the node shares who is alive, through `[listen.gossip]`.
+    pub(super) cluster: Cluster,
     /// Engines outside of the node.
     pub(super) stores: Stores,
     /// The services behind the front door, by name.

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use watertight_plan::{Admin, ListenLimits, Listener, ListenerKind};
 
 use super::{
+    cluster,
     duration::{self, DAY, DurationText, HOUR, MILLISECOND},
     files::Files,
     findings::{Finding, Findings},
-    located::{Located, if_written},
+    located::{Located, Span, if_written},
     nearest::did_you_mean,
     size::{GIB, KIB, MIB, Size},
     tls::Tls,
@@ -21,8 +22,9 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
     /// Address and port; port 0 takes a free one. Default: 127.0.0.1:8080 for `traffic`,
-    /// 127.0.0.1:7070 for `admin`; the others need one. Beyond loopback, `traffic` needs `tls` or
-    /// `plaintext`, and `admin` a token or mutual TLS.
+    /// 127.0.0.1:7070 for `admin`, 127.0.0.1:8000 for `heartbeat`, 127.0.0.1:7946 for `gossip`; the
+    /// others need one. Beyond loopback, `traffic` needs `tls` or `plaintext`, `admin` a token or
+    /// mutual TLS, `heartbeat` its token and `gossip` its keys.
     #[schemars(example = &"127.0.0.1:8080")]
     pub(super) bind: Option<Located<String>>,
     /// Only services of this tier, accepted and served on its threads alone. For traffic listeners.
@@ -32,9 +34,15 @@ pub(super) struct Listen {
     /// Says that cleartext beyond loopback is meant. For traffic listeners.
     plaintext: Option<Located<Plaintext>>,
     /// The certificate to serve, and whose certificates to ask for. Default: none.
-    tls: Option<Tls>,
-    /// A file with the bearer token to ask for. For the admin listener. Default: none.
+    tls: Option<Located<Tls>>,
+    /// A file with the bearer token to ask for. For the admin listener; for the heartbeat listener,
+    /// where it is the key that may beat and read who is alive, and nothing else. Default: none.
     token_file: Option<Located<String>>,
+    /// The keys of the cluster, of which the first seals and all open. A new one is added at the end
+    /// everywhere, then put first everywhere, and then the old one is taken out. For the gossip
+    /// listener. Default: none.
+    #[schemars(length(min = 1, max = 8))]
+    keys: Option<Located<Vec<cluster::Key>>>,
     /// Whether faults may be injected through `/v1/faults`, each for 5s at a time, so that drills can
     /// show what a slow or dead service does. For the admin listener. Default: false.
     faults: Option<Located<bool>>,
@@ -72,6 +80,8 @@ pub(super) struct ListenName(String);
 
 impl ListenName {
     const ADMIN: &'static str = "admin";
+    const GOSSIP: &'static str = "gossip";
+    const HEARTBEAT: &'static str = "heartbeat";
     const TRAFFIC: &'static str = "traffic";
 
     pub(super) fn as_str(&self) -> &str {
@@ -104,7 +114,7 @@ impl JsonSchema for ListenName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^(admin|traffic(-[A-Za-z0-9._-]{1,48})?)$",
+            "pattern": "^(admin|gossip|heartbeat|traffic(-[A-Za-z0-9._-]{1,48})?)$",
         })
     }
 }
@@ -147,6 +157,8 @@ pub(super) fn read(
 fn default_bind(name: &str) -> Option<SocketAddr> {
     match name {
         ListenName::ADMIN => Some(SocketAddr::from(([127, 0, 0, 1], 7_070))),
+        ListenName::GOSSIP => Some(SocketAddr::from(([127, 0, 0, 1], 7_946))),
+        ListenName::HEARTBEAT => Some(SocketAddr::from(([127, 0, 0, 1], 8_000))),
         ListenName::TRAFFIC => Some(SocketAddr::from(([127, 0, 0, 1], 8_080))),
         _ => None,
     }
@@ -160,22 +172,15 @@ impl Listen {
         findings: &mut Findings<'_>,
     ) -> Option<Listener> {
         let bind = self.read_bind(name, findings);
-        let kind = if name.is_traffic() {
-            self.read_traffic(findings)
-        } else if name.as_str() == ListenName::ADMIN {
-            self.read_admin(files, findings)
-        } else {
-            let help = did_you_mean(name.as_str(), [ListenName::ADMIN, ListenName::TRAFFIC]);
-            let list = "listeners are called `admin`, `traffic`, or `traffic-` and a name";
-            let finding = Finding::new(
-                name.span(),
-                format!("there is no listener `{}`", name.as_str()),
-            );
-            findings.add(finding.help(match help {
-                Some(nearest) => format!("{nearest} {list}"),
-                None => list.to_owned(),
-            }));
-            return None;
+        let kind = match name.as_str() {
+            ListenName::ADMIN => self.read_admin(files, findings),
+            ListenName::GOSSIP => self.read_gossip(files, findings),
+            ListenName::HEARTBEAT => self.read_heartbeat(files, findings),
+            _ if name.is_traffic() => self.read_traffic(findings),
+            _ => {
+                unknown(name, findings);
+                return None;
+            }
         };
         let tls = if_written(self.tls.as_ref(), |tls| tls.read(files, findings));
         let limits = self.read_limits(findings);
@@ -220,6 +225,11 @@ impl Listen {
             let finding = Finding::new(token.span(), "a traffic listener asks for no token");
             findings.add(finding.help("`token_file` is for the admin listener".to_owned()));
         }
+        refuse(
+            "a traffic listener",
+            [("keys", span_of(&self.keys))],
+            findings,
+        );
         if let Some(faults) = &self.faults {
             let finding = Finding::new(
                 faults.span(),
@@ -241,13 +251,12 @@ impl Listen {
     }
 
     fn read_admin(&self, files: &Files<'_>, findings: &mut Findings<'_>) -> Option<ListenerKind> {
-        let tier = self.tier.as_ref().map(|tier| ("tier", tier.span()));
-        let plaintext = self.plaintext.as_ref();
-        let plaintext = plaintext.map(|plaintext| ("plaintext", plaintext.span()));
-        for (key, span) in tier.into_iter().chain(plaintext) {
-            let message = format!("`{key}` has no meaning for the admin listener");
-            findings.add(Finding::new(span, message).help("leave it out".to_owned()));
-        }
+        let misplaced = [
+            ("tier", span_of(&self.tier)),
+            ("plaintext", span_of(&self.plaintext)),
+            ("keys", span_of(&self.keys)),
+        ];
+        refuse("the admin listener", misplaced, findings);
         let token = if_written(self.token_file.as_ref(), |path| files.token(path, findings))?;
         let faults = self.faults.as_ref().filter(|faults| ***faults);
         if let Some(faults) = faults {
@@ -259,6 +268,47 @@ impl Listen {
         }
         let faults = faults.is_some();
         Some(ListenerKind::Admin(Admin { token, faults }))
+    }
+
+    fn read_heartbeat(
+        &self,
+        files: &Files<'_>,
+        findings: &mut Findings<'_>,
+    ) -> Option<ListenerKind> {
+        let misplaced = [
+            ("tier", span_of(&self.tier)),
+            ("plaintext", span_of(&self.plaintext)),
+            ("faults", span_of(&self.faults)),
+            ("keys", span_of(&self.keys)),
+        ];
+        refuse("the heartbeat listener", misplaced, findings);
+        let key = if_written(self.token_file.as_ref(), |path| files.token(path, findings))?;
+        Some(ListenerKind::Heartbeat { key })
+    }
+
+    fn read_gossip(&self, files: &Files<'_>, findings: &mut Findings<'_>) -> Option<ListenerKind> {
+        let misplaced = [
+            ("tier", span_of(&self.tier)),
+            ("plaintext", span_of(&self.plaintext)),
+            ("faults", span_of(&self.faults)),
+            ("token_file", span_of(&self.token_file)),
+            ("tls", span_of(&self.tls)),
+            ("max_header", span_of(&self.max_header)),
+            ("max_body", span_of(&self.max_body)),
+            ("header_timeout", span_of(&self.header_timeout)),
+            ("idle_timeout", span_of(&self.idle_timeout)),
+        ];
+        refuse(
+            "the gossip listener, which takes datagrams",
+            misplaced,
+            findings,
+        );
+        let keys = if_written(self.keys.as_ref(), |keys| {
+            cluster::read_keys(keys, files, findings)
+        })?;
+        Some(ListenerKind::Gossip {
+            keys: keys.unwrap_or_default(),
+        })
     }
 
     fn read_limits(&self, findings: &mut Findings<'_>) -> Option<ListenLimits> {
@@ -297,5 +347,42 @@ impl Listen {
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
         })
+    }
+}
+
+fn unknown(name: &Located<ListenName>, findings: &mut Findings<'_>) {
+    let names = [
+        ListenName::ADMIN,
+        ListenName::GOSSIP,
+        ListenName::HEARTBEAT,
+        ListenName::TRAFFIC,
+    ];
+    let list = "listeners are called `admin`, `gossip`, `heartbeat`, `traffic`, or `traffic-` and a \
+                name";
+    let finding = Finding::new(
+        name.span(),
+        format!("there is no listener `{}`", name.as_str()),
+    );
+    findings.add(finding.help(match did_you_mean(name.as_str(), names) {
+        Some(nearest) => format!("{nearest} {list}"),
+        None => list.to_owned(),
+    }));
+}
+
+fn span_of<T>(written: &Option<Located<T>>) -> Option<&Span> {
+    written.as_ref().map(Located::span)
+}
+
+/// Reports keys that are written and have no meaning for a listener.
+fn refuse<const N: usize>(
+    listener: &str,
+    keys: [(&str, Option<&Span>); N],
+    findings: &mut Findings<'_>,
+) {
+    for (key, span) in keys {
+        if let Some(span) = span {
+            let message = format!("`{key}` has no meaning for {listener}");
+            findings.add(Finding::new(span, message).help("leave it out".to_owned()));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use watertight_base::PoolId;
+use watertight_base::{NodeId, PoolId};
 use watertight_plan::{Cost, Upstream};
 
 use super::{
@@ -36,6 +36,11 @@ pub(super) struct Service {
     #[serde(default)]
     #[schemars(length(min = 1, max = 256))]
     upstreams: Vec<Located<String>>,
+    /// The nodes that stand behind upstreams, by the names that they beat or gossip with, at most one
+    /// behind each: an upstream whose node is dead or has left is not called while there is another,
+    /// and one whose node says it is busy is called less. Default: none.
+    #[serde(default)]
+    nodes: BTreeMap<Located<Name>, Located<String>>,
     /// The time from the arrival of a request's head to that of its answer's head, 1ms to 1h.
     /// Default: 30s.
     timeout: Option<Located<DurationText>>,
@@ -97,6 +102,7 @@ impl Service {
         let id = findings.parse(name);
         let tier = findings.number(&self.tier);
         let upstreams = self.read_upstreams(findings);
+        let nodes = self.read_nodes(upstreams.as_deref().unwrap_or_default(), findings);
         self.check_ways(name, known, findings);
         let uses = self.read_uses(findings);
         let place = Place::Service((**name).as_ref());
@@ -138,6 +144,7 @@ impl Service {
             tier: tier?,
             routes: self.routes.iter().map(|route| (**route).clone()).collect(),
             upstreams: upstreams?,
+            nodes,
             timeout: timeout?,
             connect_timeout: connect_timeout?,
             upstream_connections: self.upstream_connections.as_ref().map_or(
@@ -250,6 +257,32 @@ impl Service {
             }
         }
         (upstreams.len() == self.upstreams.len()).then_some(upstreams)
+    }
+
+    fn read_nodes(
+        &self,
+        upstreams: &[Upstream],
+        findings: &mut Findings<'_>,
+    ) -> BTreeMap<NodeId, Upstream> {
+        let mut nodes = BTreeMap::new();
+        for (name, text) in &self.nodes {
+            let Some(node) = findings.parse::<NodeId>(name) else {
+                continue;
+            };
+            let found = upstream::parse(text).ok();
+            let Some(upstream) = found.filter(|it| upstreams.contains(it)) else {
+                let finding = Finding::new(text.span(), "this is no upstream of the service");
+                findings.add(finding.help("name one of its `upstreams`".to_owned()));
+                continue;
+            };
+            if nodes.values().any(|other| *other == upstream) {
+                let finding = Finding::new(text.span(), "two nodes stand behind this upstream");
+                let help = "name one: each upstream is alive as one node is".to_owned();
+                findings.add(finding.help(help));
+            }
+            nodes.insert(node, upstream);
+        }
+        nodes
     }
 
     fn read_uses(&self, findings: &mut Findings<'_>) -> Option<Vec<PoolId>> {

@@ -6,13 +6,7 @@
 use super::path::Path;
 
 /// Tables and keys; `*` stands for any name or place in a list.
-const KEYS: &[&str] = &[
-    "listen.gossip",
-    "listen.heartbeat",
-    "listen.postgres",
-    "listen.ratelimit",
-    "listen.sqs",
-];
+const KEYS: &[&str] = &["listen.postgres", "listen.ratelimit", "listen.sqs"];
 
 /// Words, by the key that they are the value of.
 const WORDS: &[(&str, &[&str])] = &[

@@ -3,6 +3,7 @@
 //! It is written from the plan and names each field that it shows, so that a secret which is added
 //! to a plan stays out until somebody decides otherwise.
 
+mod alive;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use watertight_plan::{AccessLog, Identity, Plan, Source, TcpPool, Tenant, Tenant
 use super::{ConfigStatus, milliseconds};
 use crate::node::Node;
 
+use alive::{Judgement, Membership};
 use limits::{Common, Throttle};
 
 /// The configuration in force.
@@ -63,6 +65,11 @@ pub struct EffectivePlan {
     pub declared_pools: Vec<String>,
     /// When somebody is told that something fills up, and where.
     pub alerts: Alerting,
+    /// How the silence of nodes that beat to this one is judged, and to whom it beats; none: nobody
+    /// can, and it does to nobody.
+    pub heartbeat: Option<Judgement>,
+    /// The cluster that the node is a member of; none: of no one's.
+    pub cluster: Option<Membership>,
 }
 
 /// When somebody is told that something fills up, and where.
@@ -263,6 +270,8 @@ impl From<&Plan> for EffectivePlan {
                 .collect(),
             pools: pools(plan),
             alerts: Alerting::from(plan.alerting()),
+            heartbeat: Judgement::of(plan),
+            cluster: Membership::of(plan),
             declared_pools: plan
                 .declared_pools()
                 .iter()

@@ -43,6 +43,12 @@ pub struct Upstream {
     pub idle: usize,
     /// Requests that hold or await a connection.
     pub pending: usize,
+    /// Whether the node behind it is dead or has left, so that others are called.
+    #[serde(default)]
+    pub gone: bool,
+    /// How busy the node behind it says it is, in percent.
+    #[serde(default)]
+    pub load_percent: u16,
     /// Connections opened so far.
     pub connects: u64,
     /// Failures that its breaker counted so far.
@@ -82,6 +88,8 @@ impl From<&UpstreamView> for Upstream {
             in_use: view.in_use,
             idle: view.idle,
             pending: view.pending,
+            gone: view.vital.is_gone,
+            load_percent: view.vital.load,
             connects: view.connects,
             failures: view.failures,
             held_back: HeldBack::from(&view.breaker),

@@ -175,6 +175,9 @@ impl Status {
             let open = match listener.kind {
                 ListenerKind::Traffic { .. } => node.gateway().address(&listener.name),
                 ListenerKind::Admin(_) => admin,
+                ListenerKind::Heartbeat { .. } | ListenerKind::Gossip { .. } => {
+                    node.heartbeat().address(listener)
+                }
             };
             Listener::new(listener, open.unwrap_or(listener.bind))
         });
@@ -254,6 +257,8 @@ impl Listener {
                 ("traffic", tier.map(|tier| tier.number()), false)
             }
             ListenerKind::Admin(admin) => ("admin", None, admin.token.is_some()),
+            ListenerKind::Heartbeat { key } => ("heartbeat", None, key.is_some()),
+            ListenerKind::Gossip { keys } => ("gossip", None, !keys.is_empty()),
         };
         let client_ca = listener.tls.as_ref().map(|tls| tls.client_ca.is_some());
         Self {

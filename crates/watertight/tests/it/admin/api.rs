@@ -353,7 +353,7 @@ async fn an_upstream_of_a_pool_that_nobody_runs_is_told_of_everywhere() {
     let of_pool = |one: &&serde_json::Value| one["pool"] == "cache";
     let breaker = upstreams.iter().find(of_pool).unwrap();
     assert_eq!(breaker["breaker"], "open");
-    running.node.alarm().look(running.node.gateway());
+    running.node.alarm().look(&running.node);
     let alerts = running.get("/v1/alerts").await.json();
     let mut all = alerts["alerts"].as_array().unwrap().iter();
     let alert = all.find(|one| one["alert"] == "breaker-open").unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::Running;
+use super::{LISTEN, Running, SHOP};
 
 fn is_current(file: &str, what: &str) {
     let path = format!("{}/../../docs/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -34,7 +34,8 @@ fn the_published_api_is_current() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_published_path_answers_as_published() {
-    let running = Running::shop();
+    let monitor = "listen.heartbeat.bind = \"127.0.0.1:0\"\n";
+    let running = Running::of(&format!("{LISTEN}{monitor}{SHOP}"), None);
     let document = running.get("/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     for (path, item) in document["paths"].as_object().unwrap() {

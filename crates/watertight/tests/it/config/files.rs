@@ -128,3 +128,31 @@ fn a_configuration_that_cannot_be_read_is_told_from_a_bad_one() {
     fs::write(base.join("wrong"), "a = 1").unwrap();
     assert_eq!(of("wrong").exit_code(), 1);
 }
+
+#[test]
+fn keys_of_a_cluster_are_read_in_their_order_and_never_shown() {
+    let base = scratch("config-keys");
+    let keys = "[listen.gossip]\nbind = '10.0.0.1:7946'\n\
+                keys = [{ id = 7, file = 'new' }, { id = 1, file = 'old' }]";
+    let good = "3bd53e24ea44f4bd86ab58e4d4cf4bdee9f35dcc7b2b8bb1ae1e3e4ad27b0a4c";
+    write(&base.join("new"), format!("{good}\n").as_bytes(), 0o600);
+    write(&base.join("old"), good.as_bytes(), 0o600);
+    let plan = parse("f", keys, &base, &|_| None).unwrap().plan;
+    let gossip = plan.listeners().iter().find(|it| it.name == "gossip");
+    let ListenerKind::Gossip { keys: read } = &gossip.unwrap().kind else {
+        panic!("gossip is something else");
+    };
+    let ids: Vec<u8> = read.iter().map(|key| key.id).collect();
+    assert_eq!((ids, read[0].key.expose().len()), (vec![7, 1], 32));
+    assert_eq!(read[0].key.expose()[..2], [0x3b, 0xd5]);
+    for wrong in [&good[1..], &good.replace('e', "g"), &format!("{good}00")] {
+        write(&base.join("old"), wrong.as_bytes(), 0o600);
+        let failure = parse("f", keys, &base, &|_| None).unwrap_err();
+        assert!(
+            failure.problems()[0]
+                .message
+                .contains("64 hexadecimal digits")
+        );
+        assert!(!failure.render(true).contains(&wrong[..8]));
+    }
+}

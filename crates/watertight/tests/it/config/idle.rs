@@ -268,7 +268,7 @@ fn a_webhook_that_is_never_told_is_said_aloud() {
         ))
     };
     let most = "'pool-filling', 'compartment-filling', 'cap-filling', 'queue-wait', 'breaker-open', \
-                'limit-near'";
+                'limit-near', 'node-dead'";
     assert_eq!(of(most), "");
     is_said(
         &of(&format!("{most}, 'seats-borrowed'")),

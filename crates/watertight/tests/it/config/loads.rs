@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use watertight_base::Percent;
+use watertight_base::{NodeId, Percent};
 use watertight_guard::{
     breaker::{CallError, Classifier, Grpc, Mode, Settings, SlidingWindow},
     pool::Class,
 };
+use watertight_heartbeat::Rule;
 use watertight_plan::{Count, Declared, ListenerKind, Source, Unknown};
 
 use super::{EXAMPLE, parse, read};
@@ -261,4 +262,60 @@ fn what_is_said_of_a_service_for_the_audit_is_read_and_nothing_is_made_up() {
     let declared = &none.services()["a"].declared;
     assert_eq!(declared.dedicated, Some(Vec::new()));
     assert_eq!(declared.cpu_millicores, Some(2_000));
+}
+
+#[test]
+fn a_monitor_and_a_member_are_as_they_are_written() {
+    let text = r#"
+[listen.heartbeat]
+[listen.gossip]
+[heartbeat]
+timeout = "3s"
+detector = "phi"
+threshold = 9
+monitors = ["http://10.0.0.2:8000"]
+beat_to = ["udp://10.0.0.9:8000"]
+[cluster]
+name = "shop"
+seeds = ["peer.internal:7946"]
+advertise = "10.0.0.1:7946"
+interval = "400ms"
+[services.app]
+tier = 1
+routes = ["/"]
+upstreams = ["http://127.0.0.1:9001", "http://127.0.0.1:9002"]
+nodes = { w1 = "http://127.0.0.1:9002" }
+"#;
+    let plan = read(text)
+        .unwrap_or_else(|failure| panic!("{failure}"))
+        .plan;
+    let open = plan.listeners().iter();
+    let open: Vec<String> = open
+        .map(|listener| format!("{} {}", listener.name, listener.bind))
+        .collect();
+    assert_eq!(
+        open[1..3],
+        ["gossip 127.0.0.1:7946", "heartbeat 127.0.0.1:8000"]
+    );
+    let (heartbeat, cluster) = (plan.heartbeat(), plan.cluster());
+    assert_eq!(heartbeat.monitor.timeout, Duration::from_secs(3));
+    assert_eq!(
+        (heartbeat.monitor.monitors, heartbeat.monitors.len()),
+        (2, 1)
+    );
+    assert!(matches!(
+        heartbeat.monitor.rule,
+        Rule::Phi {
+            threshold: 9.0,
+            window: 100,
+            ..
+        }
+    ));
+    assert_eq!(heartbeat.beat_to, ["udp://10.0.0.9:8000"]);
+    assert_eq!((cluster.name.as_str(), cluster.alpha), ("shop", 4));
+    assert_eq!(cluster.timeout, Duration::from_millis(200));
+    assert_eq!(cluster.seeds[0].to_string(), "peer.internal:7946");
+    let app = &plan.services()["app"];
+    let node: NodeId = "w1".parse().unwrap();
+    assert_eq!(app.nodes.get(&node), Some(&app.upstreams[1]));
 }
