@@ -105,7 +105,8 @@ pub enum Swapped {
         /// have; 0 if nothing was to be removed and nothing was there.
         version: u64,
     },
-    /// The record has another version. This is it, if it exists; nothing was changed.
+    /// The record has another version. This is it, if it exists; it may have been removed again
+    /// since it was in the way. Nothing was changed.
     Conflict(Option<Record>),
 }
 

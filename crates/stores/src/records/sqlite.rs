@@ -60,6 +60,15 @@ impl Sqlite {
         let path = directory.join(Self::FILE);
         let place: Arc<str> = path.display().to_string().into();
         let connection = file::open(directory, &path, &place)?;
+        Self::over(connection, place)
+    }
+
+    /// How many transactions were written: fewer than orders, where many came together.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    fn over(connection: Connection, place: Arc<str>) -> Result<Self, RecordsError> {
         let (orders, receiver) = sync_channel(ORDERS_MAX);
         let commits = Arc::new(AtomicU64::new(0));
         let desk = Desk {
@@ -80,11 +89,6 @@ impl Sqlite {
             thread: Some(thread),
             commits,
         })
-    }
-
-    /// How many transactions were written: fewer than orders, where many came together.
-    pub fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
     }
 
     /// Has the thread do it, and waits until that is on disk.
@@ -322,3 +326,54 @@ fn ended(place: String) -> RecordsError {
 const ORDERS_MAX: usize = 256;
 /// Orders that share a transaction.
 const GROUP_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    /// A store whose connection is as `edit` leaves it.
+    fn store(name: &str, edit: &str) -> (Sqlite, PathBuf) {
+        let name = format!("watertight-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let connection = file::open(&directory, &directory.join(Sqlite::FILE), "here").unwrap();
+        connection.execute_batch(edit).unwrap();
+        (Sqlite::over(connection, "here".into()).unwrap(), directory)
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_not_done_and_what_fits_is() {
+        let (sqlite, directory) = store("full", "PRAGMA max_page_count = 20");
+        let large = vec![1; Record::VALUE_MAX];
+        let place = "here".to_owned();
+        let full = Err(RecordsError::Full { place });
+        let batch = vec![
+            ("a".to_owned(), Some(b"x".to_vec())),
+            ("b".to_owned(), Some(large.clone())),
+            ("c".to_owned(), Some(large)),
+        ];
+        assert_eq!(sqlite.put("t", batch).await, full);
+        assert_eq!(sqlite.list("t", None, 9).await, Ok(Vec::new()));
+        let swapped = sqlite.swap("t", "a", None, Some(b"y")).await;
+        assert_eq!(swapped, Ok(Swapped::Done { version: 1 }));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_that_nobody_foresaw_nothing_more_is_done() {
+        let (sqlite, directory) = store("stopped", "DROP TABLE floors");
+        let failed = sqlite.swap("t", "a", None, Some(b"x")).await.unwrap_err();
+        assert!(
+            matches!(failed, RecordsError::Unanswered { .. }),
+            "{failed}"
+        );
+        for _ in 0..3 {
+            let stopped = sqlite.get("t", "a").await.unwrap_err();
+            assert!(matches!(stopped, RecordsError::Stopped { .. }), "{stopped}");
+            assert!(stopped.to_string().contains("no such table"), "{stopped}");
+        }
+        assert_eq!(sqlite.commits(), 0);
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

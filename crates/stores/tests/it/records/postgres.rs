@@ -175,6 +175,21 @@ async fn only_so_many_wait_for_a_server_that_is_silent() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_silent_is_waited_for_by_few() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgresql://a@127.0.0.1:{port}/b");
+    let records = records(&url, Duration::from_millis(200));
+    let begun = Instant::now();
+    for _ in 0..200 {
+        let away = records.get("t", "k").await.unwrap_err();
+        assert!(matches!(away, RecordsError::Away { .. }), "{away}");
+    }
+    // One after the other would wait for 40 seconds.
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
 async fn who_gives_up_waiting_leaves_nothing_behind_that_others_stumble_over() {
     let database = Database::start().await;
     let records = database.records();
