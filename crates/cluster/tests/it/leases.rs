@@ -127,6 +127,19 @@ async fn one_of_several_holds_it_and_the_next_has_it_when_it_is_given_back() {
 }
 
 #[tokio::test]
+async fn of_many_who_begin_at_once_one_holds_it() {
+    let store = Store::new();
+    let ttl = Duration::from_secs(6);
+    let all: Vec<_> = (0..8).map(|place| store.contend(place, ttl)).collect();
+    for contender in &all {
+        let seen = || contender.handle().view().holder;
+        until(contender.handle(), seen).await;
+        let holders = all.iter().filter(|it| it.handle().holds().is_some());
+        assert!(holders.count() <= 1, "{all:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_dies_is_followed_when_its_time_to_live_is_over() {
     let store = Store::new();
     let ttl = Duration::from_secs(1);
