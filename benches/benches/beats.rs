@@ -191,7 +191,7 @@ fn over_udp(name: &str, monitor: &Monitor, key: Option<&str>) {
     row(
         name,
         monitor,
-        counted / SECONDS,
+        counted as f64 / SECONDS as f64,
         sent - counted.min(sent),
         cpu / counted as f64,
     );
@@ -248,12 +248,12 @@ fn over_http(name: &str, monitor: &Monitor, batch: usize, requests: usize) {
     let (cpu, took) = (monitor.cpu_ns() - before, begun.elapsed().as_secs_f64());
     let (counted, _) = monitor.counted(&runtime);
     let lost = (requests * batch) as u64 - counted;
-    row(name, monitor, (beats / took) as u64, lost, cpu / beats);
+    row(name, monitor, beats / took, lost, cpu / beats);
 }
 
-fn row(name: &str, monitor: &Monitor, rate: u64, lost: u64, ns: f64) {
+fn row(name: &str, monitor: &Monitor, rate: f64, lost: u64, ns: f64) {
     println!(
-        "{name:36} {rate:>10} {lost:>8} {:>12.2} {:>16.2} {:>8.1}",
+        "{name:36} {rate:>10.0} {lost:>8} {:>12.2} {:>16.2} {:>8.1}",
         ns / 1e3,
         ns / 1e9 * 1e5,
         monitor.memory_mb(),

@@ -132,6 +132,8 @@ impl std::fmt::Display for Broken {
     }
 }
 
+impl std::error::Error for Broken {}
+
 impl Codec<Id> for Small {
     type Error = Broken;
 

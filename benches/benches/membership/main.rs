@@ -70,7 +70,7 @@ fn main() {
             case.name(),
             ours.us,
             foca.us,
-            quartiles(&mut ratios)[1],
+            median(ratios),
             ours.messages,
             foca.messages,
             ours.bytes,
@@ -145,16 +145,18 @@ struct Known {
     others: usize,
 }
 
-fn crashes<C: Cluster>(case: Case, kills: u64) -> Known {
+fn crashes<C: Cluster>(case: Case, kills: usize) -> Known {
     // Large worlds take long to settle: several die in one, one after the other.
     let each = if case.members >= 500 { 4 } else { 1 };
     let (mut firsts, mut lasts, mut others) = (Vec::new(), Vec::new(), 0);
     for seed in 0..kills.div_ceil(each) {
-        let mut world = World::<C>::new(case.members, case.loss, seed);
+        let mut world = World::<C>::new(case.members, case.loss, seed as u64);
         world.run(C::settle(case.members));
         for kill in 0..each {
-            world.run(Duration::from_millis(137 * (seed % 11) + 61 * kill));
-            let victim = (seed as usize * 7 + kill as usize * 13 + 3) % case.members;
+            world.run(Duration::from_millis(
+                137 * (seed as u64 % 11) + 61 * kill as u64,
+            ));
+            let victim = (seed * 7 + kill * 13 + 3) % case.members;
             let (first, last) = world.crash(victim);
             firsts.push(first.as_secs_f64());
             lasts.push(last.as_secs_f64());
@@ -163,11 +165,15 @@ fn crashes<C: Cluster>(case: Case, kills: u64) -> Known {
     }
     let worst = lasts.iter().copied().fold(0.0, f64::max);
     Known {
-        first: quartiles(&mut firsts)[1],
-        last: quartiles(&mut lasts)[1],
+        first: median(firsts),
+        last: median(lasts),
         worst,
         others,
     }
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    quartiles(values).map_or(f64::NAN, |[_, median, _]| median)
 }
 
 /// What sealing and opening a datagram costs beside.

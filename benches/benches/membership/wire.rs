@@ -226,7 +226,9 @@ pub(crate) struct Idle {
     /// How long from one datagram, or wake-up, of a member to the next.
     every: Duration,
     bytes: usize,
+    /// Datagrams for each wake-up, and those that are still to be sent.
     sends: f64,
+    owed: f64,
     chance: fastrand::Rng,
 }
 
@@ -255,6 +257,7 @@ impl Cluster for Idle {
             every: Duration::from_secs(1),
             bytes: 0,
             sends: 0.0,
+            owed: 0.0,
             chance: fastrand::Rng::with_seed(1),
         }
     }
@@ -270,9 +273,9 @@ impl Cluster for Idle {
     fn datagram(&mut self, _: usize, _: usize, _: &[u8], _: Duration, _: &mut Out<()>) {}
 
     fn wake(&mut self, _: usize, (): (), now: Duration, out: &mut Out<()>) {
-        let whole = self.sends.floor();
-        let more = usize::from(self.chance.f64() < self.sends - whole);
-        for _ in 0..whole as usize + more {
+        self.owed += self.sends;
+        while self.owed >= 1.0 {
+            self.owed -= 1.0;
             let to = self.chance.usize(..self.members);
             out.sent.push((to, vec![0; self.bytes]));
         }
