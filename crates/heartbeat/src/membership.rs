@@ -333,7 +333,12 @@ impl Membership {
         };
         if sender.version.generation < member.version.generation {
             self.counts.outdated += 1;
-            self.send(Some(slot), from, &Message::Gossip, effects);
+            // Of all that it missed it is told the one thing that ends it.
+            let mut writer = self.writer(&Message::Gossip);
+            if let Some(member) = self.table.get(slot) {
+                writer.push(&member.record(false));
+            }
+            self.post(from, writer, effects);
             return false;
         }
         member.hear(now);

@@ -269,6 +269,29 @@ fn what_is_older_changes_nothing() {
 }
 
 #[test]
+fn a_process_of_the_past_learns_so_wherever_its_successor_runs() {
+    let mut room = Room::new(4);
+    room.away.push(3);
+    let mut again = spec(3);
+    again.generation = 2;
+    again.address = address(4);
+    room.members.push(Membership::new(again, room.now).unwrap());
+    // Long enough for all of this to be old news.
+    room.run(300 * S);
+    room.events.clear();
+    room.away.clear();
+    room.run(3 * S);
+    let of_the_past = room.events.iter().filter(|(by, _)| *by == 3);
+    let said: Vec<&Event> = of_the_past.map(|(_, event)| event).collect();
+    assert!(
+        said.contains(&&Event::Superseded { generation: 2 }),
+        "{said:?}"
+    );
+    let accuses = |event: &&Event| matches!(event, Event::Suspected { .. } | Event::Dead { .. });
+    assert!(!said.iter().any(accuses), "{said:?}");
+}
+
+#[test]
 fn a_restarted_node_returns_with_a_higher_generation_and_its_past_changes_nothing() {
     let mut room = Room::new(4);
     room.away.push(3);
