@@ -115,7 +115,7 @@ impl Monitor {
         kib.unwrap() / 1_024.0
     }
 
-    /// Beats that it has counted, and nodes that are present.
+    /// Beats that it has taken, those that others overtook among them, and nodes that are present.
     fn counted(&self, runtime: &tokio::runtime::Runtime) -> (u64, u64) {
         let body = runtime.block_on(async {
             let mut line = connect(self.address).await;
@@ -129,10 +129,9 @@ impl Monitor {
         });
         let nodes: Value = serde_json::from_slice(&body).unwrap();
         let number = |value: &Value| value.as_u64().unwrap();
-        (
-            number(&nodes["beats"]["counted"]),
-            number(&nodes["present"]),
-        )
+        let beats = &nodes["beats"];
+        let taken = number(&beats["counted"]) + number(&beats["repeated"]);
+        (taken, number(&nodes["present"]))
     }
 }
 
