@@ -1,6 +1,6 @@
 //! How a command reaches a node.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -52,20 +52,24 @@ impl NamedNode {
 impl NodeArguments {
     /// A client of the node.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
-        let token = match &self.token_file {
-            Some(path) => Some(
-                std::fs::read_to_string(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?,
-            ),
-            None => environment("WATERTIGHT_TOKEN").filter(|token| !token.trim().is_empty()),
-        };
         Ok(Client::new(&Access {
             node: self.node.clone(),
-            token,
+            token: token(self.token_file.as_deref())?,
             ca: self.ca.clone(),
             identity: self.cert.clone().zip(self.key.clone()),
         })?)
     }
+}
+
+/// The token in a file, or else the one in the environment.
+pub(super) fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let Some(path) = file else {
+        return Ok(environment("WATERTIGHT_TOKEN").filter(|token| !token.trim().is_empty()));
+    };
+    let read = std::fs::read_to_string(path);
+    Ok(Some(read.with_context(|| {
+        format!("{} cannot be read", path.display())
+    })?))
 }
 
 /// The one thread of a command that asks a node.

@@ -18,7 +18,10 @@ use watertight_base::NodeId;
 use watertight_cluster::{BeatKey, Beater, BeaterSpec, Target, TargetState, TargetView};
 use watertight_heartbeat::Metadata;
 
-use super::{access::runtime, environment, say};
+use super::{
+    access::{runtime, token},
+    say,
+};
 use crate::client::trust;
 
 #[derive(Args, Debug)]
@@ -94,13 +97,7 @@ fn spec(arguments: &Arguments) -> anyhow::Result<BeaterSpec> {
         Some(node) => node.clone(),
         None => host_name()?,
     };
-    let key = match &arguments.token_file {
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?,
-        ),
-        None => environment("WATERTIGHT_TOKEN").filter(|token| !token.trim().is_empty()),
-    };
+    let key = token(arguments.token_file.as_deref())?;
     let key = key.map(|key| BeatKey::new(key.trim().as_bytes()));
     let tls = arguments.ca.as_deref().map(trust).transpose()?;
     Ok(BeaterSpec {
